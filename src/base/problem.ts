@@ -1,0 +1,42 @@
+// A Problem says what is wrong with something a person or a program configured: where it stands,
+// what is wrong, and what to write instead. Compilers collect every Problem, never only the first.
+
+export interface Place {
+  readonly file: string;
+  /** 1-based. */
+  readonly line: number;
+  /** 1-based. */
+  readonly column: number;
+}
+
+export interface Problem {
+  /** `error`: the thing is refused and its last good version stays. `warning`: accepted, but doubtful. */
+  readonly severity: 'error' | 'warning';
+  /** Field path inside the resource, for example `spec.http[0].route[1].weight`; empty for the whole. */
+  readonly path: string;
+  /** What is wrong, lower case, without a full stop. */
+  readonly message: string;
+  /** What to write or do instead; empty when the message says it already. */
+  readonly remedy: string;
+  readonly place: Place | null;
+}
+
+export function error(path: string, message: string, remedy = '', place: Place | null = null): Problem {
+  return { severity: 'error', path, message, remedy, place };
+}
+
+export function warning(path: string, message: string, remedy = '', place: Place | null = null): Problem {
+  return { severity: 'warning', path, message, remedy, place };
+}
+
+/** True when at least one Problem refuses the thing. */
+export function refuses(problems: readonly Problem[]): boolean {
+  return problems.some((problem) => problem.severity === 'error');
+}
+
+/** One line for people: `file:line:column: path: message; remedy`. */
+export function formatProblem(problem: Problem): string {
+  const { place, path, message, remedy } = problem;
+  const where = place === null ? '' : `${place.file}:${place.line}:${place.column}: `;
+  return `${where}${path === '' ? '' : `${path}: `}${message}${remedy === '' ? '' : `; ${remedy}`}`;
+}

@@ -1,0 +1,96 @@
+// @hot
+// What a Plan knows of clusters: a ClusterRef is the stable name that routes hold; the sidecar puts
+// the live Cluster behind it and swaps it when CDS says so. A Picker is the momentary state of a
+// balancer and is replaced, never changed, when the endpoints change.
+import type { ClusterId } from '../base/brand.ts';
+import type { Exchange } from './exchange.ts';
+
+export interface Locality {
+  readonly region: string;
+  readonly zone: string;
+  readonly subZone: string;
+}
+
+/** One instance behind a cluster. Lives as long as its address stays in the cluster. */
+export class Endpoint {
+  /** An IP address, or a path when `port` is 0 (a Unix socket). */
+  readonly address: string;
+  readonly port: number;
+  /** The name the address was resolved from, or the endpoint's own hostname; empty when it has none. */
+  readonly hostname: string;
+  /** `address:port` as it stands in logs. */
+  readonly authority: string;
+  readonly locality: Locality;
+  readonly priority: number;
+  /** Flat string metadata of the endpoint (`outrigger` / `istio` namespaces), for metrics and subsets. */
+  readonly metadata: ReadonlyMap<string, string>;
+  /** At least 1. */
+  weight: number;
+  isHealthy = true;
+  /** Requests in flight. */
+  active = 0;
+  /** Counters since the endpoint was added. */
+  requestsTotal = 0;
+  failuresTotal = 0;
+  connectionsTotal = 0;
+  connectFailuresTotal = 0;
+  connectionsActive = 0;
+
+  constructor(init: EndpointInit) {
+    this.address = init.address;
+    this.port = init.port;
+    this.hostname = init.hostname;
+    this.authority = init.port === 0 ? init.address : formatAddress(init.address, init.port);
+    this.locality = init.locality;
+    this.priority = init.priority;
+    this.metadata = init.metadata;
+    this.weight = init.weight;
+  }
+}
+
+export interface EndpointInit {
+  readonly address: string;
+  readonly port: number;
+  readonly hostname: string;
+  readonly locality: Locality;
+  readonly priority: number;
+  readonly metadata: ReadonlyMap<string, string>;
+  readonly weight: number;
+}
+
+export function formatAddress(address: string, port: number): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+export interface Picker {
+  /** An endpoint for this exchange, or null when none is healthy. `x` is null for TCP. */
+  pick(x: Exchange | null): Endpoint | null;
+}
+
+/** What the driver needs to know of a live cluster. */
+export interface Cluster {
+  readonly name: ClusterId;
+  /** Connect timeout in milliseconds; 5000 by default (Envoy Cluster.connect_timeout). */
+  readonly connectTimeoutMs: number;
+  /** An idle pooled connection is closed after this; 0 never (HttpProtocolOptions.idle_timeout, 1 h by default). */
+  readonly idleTimeoutMs: number;
+  /** A connection is closed after that many requests; 0 is unlimited. */
+  readonly maxRequestsPerConnection: number;
+  readonly picker: Picker;
+  /** Every endpoint, in configuration order. */
+  readonly endpoints: readonly Endpoint[];
+  /** String metadata of the cluster (service name, namespace), for metrics. */
+  readonly metadata: ReadonlyMap<string, string>;
+  /** False until the first endpoints are known. */
+  readonly isWarm: boolean;
+}
+
+export class ClusterRef {
+  readonly name: ClusterId;
+  /** Null while no such cluster is configured: a request that is sent here gets NC. */
+  cluster: Cluster | null = null;
+
+  constructor(name: ClusterId) {
+    this.name = name;
+  }
+}

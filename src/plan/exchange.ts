@@ -1,0 +1,141 @@
+// @hot
+// One request and its response on their way through the sidecar. An Exchange belongs to its
+// downstream connection and is reset between requests, never made anew; whatever calls back late
+// compares `epoch` first. Every field is set in the constructor, in one order, with one type.
+import { Head } from '../http/head.ts';
+import type { ClusterRef, Endpoint } from './cluster.ts';
+import type { Failure } from './failure.ts';
+import type { Plan, Step } from './plan.ts';
+
+/** The downstream connection as steps may see it. Addresses are textual IPs without a port. */
+export interface Connection {
+  readonly id: number;
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  readonly localAddress: string;
+  readonly localPort: number;
+  /** SNI; empty when there is none. */
+  readonly serverName: string;
+  /** The peer's URI SAN after mutual TLS; empty for plaintext. */
+  readonly peerPrincipal: string;
+  readonly isTls: boolean;
+  /** The listener's direction, for metrics and spans. */
+  readonly isInbound: boolean;
+}
+
+export const NO_CONNECTION: Connection = {
+  id: 0,
+  remoteAddress: '',
+  remotePort: 0,
+  localAddress: '',
+  localPort: 0,
+  serverName: '',
+  peerPrincipal: '',
+  isTls: false,
+  isInbound: false,
+};
+
+/** The trace context of one hop: what arrived, and the spans this hop makes of it. Ids are lower-case hex. */
+export interface TraceContext {
+  readonly traceId: string;
+  /** The span that called us; empty at the root. */
+  readonly parentSpanId: string;
+  /** This hop's server span. */
+  readonly serverSpanId: string;
+  /** This hop's client span: the parent of the next hop. */
+  readonly clientSpanId: string;
+  readonly isSampled: boolean;
+  /** The tracestate as received; empty when there was none. */
+  readonly state: string;
+}
+
+export class Exchange {
+  /** Grows by one at each reset; a late callback that remembers an older one does nothing. */
+  epoch = 0;
+  /** Index of the step to run next in the phase that is under way. */
+  pc = 0;
+  readonly request: Head = new Head();
+  readonly response: Head = new Head();
+  connection: Connection = NO_CONNECTION;
+  plan: Plan | null = null;
+  /** Where the request goes; set by the route's split step. */
+  cluster: ClusterRef | null = null;
+  /** Which entry of a weighted split was chosen, or -1. */
+  splitIndex = -1;
+  endpoint: Endpoint | null = null;
+  /** No permit, no forward: authorization sets it, or the pipeline where none is configured. */
+  isPermitted = false;
+  /** The body of a reply that a step made; the head of the reply is `response`. */
+  replyBody = '';
+  /** The step that ended the request phase with REPLY or RESET. */
+  stoppedBy: Step | null = null;
+  failure: Failure | null = null;
+  /** FLAGS bits. */
+  flags = 0;
+  /** Envoy's %RESPONSE_CODE_DETAILS%; empty until known. */
+  details = '';
+  /** True when the response came from an upstream, not from the sidecar. */
+  isUpstreamResponse = false;
+  /** Route timeout in milliseconds; 0 is none. */
+  timeoutMs = 0;
+  /** The idle timeout of the stream in milliseconds; 0 is none. */
+  streamIdleTimeoutMs = 0;
+  /** Attempts made so far, the first included. */
+  attempts = 0;
+  /** Monotonic milliseconds: head received; request fully received; attempt sent; response head received; response fully sent. 0 is not yet. */
+  startMs = 0;
+  requestEndMs = 0;
+  upstreamStartMs = 0;
+  responseStartMs = 0;
+  endMs = 0;
+  /** Milliseconds since the epoch at `startMs`. */
+  startWallMs = 0;
+  /** Body bytes from the client, and to it. */
+  requestBytes = 0;
+  responseBytes = 0;
+  /** Bytes of the heads as received and as sent, for the byte metrics. */
+  requestHeadBytes = 0;
+  responseHeadBytes = 0;
+  /** `%UPSTREAM_LOCAL_ADDRESS%`; empty until an upstream connection is used. */
+  upstreamLocalAddress = '';
+  /** The path as the client sent it, when a route rewrote it; else empty. */
+  originalPath = '';
+  trace: TraceContext | null = null;
+  /** Random number in [0, 1) drawn once per request on first use by a split; negative before. */
+  splitPoint = -1;
+
+  reset(): void {
+    this.epoch++;
+    this.pc = 0;
+    this.request.reset();
+    this.response.reset();
+    this.plan = null;
+    this.cluster = null;
+    this.splitIndex = -1;
+    this.endpoint = null;
+    this.isPermitted = false;
+    this.replyBody = '';
+    this.stoppedBy = null;
+    this.failure = null;
+    this.flags = 0;
+    this.details = '';
+    this.isUpstreamResponse = false;
+    this.timeoutMs = 0;
+    this.streamIdleTimeoutMs = 0;
+    this.attempts = 0;
+    this.startMs = 0;
+    this.requestEndMs = 0;
+    this.upstreamStartMs = 0;
+    this.responseStartMs = 0;
+    this.endMs = 0;
+    this.startWallMs = 0;
+    this.requestBytes = 0;
+    this.responseBytes = 0;
+    this.requestHeadBytes = 0;
+    this.responseHeadBytes = 0;
+    this.upstreamLocalAddress = '';
+    this.originalPath = '';
+    this.trace = null;
+    this.splitPoint = -1;
+  }
+}

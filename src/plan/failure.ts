@@ -1,0 +1,35 @@
+// A failure of the data plane as a value. Steps, pools and codecs return it; sidecar/rescue.ts alone
+// turns it into a reply and a response flag.
+
+export type FailureKind =
+  | 'connect-failed' // no TCP connection (refused, unreachable)
+  | 'connect-timeout'
+  | 'reset-before-response' // the upstream closed or reset with no byte of the response
+  | 'reset-mid-response'
+  | 'protocol' // bytes that are not valid HTTP/1.1
+  | 'timeout' // the route's timeout
+  | 'per-try-timeout'
+  | 'idle-timeout'
+  | 'no-healthy-upstream'
+  | 'no-cluster'
+  | 'overflow' // a limit of the cluster
+  | 'not-permitted' // no step set the permit
+  | 'downstream-closed';
+
+export interface Failure {
+  readonly kind: FailureKind;
+  readonly source: 'downstream' | 'upstream' | 'internal';
+  /** `if-reused`: safe only when the connection had served a request before. */
+  readonly retryable: 'yes' | 'no' | 'if-reused';
+  /** A short reason for logs (`ECONNREFUSED`, `no response before close`); empty when there is none. */
+  readonly cause: string;
+}
+
+export function failure(
+  kind: FailureKind,
+  source: Failure['source'],
+  retryable: Failure['retryable'],
+  cause = '',
+): Failure {
+  return { kind, source, retryable, cause };
+}

@@ -1,0 +1,20 @@
+// @hot
+// Walks one phase of a Plan by index. The step that does not continue is noted on the exchange, so
+// that logs, metrics and `explain` can name the resource that decided. sidecar/driver.ts is the only
+// place that switches on the Verdict.
+import type { Exchange } from './exchange.ts';
+import { CONTINUE, type Step, type Verdict } from './plan.ts';
+
+export function run(x: Exchange, steps: readonly Step[]): Verdict {
+  for (let pc = x.pc; pc < steps.length; pc++) {
+    const step = steps[pc] as Step;
+    const verdict = step.run(x, step.arg);
+    if (verdict !== CONTINUE) {
+      x.pc = pc + 1;
+      x.stoppedBy = step;
+      return verdict;
+    }
+  }
+  x.pc = 0;
+  return CONTINUE;
+}

@@ -1,0 +1,58 @@
+// The compiled HTTP connection manager of one filter chain: everything that the downstream codec and
+// the driver need, resolved at config time. sidecar/compile.ts makes it from an Envoy
+// HttpConnectionManager; a route update replaces `routes.table` and nothing else.
+import type { Plan } from '../plan/plan.ts';
+import type { RouteTable } from '../routing/route-table.ts';
+
+/** The place where RDS puts the newest table; null until the first one arrives (requests wait for no table: 404, NR). */
+export class RoutesRef {
+  readonly name: string;
+  table: RouteTable | null = null;
+
+  constructor(name: string) {
+    this.name = name;
+  }
+}
+
+export interface HttpManager {
+  readonly statPrefix: string;
+  readonly routes: RoutesRef;
+  /** Runs for a request that no route matches: the manager-wide steps only (trace, metrics, access log). */
+  readonly missPlan: Plan;
+  /** The `server` header of responses; `envoy` by default, as HttpConnectionManager.server_name. */
+  readonly serverName: string;
+  readonly serverHeader: 'overwrite' | 'append-if-absent' | 'pass-through';
+  /** HttpConnectionManager.use_remote_address. */
+  readonly useRemoteAddress: boolean;
+  readonly xffTrustedHops: number;
+  readonly skipXffAppend: boolean;
+  readonly generatesRequestId: boolean;
+  readonly preservesExternalRequestId: boolean;
+  readonly alwaysSetsRequestIdInResponse: boolean;
+  readonly via: string;
+  readonly acceptsHttp10: boolean;
+  readonly defaultHostForHttp10: string;
+  readonly normalizesPath: boolean;
+  readonly mergesSlashes: boolean;
+  readonly escapedSlashes: 'keep' | 'reject' | 'unescape-redirect' | 'unescape-forward';
+  readonly stripsAnyHostPort: boolean;
+  readonly stripsMatchingHostPort: boolean;
+  readonly stripsTrailingHostDot: boolean;
+  /** Adds `x-outrigger-error` to responses made by the sidecar. */
+  readonly explainsErrors: boolean;
+  /** Router.suppress_envoy_headers: no `x-envoy-upstream-service-time` and the like. */
+  readonly suppressesEnvoyHeaders: boolean;
+  /** Milliseconds; 0 is off. Defaults: 0, 0, 300000, 3600000, 0, 0. */
+  readonly requestHeadersTimeoutMs: number;
+  readonly requestTimeoutMs: number;
+  readonly streamIdleTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+  readonly maxConnectionDurationMs: number;
+  readonly maxStreamDurationMs: number;
+  /** 0 is unlimited. */
+  readonly maxRequestsPerConnection: number;
+  /** Bytes of a request head; 60 KiB by default. */
+  readonly headBytesMax: number;
+  /** Header lines of a request; 100 by default. */
+  readonly headerCountMax: number;
+}

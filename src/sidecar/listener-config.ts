@@ -1,0 +1,32 @@
+// A compiled Listener: where to listen and what to do with a connection. Filter chain matching by
+// port, SNI and source comes with the captured data plane; the place for it is `chains`.
+import type { ClusterRef } from '../plan/cluster.ts';
+import type { Step } from '../plan/plan.ts';
+import type { HttpManager } from './http-manager.ts';
+
+/** tcp_proxy: one cluster, or several with weights (`points` are cumulative shares in (0, 1]). */
+export interface TcpProxy {
+  readonly statPrefix: string;
+  readonly clusters: readonly ClusterRef[];
+  readonly points: readonly number[];
+  /** 1 h by default; 0 is off. */
+  readonly idleTimeoutMs: number;
+  readonly maxConnectAttempts: number;
+  /** Access log and metrics of a TCP connection. */
+  readonly onEnd: readonly Step[];
+}
+
+export type FilterChain =
+  | { readonly kind: 'http'; readonly name: string; readonly manager: HttpManager }
+  | { readonly kind: 'tcp'; readonly name: string; readonly proxy: TcpProxy };
+
+export interface ListenerConfig {
+  readonly name: string;
+  /** IP address, or a Unix socket path when `port` is 0 and the address begins with `/`. */
+  readonly address: string;
+  readonly port: number;
+  readonly isInbound: boolean;
+  /** Soft limit of bytes buffered per connection and direction; 1 MiB by default. */
+  readonly bufferBytesMax: number;
+  readonly chains: readonly FilterChain[];
+}

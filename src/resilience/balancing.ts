@@ -1,0 +1,158 @@
+// Chooses the balancer of a cluster from its two spellings: `lb_policy` with `*_lb_config`, and the
+// extension point `load_balancing_policy`, which wins where both are there. Balancers that come
+// later are replaced by round robin with a warning, so that traffic flows meanwhile.
+import type { DescMessage, MessageShape } from '@bufbuild/protobuf';
+import { anyIs, anyUnpack } from '@bufbuild/protobuf/wkt';
+import { error, warning } from '../base/problem.ts';
+import type { CompileEnv } from '../plan/plan.ts';
+import {
+  Cluster_LbPolicy,
+  type Cluster,
+  type LoadBalancingPolicy,
+  type LoadBalancingPolicy_Policy,
+} from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
+import {
+  LeastRequestSchema,
+  LeastRequest_SelectionMethod,
+} from '../xds/gen/envoy/extensions/load_balancing_policies/least_request/v3/least_request_pb.js';
+import type { LocalityLbConfig } from '../xds/gen/envoy/extensions/load_balancing_policies/common/v3/common_pb.js';
+import { RandomSchema } from '../xds/gen/envoy/extensions/load_balancing_policies/random/v3/random_pb.js';
+import { RoundRobinSchema } from '../xds/gen/envoy/extensions/load_balancing_policies/round_robin/v3/round_robin_pb.js';
+import { WrrLocalitySchema } from '../xds/gen/envoy/extensions/load_balancing_policies/wrr_locality/v3/wrr_locality_pb.js';
+import type { Balancing } from './cluster-settings.ts';
+
+export interface BalancingChoice {
+  readonly balancing: Balancing;
+  readonly weighsLocalities: boolean;
+}
+
+interface LeastRequestFields {
+  readonly choiceCount?: number | undefined;
+  readonly activeRequestBias?: { readonly defaultValue: number; readonly runtimeKey: string } | undefined;
+}
+
+const ROUND_ROBIN: Balancing = Object.freeze({ kind: 'round-robin' });
+const RANDOM: Balancing = Object.freeze({ kind: 'random' });
+
+/** Envoy's names of balancers that this version replaces by round robin. */
+const LATER = new Map([
+  ['envoy.extensions.load_balancing_policies.ring_hash.v3.RingHash', 'ring hash'],
+  ['envoy.extensions.load_balancing_policies.maglev.v3.Maglev', 'Maglev'],
+  [
+    'envoy.extensions.load_balancing_policies.client_side_weighted_round_robin.v3.ClientSideWeightedRoundRobin',
+    'client-side weighted round robin',
+  ],
+  ['envoy.extensions.load_balancing_policies.pick_first.v3.PickFirst', 'pick first'],
+  ['envoy.extensions.load_balancing_policies.subset.v3.Subset', 'subset'],
+]);
+
+export function compileBalancing(cluster: Cluster, env: CompileEnv, path: string): BalancingChoice {
+  if (cluster.loadBalancingPolicy !== undefined) {
+    return compilePolicy(cluster.loadBalancingPolicy, env, `${path}.load_balancing_policy`);
+  }
+  const common = cluster.commonLbConfig;
+  const weighsLocalities = common?.localityConfigSpecifier.case === 'localityWeightedLbConfig';
+  return { balancing: compileLbPolicy(cluster, env, path), weighsLocalities };
+}
+
+function compileLbPolicy(cluster: Cluster, env: CompileEnv, path: string): Balancing {
+  switch (cluster.lbPolicy) {
+    case Cluster_LbPolicy.ROUND_ROBIN:
+      if (cluster.lbConfig.case === 'roundRobinLbConfig') {
+        noteSlowStart(cluster.lbConfig.value.slowStartConfig, env, `${path}.round_robin_lb_config`);
+      }
+      return ROUND_ROBIN;
+    case Cluster_LbPolicy.LEAST_REQUEST: {
+      const at = `${path}.least_request_lb_config`;
+      if (cluster.lbConfig.case !== 'leastRequestLbConfig') return leastRequest({}, false, env, at);
+      noteSlowStart(cluster.lbConfig.value.slowStartConfig, env, at);
+      return leastRequest(cluster.lbConfig.value, false, env, at);
+    }
+    case Cluster_LbPolicy.RANDOM:
+      return RANDOM;
+    case Cluster_LbPolicy.RING_HASH:
+      return replaced('RING_HASH', env, `${path}.lb_policy`);
+    case Cluster_LbPolicy.MAGLEV:
+      return replaced('MAGLEV', env, `${path}.lb_policy`);
+    case Cluster_LbPolicy.CLUSTER_PROVIDED:
+      env.problems.push(error(`${path}.lb_policy`, 'CLUSTER_PROVIDED needs a cluster type that provides a balancer'));
+      return ROUND_ROBIN;
+    case Cluster_LbPolicy.LOAD_BALANCING_POLICY_CONFIG: {
+      const message = 'LOAD_BALANCING_POLICY_CONFIG without load_balancing_policy';
+      env.problems.push(error(`${path}.lb_policy`, message, 'add load_balancing_policy, or name a policy here'));
+      return ROUND_ROBIN;
+    }
+    default:
+      env.problems.push(error(`${path}.lb_policy`, `unknown policy ${String(cluster.lbPolicy)}`));
+      return ROUND_ROBIN;
+  }
+}
+
+/** The first policy of the list that is known, as Envoy chooses. */
+function compilePolicy(config: LoadBalancingPolicy, env: CompileEnv, path: string): BalancingChoice {
+  for (const [index, policy] of config.policies.entries()) {
+    const choice = compileExtension(policy, env, `${path}.policies[${index}].typed_extension_config`);
+    if (choice !== null) return choice;
+  }
+  const names = config.policies.map((policy) => policy.typedExtensionConfig?.name ?? '(unnamed)').join(', ');
+  const message = names === '' ? 'no policy is given' : `none of the policies is known: ${names}`;
+  env.problems.push(error(`${path}.policies`, message, 'use round_robin, least_request, random or wrr_locality'));
+  return { balancing: ROUND_ROBIN, weighsLocalities: false };
+}
+
+function compileExtension(policy: LoadBalancingPolicy_Policy, env: CompileEnv, path: string): BalancingChoice | null {
+  const any = policy.typedExtensionConfig?.typedConfig;
+  if (any === undefined) return null;
+  const at = `${path}.typed_config`;
+  const unpack = <Desc extends DescMessage>(schema: Desc): MessageShape<Desc> | undefined => anyUnpack(any, schema);
+  if (anyIs(any, RoundRobinSchema)) {
+    const config = unpack(RoundRobinSchema);
+    noteSlowStart(config?.slowStartConfig, env, at);
+    return { balancing: ROUND_ROBIN, weighsLocalities: weighs(config?.localityLbConfig) };
+  }
+  if (anyIs(any, LeastRequestSchema)) {
+    const config = unpack(LeastRequestSchema);
+    noteSlowStart(config?.slowStartConfig, env, at);
+    const scansAll = config?.selectionMethod === LeastRequest_SelectionMethod.FULL_SCAN;
+    const balancing = leastRequest(config ?? {}, scansAll, env, at);
+    return { balancing, weighsLocalities: weighs(config?.localityLbConfig) };
+  }
+  if (anyIs(any, RandomSchema)) {
+    return { balancing: RANDOM, weighsLocalities: weighs(unpack(RandomSchema)?.localityLbConfig) };
+  }
+  if (anyIs(any, WrrLocalitySchema)) {
+    const inner = unpack(WrrLocalitySchema)?.endpointPickingPolicy;
+    if (inner === undefined) {
+      env.problems.push(error(`${at}.endpoint_picking_policy`, 'the policy inside wrr_locality is missing'));
+      return { balancing: ROUND_ROBIN, weighsLocalities: true };
+    }
+    return { ...compilePolicy(inner, env, `${at}.endpoint_picking_policy`), weighsLocalities: true };
+  }
+  const later = LATER.get(any.typeUrl.slice(any.typeUrl.lastIndexOf('/') + 1));
+  return later === undefined ? null : { balancing: replaced(later, env, at), weighsLocalities: false };
+}
+
+function leastRequest(config: LeastRequestFields, scansAll: boolean, env: CompileEnv, path: string): Balancing {
+  const choiceCount = config.choiceCount ?? 2;
+  if (choiceCount < 2)
+    env.problems.push(error(`${path}.choice_count`, `${choiceCount} is too few`, 'write at least 2'));
+  const bias = config.activeRequestBias;
+  const activeRequestBias = bias === undefined ? 1 : env.runtimeNumber(bias.runtimeKey, bias.defaultValue);
+  if (!(activeRequestBias >= 0)) {
+    env.problems.push(error(`${path}.active_request_bias`, `${activeRequestBias} is negative`, 'write at least 0.0'));
+  }
+  return Object.freeze({ kind: 'least-request', choiceCount, activeRequestBias, scansAll });
+}
+
+function weighs(config: LocalityLbConfig | undefined): boolean {
+  return config?.localityConfigSpecifier.case === 'localityWeightedLbConfig';
+}
+
+function noteSlowStart(config: object | undefined, env: CompileEnv, path: string): void {
+  if (config !== undefined) env.problems.push(warning(`${path}.slow_start_config`, 'has no effect yet'));
+}
+
+function replaced(name: string, env: CompileEnv, path: string): Balancing {
+  env.problems.push(warning(path, `${name} has no effect yet`, 'round robin is used instead'));
+  return ROUND_ROBIN;
+}

@@ -1,0 +1,81 @@
+// What is left of an Envoy Cluster after compilation: plain, frozen values with every default filled
+// in. LiveCluster runs on them; the admin server shows the `source` they came from.
+import type { ClusterId } from '../base/brand.ts';
+import type { Locality } from '../plan/cluster.ts';
+import type { Cluster as ClusterProto } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
+
+/** Health as a configuration or EDS states it (core.v3.HealthStatus). */
+export type ConfiguredHealth = 'healthy' | 'degraded' | 'unhealthy' | 'draining' | 'timeout';
+
+/** One LbEndpoint, checked. Its address is an IP or a Unix path, or a name to resolve in DNS clusters. */
+export interface EndpointTarget {
+  readonly address: string;
+  /** 0 for a Unix path. */
+  readonly port: number;
+  /** LbEndpoint.endpoint.hostname; empty when there is none. */
+  readonly hostname: string;
+  /** At least 1. */
+  readonly weight: number;
+  readonly health: ConfiguredHealth;
+  readonly locality: Locality;
+  /** LocalityLbEndpoints.load_balancing_weight; 0 when there is none: no load under locality weighting. */
+  readonly localityWeight: number;
+  readonly priority: number;
+  readonly metadata: ReadonlyMap<string, string>;
+}
+
+export type LookupFamily = 'auto' | 'v4-only' | 'v6-only' | 'v4-preferred' | 'all';
+
+export interface DnsSettings {
+  /** Delay between two lookups of a name; 5000 by default. */
+  readonly refreshMs: number;
+  /** Delays after a failed lookup, growing from the first to the second; both `refreshMs` by default. */
+  readonly failureBaseMs: number;
+  readonly failureMaxMs: number;
+  readonly respectsTtl: boolean;
+  readonly family: LookupFamily;
+  /** `address:port` of DNS servers to ask instead of the system's; empty for the system's. */
+  readonly servers: readonly string[];
+}
+
+export type Discovery =
+  | { readonly kind: 'static'; readonly targets: readonly EndpointTarget[] }
+  | { readonly kind: 'strict-dns'; readonly targets: readonly EndpointTarget[]; readonly dns: DnsSettings }
+  | { readonly kind: 'logical-dns'; readonly target: EndpointTarget; readonly dns: DnsSettings }
+  /** `serviceName` is the resource name to ask EDS for: the cluster's own name when none is given. */
+  | { readonly kind: 'eds'; readonly serviceName: string };
+
+export type Balancing =
+  | { readonly kind: 'round-robin' }
+  | {
+      readonly kind: 'least-request';
+      /** At least 2. */
+      readonly choiceCount: number;
+      /** At least 0; 1 by default. */
+      readonly activeRequestBias: number;
+      /** True: look at every endpoint instead of `choiceCount` random ones. */
+      readonly scansAll: boolean;
+    }
+  | { readonly kind: 'random' };
+
+export interface ClusterSettings {
+  readonly name: ClusterId;
+  /** Cluster.alt_stat_name, or the name. */
+  readonly statName: string;
+  readonly discovery: Discovery;
+  readonly balancing: Balancing;
+  /** True: a locality gets its weight's share, and its endpoints share that (locality_weighted_lb_config). */
+  readonly weighsLocalities: boolean;
+  /** Whole percent of healthy endpoints below which all are used, whatever their health; 50 by default, 0 never. */
+  readonly panicThresholdPercent: number;
+  /** 5000 by default. */
+  readonly connectTimeoutMs: number;
+  /** 3600000 by default; 0 never. */
+  readonly idleTimeoutMs: number;
+  /** 0 is unlimited. */
+  readonly maxRequestsPerConnection: number;
+  /** What the upstream speaks; requests are sent as HTTP/1.1 until the HTTP/2 client is there. */
+  readonly protocol: 'http1' | 'http2' | 'downstream' | 'auto';
+  readonly metadata: ReadonlyMap<string, string>;
+  readonly source: ClusterProto;
+}

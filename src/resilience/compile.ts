@@ -1,0 +1,277 @@
+// Compiles an Envoy Cluster into ClusterSettings. Pure: no name is resolved and nothing is opened.
+// Every mistake is a Problem with its field path; what we know but do not do yet is a warning where
+// traffic still flows as meant, and an error where it would not (TLS asked for, plaintext sent).
+import { anyIs, anyUnpack } from '@bufbuild/protobuf/wkt';
+import { clusterId } from '../base/brand.ts';
+import { error, refuses, warning } from '../base/problem.ts';
+import type { CompileEnv } from '../plan/plan.ts';
+import {
+  Cluster_ClusterProtocolSelection,
+  Cluster_DiscoveryType,
+  type Cluster,
+} from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
+import type { HttpProtocolOptions as CommonOptions } from '../xds/gen/envoy/config/core/v3/protocol_pb.js';
+import { HttpProtocolOptionsSchema } from '../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
+import { compileBalancing } from './balancing.ts';
+import type { ClusterSettings, Discovery, EndpointTarget } from './cluster-settings.ts';
+import { compileDns } from './dns-settings.ts';
+import { durationMs } from './duration.ts';
+import { compileLoadAssignment, type AddressKind } from './load-assignment.ts';
+import { flattenClusterMetadata } from './metadata.ts';
+
+const CONNECT_TIMEOUT_MS = 5000;
+const IDLE_TIMEOUT_MS = 3_600_000;
+const PANIC_THRESHOLD_PERCENT = 50;
+const HTTP_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
+
+type Protocol = ClusterSettings['protocol'];
+
+interface HttpOptions {
+  readonly protocol: Protocol;
+  readonly idleTimeoutMs: number;
+  readonly maxRequestsPerConnection: number;
+}
+
+/**
+ * The settings of a cluster, or null when a Problem refuses it. `path` is where the cluster stands,
+ * for example `static_resources.clusters[0]`.
+ * Source: Envoy config.cluster.v3.Cluster and its validation rules.
+ */
+export function compileCluster(cluster: Cluster, env: CompileEnv, path: string): ClusterSettings | null {
+  const local: CompileEnv = { ...env, problems: [] };
+  if (cluster.name === '') local.problems.push(error(`${path}.name`, 'a cluster needs a name'));
+  const discovery = compileDiscovery(cluster, local, path);
+  const { balancing, weighsLocalities } = compileBalancing(cluster, local, path);
+  const http = compileHttpOptions(cluster, local, path);
+  const connectTimeoutMs = durationMs(
+    cluster.connectTimeout,
+    { absentMs: CONNECT_TIMEOUT_MS, aboveMs: 0 },
+    local,
+    `${path}.connect_timeout`,
+  );
+  checkTransport(cluster, local, path);
+  noteLater(cluster, local, path);
+  const panicThresholdPercent = compilePanicThreshold(cluster, local, path);
+  env.problems.push(...local.problems);
+  if (discovery === null || refuses(local.problems)) return null;
+  return Object.freeze({
+    name: clusterId(cluster.name),
+    statName: cluster.altStatName === '' ? cluster.name : cluster.altStatName,
+    discovery,
+    balancing,
+    weighsLocalities,
+    panicThresholdPercent,
+    connectTimeoutMs,
+    ...http,
+    metadata: flattenClusterMetadata(cluster.metadata),
+    source: cluster,
+  });
+}
+
+function compileDiscovery(cluster: Cluster, env: CompileEnv, path: string): Discovery | null {
+  if (cluster.clusterDiscoveryType.case === 'clusterType') {
+    const { name } = cluster.clusterDiscoveryType.value;
+    const remedy = 'use type STATIC, STRICT_DNS, LOGICAL_DNS or EDS';
+    env.problems.push(error(`${path}.cluster_type`, `cluster type ${name} is not supported`, remedy));
+    return null;
+  }
+  const type = cluster.clusterDiscoveryType.value ?? Cluster_DiscoveryType.STATIC;
+  if (type !== Cluster_DiscoveryType.EDS && cluster.edsClusterConfig !== undefined) {
+    const remedy = 'remove it, or set type EDS';
+    env.problems.push(error(`${path}.eds_cluster_config`, 'set in a cluster that is not EDS', remedy));
+  }
+  switch (type) {
+    case Cluster_DiscoveryType.STATIC: {
+      const targets = compileTargets(cluster, 'ip', env, path);
+      return targets === null ? null : { kind: 'static', targets };
+    }
+    case Cluster_DiscoveryType.STRICT_DNS: {
+      const targets = compileTargets(cluster, 'name', env, path);
+      const dns = compileDns(cluster, env, path);
+      return targets === null ? null : { kind: 'strict-dns', targets, dns };
+    }
+    case Cluster_DiscoveryType.LOGICAL_DNS:
+      return compileLogicalDns(cluster, env, path);
+    case Cluster_DiscoveryType.EDS:
+      return compileEds(cluster, env, path);
+    case Cluster_DiscoveryType.ORIGINAL_DST:
+      env.problems.push(error(`${path}.type`, 'ORIGINAL_DST is not supported yet'));
+      return null;
+    default:
+      env.problems.push(error(`${path}.type`, `unknown type ${String(type)}`));
+      return null;
+  }
+}
+
+function compileTargets(
+  cluster: Cluster,
+  kind: AddressKind,
+  env: CompileEnv,
+  path: string,
+): readonly EndpointTarget[] | null {
+  if (cluster.loadAssignment === undefined) {
+    env.problems.push(error(`${path}.load_assignment`, 'the endpoints are missing', 'add load_assignment'));
+    return null;
+  }
+  return compileLoadAssignment(cluster.loadAssignment, kind, env, `${path}.load_assignment`);
+}
+
+function compileLogicalDns(cluster: Cluster, env: CompileEnv, path: string): Discovery | null {
+  const targets = compileTargets(cluster, 'name', env, path);
+  const dns = compileDns(cluster, env, path);
+  if (targets === null) return null;
+  const target = targets[0];
+  if (target === undefined || targets.length > 1 || cluster.loadAssignment?.endpoints.length !== 1) {
+    const message = 'a LOGICAL_DNS cluster has exactly one locality with one endpoint';
+    env.problems.push(error(`${path}.load_assignment.endpoints`, message, 'use STRICT_DNS for several names'));
+    return null;
+  }
+  return { kind: 'logical-dns', target, dns };
+}
+
+function compileEds(cluster: Cluster, env: CompileEnv, path: string): Discovery {
+  const config = cluster.edsClusterConfig;
+  if (config?.edsConfig === undefined) {
+    const remedy = 'add eds_cluster_config.eds_config, for example { ads: {} }';
+    env.problems.push(error(`${path}.eds_cluster_config`, 'an EDS cluster does not say where to ask', remedy));
+  }
+  if (cluster.loadAssignment !== undefined) {
+    env.problems.push(warning(`${path}.load_assignment`, 'is ignored in an EDS cluster'));
+  }
+  const serviceName = config === undefined || config.serviceName === '' ? cluster.name : config.serviceName;
+  return { kind: 'eds', serviceName };
+}
+
+function compileHttpOptions(cluster: Cluster, env: CompileEnv, path: string): HttpOptions {
+  const at = `${path}.typed_extension_protocol_options["${HTTP_OPTIONS}"]`;
+  for (const name of Object.keys(cluster.typedExtensionProtocolOptions)) {
+    if (name === HTTP_OPTIONS) continue;
+    env.problems.push(warning(`${path}.typed_extension_protocol_options["${name}"]`, 'is not known and has no effect'));
+  }
+  const any = cluster.typedExtensionProtocolOptions[HTTP_OPTIONS];
+  if (any === undefined) return compileDeprecatedOptions(cluster, env, path);
+  const options = anyIs(any, HttpProtocolOptionsSchema) ? anyUnpack(any, HttpProtocolOptionsSchema) : undefined;
+  if (options === undefined) {
+    env.problems.push(error(at, `is not an HttpProtocolOptions but ${any.typeUrl}`));
+    return compileDeprecatedOptions(cluster, env, path);
+  }
+  const { case: kind, value } = options.upstreamProtocolOptions;
+  let protocol: Protocol = 'http1';
+  if (kind === undefined) {
+    const remedy = 'add explicit_http_config: { http_protocol_options: {} }';
+    env.problems.push(error(at, 'does not say which protocol the upstream speaks', remedy));
+  } else if (kind === 'useDownstreamProtocolConfig') {
+    protocol = 'downstream';
+  } else if (kind === 'autoConfig') {
+    protocol = 'auto';
+  } else if (value.protocolConfig.case === 'http2ProtocolOptions') {
+    protocol = 'http2';
+    env.problems.push(http2Warning(`${at}.explicit_http_config.http2_protocol_options`));
+  } else if (value.protocolConfig.case === 'http3ProtocolOptions') {
+    env.problems.push(error(`${at}.explicit_http_config.http3_protocol_options`, 'HTTP/3 is not supported'));
+  }
+  for (const [index, filter] of options.httpFilters.entries()) {
+    if (filter.name === 'envoy.filters.http.upstream_codec') continue;
+    env.problems.push(error(`${at}.http_filters[${index}]`, `upstream filter ${filter.name} is not supported`));
+  }
+  return { protocol, ...compileCommon(options.commonHttpProtocolOptions, env, `${at}.common_http_protocol_options`) };
+}
+
+/** The fields of the Cluster itself that HttpProtocolOptions replaced. */
+function compileDeprecatedOptions(cluster: Cluster, env: CompileEnv, path: string): HttpOptions {
+  const common = compileCommon(cluster.commonHttpProtocolOptions, env, `${path}.common_http_protocol_options`);
+  const maxRequestsPerConnection = cluster.maxRequestsPerConnection ?? common.maxRequestsPerConnection;
+  let protocol: Protocol = 'http1';
+  if (cluster.protocolSelection === Cluster_ClusterProtocolSelection.USE_DOWNSTREAM_PROTOCOL) {
+    protocol = 'downstream';
+  } else if (cluster.http2ProtocolOptions !== undefined) {
+    protocol = 'http2';
+    env.problems.push(http2Warning(`${path}.http2_protocol_options`));
+  }
+  return { protocol, idleTimeoutMs: common.idleTimeoutMs, maxRequestsPerConnection };
+}
+
+function http2Warning(path: string): ReturnType<typeof warning> {
+  return warning(path, 'proxied requests are sent as HTTP/1.1 yet', 'only the xDS stream uses HTTP/2');
+}
+
+function compileCommon(
+  common: CommonOptions | undefined,
+  env: CompileEnv,
+  path: string,
+): { readonly idleTimeoutMs: number; readonly maxRequestsPerConnection: number } {
+  const rule = { absentMs: IDLE_TIMEOUT_MS, aboveMs: null };
+  const idleTimeoutMs = durationMs(common?.idleTimeout, rule, env, `${path}.idle_timeout`);
+  if (common?.maxConnectionDuration !== undefined) {
+    env.problems.push(warning(`${path}.max_connection_duration`, 'has no effect yet'));
+  }
+  if (common?.maxStreamDuration !== undefined) {
+    env.problems.push(warning(`${path}.max_stream_duration`, 'has no effect yet'));
+  }
+  if (common?.maxHeadersCount !== undefined) {
+    if (common.maxHeadersCount === 0) env.problems.push(error(`${path}.max_headers_count`, 'must be at least 1'));
+    else env.problems.push(warning(`${path}.max_headers_count`, 'has no effect yet'));
+  }
+  return { idleTimeoutMs, maxRequestsPerConnection: common?.maxRequestsPerConnection ?? 0 };
+}
+
+const RAW_BUFFER = 'envoy.transport_sockets.raw_buffer';
+const RAW_BUFFER_TYPE = 'envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer';
+
+/** Plaintext must never be sent where something else was asked for, so anything else is refused. */
+function checkTransport(cluster: Cluster, env: CompileEnv, path: string): void {
+  const sockets = [
+    { at: `${path}.transport_socket`, socket: cluster.transportSocket },
+    ...cluster.transportSocketMatches.map((match, index) => ({
+      at: `${path}.transport_socket_matches[${index}].transport_socket`,
+      socket: match.transportSocket,
+    })),
+  ];
+  for (const { at, socket } of sockets) {
+    if (socket === undefined || socket.name === RAW_BUFFER) continue;
+    const any = socket.configType.value;
+    if (any !== undefined && any.typeUrl.endsWith(`/${RAW_BUFFER_TYPE}`)) continue;
+    env.problems.push(error(at, `transport socket ${socket.name} is not supported yet`, `use ${RAW_BUFFER}`));
+  }
+}
+
+/** Warns of each field that is understood but comes with a later version. */
+function noteLater(cluster: Cluster, env: CompileEnv, path: string): void {
+  const later: readonly (readonly [string, boolean])[] = [
+    ['circuit_breakers', cluster.circuitBreakers !== undefined],
+    ['outlier_detection', cluster.outlierDetection !== undefined],
+    ['health_checks', cluster.healthChecks.length > 0],
+    ['lb_subset_config', (cluster.lbSubsetConfig?.subsetSelectors.length ?? 0) > 0],
+    ['upstream_bind_config', cluster.upstreamBindConfig !== undefined],
+    ['upstream_connection_options', cluster.upstreamConnectionOptions !== undefined],
+    ['upstream_http_protocol_options', cluster.upstreamHttpProtocolOptions !== undefined],
+    ['per_connection_buffer_limit_bytes', cluster.perConnectionBufferLimitBytes !== undefined],
+    ['preconnect_policy', cluster.preconnectPolicy !== undefined],
+    ['upstream_config', cluster.upstreamConfig !== undefined],
+    ['lrs_server', cluster.lrsServer !== undefined],
+    ['track_cluster_stats', cluster.trackClusterStats !== undefined],
+    ['connection_pool_per_downstream_connection', cluster.connectionPoolPerDownstreamConnection],
+    [
+      'common_lb_config.zone_aware_lb_config',
+      cluster.commonLbConfig?.localityConfigSpecifier.case === 'zoneAwareLbConfig',
+    ],
+    ['common_lb_config.update_merge_window', cluster.commonLbConfig?.updateMergeWindow !== undefined],
+    ['common_lb_config.override_host_status', cluster.commonLbConfig?.overrideHostStatus !== undefined],
+  ];
+  for (const [field, isSet] of later) {
+    if (isSet) env.problems.push(warning(`${path}.${field}`, 'has no effect yet'));
+  }
+  cluster.filters.forEach((filter, index) => {
+    env.problems.push(error(`${path}.filters[${index}]`, `upstream network filter ${filter.name} is not supported`));
+  });
+}
+
+/** CommonLbConfig.healthy_panic_threshold, cut to a whole percent as Envoy does. */
+function compilePanicThreshold(cluster: Cluster, env: CompileEnv, path: string): number {
+  const percent = cluster.commonLbConfig?.healthyPanicThreshold?.value;
+  if (percent === undefined) return PANIC_THRESHOLD_PERCENT;
+  if (percent >= 0 && percent <= 100) return Math.floor(percent);
+  const at = `${path}.common_lb_config.healthy_panic_threshold`;
+  env.problems.push(error(at, `${percent} is not a percentage`, 'write a value from 0 to 100'));
+  return PANIC_THRESHOLD_PERCENT;
+}

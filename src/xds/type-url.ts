@@ -32,3 +32,13 @@ export function sendsWholeState(typeUrl: TypeUrl): boolean {
 export function mayBeRemoved(typeUrl: TypeUrl): boolean {
   return typeUrl !== EXTENSION_TYPE;
 }
+
+/** The types of PUSH_ORDER first and in its order, then the others as they came. */
+export function inPushOrder(typeUrls: Iterable<TypeUrl>): TypeUrl[] {
+  return [...typeUrls].toSorted((a, b) => rank(a) - rank(b));
+}
+
+function rank(typeUrl: TypeUrl): number {
+  const index = PUSH_ORDER.indexOf(typeUrl);
+  return index === -1 ? PUSH_ORDER.length : index;
+}

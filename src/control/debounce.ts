@@ -1,0 +1,95 @@
+// Gathers changes: the work runs once nothing has changed for the quiet time, and at the latest when the
+// oldest change has waited for the maximum. Changes of endpoints alone do not wait: they run in the next
+// turn of the event loop, many in one, since they are cheap and stale endpoints cost requests.
+// It knows nothing of what changed; the owner keeps that.
+import type { Clock } from '../base/clock.ts';
+
+/** What the work has to look at: `endpoints` means that nothing but endpoints changed since the last run of any kind. */
+export type Extent = 'all' | 'endpoints';
+
+/** Calls `run` after `delayMs`; returns what takes it back. */
+export type Schedule = (run: () => void, delayMs: number) => () => void;
+
+export interface DebounceOptions {
+  readonly run: (extent: Extent) => void;
+  /** 100 ms by default. */
+  readonly quietMs?: number;
+  /** 10 s by default. */
+  readonly maxMs?: number;
+  readonly clock: Clock;
+  /** `setTimeout`, not keeping the process alive, by default. */
+  readonly schedule?: Schedule;
+}
+
+export class Debounce {
+  readonly #run: (extent: Extent) => void;
+  readonly #quietMs: number;
+  readonly #maxMs: number;
+  readonly #clock: Clock;
+  readonly #schedule: Schedule;
+  #firstMs = 0;
+  #lastMs = 0;
+  /** Takes back the timer of waiting changes; null when none wait. */
+  #cancel: (() => void) | null = null;
+  #cancelEndpoints: (() => void) | null = null;
+
+  constructor({ run, quietMs = 100, maxMs = 10_000, clock, schedule = systemSchedule }: DebounceOptions) {
+    this.#run = run;
+    this.#quietMs = quietMs;
+    this.#maxMs = maxMs;
+    this.#clock = clock;
+    this.#schedule = schedule;
+  }
+
+  get isWaiting(): boolean {
+    return this.#cancel !== null || this.#cancelEndpoints !== null;
+  }
+
+  /** Something other than endpoints changed. */
+  note(): void {
+    this.#lastMs = this.#clock.now();
+    if (this.#cancel !== null) return;
+    this.#firstMs = this.#lastMs;
+    this.#wait();
+  }
+
+  /** Only endpoints changed. Does not wait for, hasten or delay what waits already. */
+  noteEndpoints(): void {
+    this.#cancelEndpoints ??= this.#schedule(() => {
+      this.#cancelEndpoints = null;
+      this.#run('endpoints');
+    }, 0);
+  }
+
+  /** Runs now, with everything that waits. */
+  flush(): void {
+    this.close();
+    this.#run('all');
+  }
+
+  /** Forgets what waits. */
+  close(): void {
+    this.#cancel?.();
+    this.#cancel = null;
+    this.#cancelEndpoints?.();
+    this.#cancelEndpoints = null;
+  }
+
+  #wait(): void {
+    const dueMs = Math.min(this.#lastMs + this.#quietMs, this.#firstMs + this.#maxMs);
+    this.#cancel = this.#schedule(() => this.#look(), Math.max(0, dueMs - this.#clock.now()));
+  }
+
+  /** One timer serves a burst: when it fires early for the newest change, it is armed again. */
+  #look(): void {
+    const nowMs = this.#clock.now();
+    const isDue = nowMs - this.#lastMs >= this.#quietMs || nowMs - this.#firstMs >= this.#maxMs;
+    if (isDue) this.flush();
+    else this.#wait();
+  }
+}
+
+const systemSchedule: Schedule = (run, delayMs) => {
+  const timer = setTimeout(run, delayMs).unref();
+  return () => clearTimeout(timer);
+};

@@ -1,0 +1,53 @@
+// Writes a DiscoveryResponse or a DeltaDiscoveryResponse around resources that are in bytes already. The
+// envelope is small and written once per message; the resources are copied in, never encoded again.
+// Field numbers are those of envoy/service/discovery/v3/discovery.proto and google/protobuf/any.proto.
+import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
+
+import type { EncodedResource } from './resource.ts';
+import type { Outgoing } from './watch.ts';
+
+/** `ControlPlane.identifier` of every response; shown by `/config_dump` and in logs of clients. */
+export function encodeResponse(message: Outgoing, identifier: string): Uint8Array {
+  const writer = new BinaryWriter();
+  text(writer, 1, message.version);
+  for (const resource of message.resources) any(writer, 2, resource);
+  text(writer, 4, message.typeUrl);
+  text(writer, 5, message.nonce);
+  controlPlane(writer, 6, identifier);
+  return writer.finish();
+}
+
+export function encodeDeltaResponse(message: Outgoing, identifier: string): Uint8Array {
+  const writer = new BinaryWriter();
+  text(writer, 1, message.version);
+  for (const resource of message.resources) {
+    writer.tag(2, WireType.LengthDelimited).fork();
+    text(writer, 1, resource.version);
+    any(writer, 2, resource);
+    text(writer, 3, resource.name);
+    writer.join();
+  }
+  text(writer, 4, message.typeUrl);
+  text(writer, 5, message.nonce);
+  for (const name of message.removed) writer.tag(6, WireType.LengthDelimited).string(name);
+  controlPlane(writer, 7, identifier);
+  return writer.finish();
+}
+
+function text(writer: BinaryWriter, field: number, value: string): void {
+  if (value !== '') writer.tag(field, WireType.LengthDelimited).string(value);
+}
+
+function any(writer: BinaryWriter, field: number, resource: EncodedResource): void {
+  writer.tag(field, WireType.LengthDelimited).fork();
+  text(writer, 1, resource.typeUrl);
+  if (resource.bytes.length > 0) writer.tag(2, WireType.LengthDelimited).bytes(resource.bytes);
+  writer.join();
+}
+
+function controlPlane(writer: BinaryWriter, field: number, identifier: string): void {
+  if (identifier === '') return;
+  writer.tag(field, WireType.LengthDelimited).fork();
+  text(writer, 1, identifier);
+  writer.join();
+}

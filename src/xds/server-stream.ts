@@ -1,0 +1,215 @@
+// The server half of one ADS stream, both variants: requests and views go in, responses come out, in an
+// order that breaks nothing at the client. Pure: no sockets, no clock; the owner pulls with `next()`
+// after every input and arms one timer while `isHolding`.
+//
+//   view ─► CDS ─► EDS ─► (hold until new clusters are acked) ─► LDS ─► RDS ─► … acked ─► removals of CDS, EDS
+//
+// One message per type is in flight; later changes merge and go out after its answer. A NACK is noted
+// and never answered with the same thing. A cluster that is sent is followed by its endpoints, sent
+// before or not, because the client warms it anew (envoy#13009, envoy#33607).
+import type { DeltaDiscoveryRequest, DiscoveryRequest } from './gen/envoy/service/discovery/v3/discovery_pb.js';
+import { hearDelta } from './delta-request.ts';
+import type { Heard } from './heard.ts';
+import { Retained } from './retained.ts';
+import type { EncodedResource, ResourceView } from './resource.ts';
+import { hearSotw } from './sotw-request.ts';
+import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, PUSH_ORDER, ROUTE_TYPE, type TypeUrl } from './type-url.ts';
+import type { Offer, Outgoing, Watch } from './watch.ts';
+
+/** gRPC clients refuse messages above 4 MiB by default; this leaves room for names and the envelope. */
+export const MESSAGE_BYTES_MAX = 3_500_000;
+/** More types than any client asks for. */
+export const TYPES_MAX = 32;
+
+const NO_RESOURCES: ReadonlyMap<string, EncodedResource> = new Map();
+
+export class ServerStream {
+  readonly #watches = new Map<TypeUrl, Watch>();
+  readonly #noncePrefix: string;
+  readonly #bytesMax: number;
+  #nonces = 0;
+  #view: ResourceView | null = null;
+  #generation = 0;
+  /** Clusters, and endpoints, that left the view but may still be referred to by what the client has. */
+  readonly #retained = new Map<TypeUrl, Retained>([
+    [CLUSTER_TYPE, new Retained()],
+    [ENDPOINT_TYPE, new Retained()],
+  ]);
+  /** New clusters and their endpoints that listeners and routes wait for, until answered. */
+  readonly #awaitedClusters = new Set<string>();
+  readonly #awaitedEndpoints = new Set<string>();
+  /** Clusters sent on this stream whose endpoints were not sent since. */
+  readonly #rewarmed = new Set<string>();
+
+  constructor(noncePrefix: string, bytesMax = MESSAGE_BYTES_MAX) {
+    this.#noncePrefix = noncePrefix;
+    this.#bytesMax = bytesMax;
+  }
+
+  /** True while listeners and routes wait for new clusters; the owner ends a wait that takes too long with `release()`. */
+  get isHolding(): boolean {
+    return this.#awaitedClusters.size > 0 || this.#awaitedEndpoints.size > 0;
+  }
+
+  /** True when the client has acknowledged, or refused, everything of the newest view that it asked for. */
+  get isSynced(): boolean {
+    if (this.#view === null) return false;
+    for (const watch of this.#watches.values()) if (watch.isDirty || watch.inFlight !== null) return false;
+    return true;
+  }
+
+  get watches(): ReadonlyMap<TypeUrl, Watch> {
+    return this.#watches;
+  }
+
+  get view(): ResourceView | null {
+    return this.#view;
+  }
+
+  release(): void {
+    this.#awaitedClusters.clear();
+    this.#awaitedEndpoints.clear();
+  }
+
+  hearDelta(request: DeltaDiscoveryRequest): Heard {
+    const mustSend = request.typeUrl === ENDPOINT_TYPE ? this.#rewarmed : NO_NAMES;
+    return this.#took(request.typeUrl, hearDelta(this.#watches.get(request.typeUrl) ?? null, request, { mustSend }));
+  }
+
+  hearSotw(request: DiscoveryRequest): Heard {
+    return this.#took(request.typeUrl, hearSotw(this.#watches.get(request.typeUrl) ?? null, request));
+  }
+
+  setView(view: ResourceView): void {
+    const previous = this.#view;
+    if (view === previous) return;
+    this.#view = view;
+    this.#generation++;
+    for (const [typeUrl, watch] of this.#watches) {
+      if (previous?.resources.get(typeUrl) !== view.resources.get(typeUrl)) watch.isDirty = true;
+    }
+    for (const [typeUrl, retained] of this.#retained) {
+      const before = previous?.resources.get(typeUrl) ?? NO_RESOURCES;
+      retained.change(before, view.resources.get(typeUrl) ?? NO_RESOURCES, this.#generation);
+    }
+    if (previous !== null) this.#await(previous, view);
+  }
+
+  /** The next response to send, or null when everything is sent or waits for an answer. */
+  next(): Outgoing | null {
+    if (this.#view === null) return null;
+    for (const typeUrl of this.#order()) {
+      const watch = this.#watches.get(typeUrl);
+      if (watch === undefined || watch.inFlight !== null || !watch.isDirty) continue;
+      if (this.isHolding && waitsForClusters(typeUrl) && !watch.mustAnswer) continue;
+      const message = this.#send(watch);
+      if (message !== null) return message;
+    }
+    return this.#dropRetained() ? this.next() : null;
+  }
+
+  #took(typeUrl: TypeUrl, heard: Heard): Heard {
+    if (heard.kind === 'unsubscribed') this.#watches.delete(typeUrl);
+    else this.#watches.set(typeUrl, heard.watch);
+    if (heard.kind === 'acked' || heard.kind === 'nacked') {
+      const awaited = typeUrl === CLUSTER_TYPE ? this.#awaitedClusters : this.#awaitedEndpoints;
+      if (typeUrl === CLUSTER_TYPE || typeUrl === ENDPOINT_TYPE) {
+        for (const name of heard.message.names) awaited.delete(name);
+      }
+    }
+    return heard;
+  }
+
+  *#order(): Iterable<TypeUrl> {
+    yield* PUSH_ORDER;
+    for (const typeUrl of this.#watches.keys()) if (!PUSH_ORDER.includes(typeUrl)) yield typeUrl;
+  }
+
+  #send(watch: Watch): Outgoing | null {
+    const { typeUrl } = watch;
+    const offer = this.#offer(typeUrl);
+    const difference = watch.difference(offer, this.#bytesMax);
+    if (difference === null) {
+      watch.isDirty = false;
+      return null;
+    }
+    const { resources, removed } = difference;
+    if (typeUrl === CLUSTER_TYPE) this.#rewarm(resources.filter((resource) => !watch.holds(resource)));
+    if (typeUrl === ENDPOINT_TYPE) for (const { name } of resources) this.#rewarmed.delete(name);
+    const nonce = `${this.#noncePrefix}${++this.#nonces}`;
+    const names = resources.map((resource) => resource.name);
+    const generation = difference.isPartial ? watch.ackedGeneration : this.#generation;
+    watch.note(difference, { nonce, version: offer.version, generation, names });
+    return { typeUrl, nonce, version: offer.version, resources, removed };
+  }
+
+  #rewarm(clusters: readonly EncodedResource[]): void {
+    const endpoints = this.#watches.get(ENDPOINT_TYPE);
+    for (const { name } of clusters) {
+      this.#rewarmed.add(name);
+      endpoints?.resend(name);
+    }
+  }
+
+  #offer(typeUrl: TypeUrl): Offer {
+    const named = this.#view?.resources.get(typeUrl) ?? NO_RESOURCES;
+    const retained = this.#retained.get(typeUrl);
+    const version = this.#view?.versions.get(typeUrl) ?? '';
+    if (retained === undefined || retained.size === 0) {
+      return { version, get: (name) => named.get(name), all: () => named.values() };
+    }
+    return {
+      // The same version must not stand for two contents, even for the moment before the removal.
+      version: `${version}+${retained.size}`,
+      get: (name) => named.get(name) ?? retained.get(name),
+      all: () => [...named.values(), ...retained.all()],
+    };
+  }
+
+  /** Notes what listeners and routes have to wait for, so that a route never names a cluster that is still unknown. */
+  #await(previous: ResourceView, view: ResourceView): void {
+    const clusters = view.resources.get(CLUSTER_TYPE) ?? NO_RESOURCES;
+    const endpoints = view.resources.get(ENDPOINT_TYPE) ?? NO_RESOURCES;
+    for (const name of this.#awaitedClusters) if (!clusters.has(name)) this.#awaitedClusters.delete(name);
+    for (const name of this.#awaitedEndpoints) if (!endpoints.has(name)) this.#awaitedEndpoints.delete(name);
+    // Only a client that takes all clusters will surely ask for the new ones; the others lead themselves.
+    if (this.#watches.get(CLUSTER_TYPE)?.isWildcard !== true) return;
+    const before = previous.resources.get(CLUSTER_TYPE) ?? NO_RESOURCES;
+    if (before === clusters) return;
+    const hasEndpoints = this.#watches.has(ENDPOINT_TYPE);
+    for (const name of clusters.keys()) {
+      if (before.has(name) || this.#retained.get(CLUSTER_TYPE)?.get(name) !== undefined) continue;
+      this.#awaitedClusters.add(name);
+      if (hasEndpoints && endpoints.has(name)) this.#awaitedEndpoints.add(name);
+    }
+  }
+
+  /** Lets go of what listeners and routes have stopped using; true when that leaves something to send. */
+  #dropRetained(): boolean {
+    let isDirty = false;
+    for (const [typeUrl, retained] of this.#retained) {
+      if (retained.size === 0) continue;
+      const generation = Math.min(this.#settled(LISTENER_TYPE), this.#settled(ROUTE_TYPE));
+      if (!retained.dropUpTo(generation)) continue;
+      const watch = this.#watches.get(typeUrl);
+      if (watch === undefined) continue;
+      watch.isDirty = true;
+      isDirty ||= watch.inFlight === null;
+    }
+    return isDirty;
+  }
+
+  /** The newest view generation that the client surely runs for this type. After a NACK it runs an older one. */
+  #settled(typeUrl: TypeUrl): number {
+    const watch = this.#watches.get(typeUrl);
+    if (watch === undefined) return this.#generation;
+    const isQuiet = !watch.isDirty && watch.inFlight === null && watch.lastError === '';
+    return isQuiet ? this.#generation : watch.ackedGeneration;
+  }
+}
+
+const NO_NAMES: ReadonlySet<string> = new Set();
+
+function waitsForClusters(typeUrl: TypeUrl): boolean {
+  return typeUrl === LISTENER_TYPE || typeUrl === ROUTE_TYPE;
+}

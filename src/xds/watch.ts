@@ -1,0 +1,188 @@
+// What one stream knows about one type: which names the client asked for, which versions it was sent,
+// and the one message that may be in flight. Used by the server half of both variants; the only
+// difference is how a change is told: delta by changes and removals, state-of-the-world by everything
+// (clusters and listeners) or by changes alone (the rest). Pure: no sockets, no clock.
+import type { EncodedResource } from './resource.ts';
+import { mayBeRemoved, sendsWholeState, type TypeUrl } from './type-url.ts';
+import type { Variant } from './update.ts';
+
+/** One response, not yet in bytes. */
+export interface Outgoing {
+  readonly typeUrl: TypeUrl;
+  readonly nonce: string;
+  readonly version: string;
+  readonly resources: readonly EncodedResource[];
+  /** Always empty in the state-of-the-world variant. */
+  readonly removed: readonly string[];
+}
+
+export interface InFlight {
+  readonly nonce: string;
+  readonly version: string;
+  /** The stream's view generation that the message was made from. */
+  readonly generation: number;
+  readonly names: readonly string[];
+}
+
+/** The resources of one type as a stream may send them now. */
+export interface Offer {
+  readonly version: string;
+  get(name: string): EncodedResource | undefined;
+  all(): Iterable<EncodedResource>;
+}
+
+export interface Difference {
+  readonly resources: EncodedResource[];
+  readonly removed: string[];
+  /** True when there was more than one message may hold: the rest follows after the ACK. */
+  readonly isPartial: boolean;
+}
+
+/** Sent before, but the client may have dropped it: send it again, or say that it is gone. */
+const UNSURE = '';
+/** The client was told that this name does not exist. No version is a NUL. */
+const ABSENT = '\0';
+
+export class Watch {
+  readonly typeUrl: TypeUrl;
+  readonly variant: Variant;
+  readonly names = new Set<string>();
+  isWildcard = false;
+  /** Once names were asked for, an empty state-of-the-world list means none and no longer everything. */
+  hasNamed = false;
+  /** The first request of a type, and one that adds names, is answered even when there is nothing to say. */
+  mustAnswer = true;
+  /** True while there may be something to send. */
+  isDirty = true;
+  inFlight: InFlight | null = null;
+  lastNonce = '';
+  sentVersion = '';
+  ackedVersion = '';
+  /** `error_detail` of the newest answer; empty after an ACK. */
+  lastError = '';
+  /** The newest generation whose message was acknowledged. */
+  ackedGeneration = 0;
+  /** By name: the version that the client was sent, UNSURE or ABSENT. */
+  readonly #sent = new Map<string, string>();
+
+  constructor(typeUrl: TypeUrl, variant: Variant) {
+    this.typeUrl = typeUrl;
+    this.variant = variant;
+  }
+
+  /** Adds a name. It is sent even if it was sent before: a client that asks again may have dropped it. */
+  add(name: string): void {
+    this.names.add(name);
+    this.hasNamed = true;
+    this.#sent.set(name, UNSURE);
+    this.isDirty = true;
+  }
+
+  /** Takes a name away. Needs no answer, except that a wildcard watch must say whether the name still stands. */
+  remove(name: string): void {
+    if (!this.names.delete(name)) return;
+    if (!this.isWildcard) {
+      this.#sent.delete(name);
+      return;
+    }
+    if (this.variant === 'sotw') return;
+    this.#sent.set(name, UNSURE);
+    this.isDirty = true;
+  }
+
+  setWildcard(isWildcard: boolean): void {
+    if (this.isWildcard === isWildcard) return;
+    this.isWildcard = isWildcard;
+    if (isWildcard) {
+      this.mustAnswer = true;
+      this.isDirty = true;
+      return;
+    }
+    for (const name of this.#sent.keys()) if (!this.names.has(name)) this.#sent.delete(name);
+  }
+
+  /** The client says that it holds this version already (`initial_resource_versions`). */
+  claim(name: string, version: string): void {
+    this.#sent.set(name, version === ABSENT ? UNSURE : version);
+    this.isDirty = true;
+  }
+
+  /** Makes the next message carry `name` even though it has not changed; true when it was sent before. */
+  resend(name: string): boolean {
+    if (!this.#sent.has(name)) return false;
+    this.#sent.set(name, UNSURE);
+    this.isDirty = true;
+    return true;
+  }
+
+  holds(resource: EncodedResource): boolean {
+    return this.#sent.get(resource.name) === resource.version;
+  }
+
+  /** What must be sent so that the client has `offer`; null when it has. At most `bytesMax`, but at least one resource. */
+  difference(offer: Offer, bytesMax: number): Difference | null {
+    const difference =
+      this.variant === 'sotw' && sendsWholeState(this.typeUrl)
+        ? this.#wholeState(offer)
+        : this.#changes(offer, bytesMax);
+    if (difference === null && this.mustAnswer) return { resources: [], removed: [], isPartial: false };
+    return difference;
+  }
+
+  /** Notes that `difference` goes out as `message`. */
+  note(difference: Difference, message: InFlight): void {
+    this.inFlight = message;
+    this.lastNonce = message.nonce;
+    this.sentVersion = message.version;
+    this.mustAnswer = false;
+    this.isDirty = difference.isPartial;
+    if (this.variant === 'sotw' && sendsWholeState(this.typeUrl)) this.#sent.clear();
+    for (const { name, version } of difference.resources) this.#sent.set(name, version);
+    for (const name of difference.removed) {
+      if (this.names.has(name)) this.#sent.set(name, ABSENT);
+      else this.#sent.delete(name);
+    }
+  }
+
+  *#wanted(offer: Offer): Iterable<EncodedResource> {
+    if (this.isWildcard) {
+      yield* offer.all();
+      return;
+    }
+    for (const name of this.names) {
+      const resource = offer.get(name);
+      if (resource !== undefined) yield resource;
+    }
+  }
+
+  #wholeState(offer: Offer): Difference | null {
+    const resources = [...this.#wanted(offer)];
+    let known = 0;
+    for (const version of this.#sent.values()) if (version !== UNSURE) known++;
+    const isEqual = known === resources.length && resources.every((resource) => this.holds(resource));
+    return isEqual && !this.mustAnswer ? null : { resources, removed: [], isPartial: false };
+  }
+
+  #changes(offer: Offer, bytesMax: number): Difference | null {
+    const resources: EncodedResource[] = [];
+    const removed: string[] = [];
+    // Clients take the first wildcard answer for complete, so that one is never cut.
+    let isPartial = false;
+    let room = this.isWildcard && this.mustAnswer ? Infinity : bytesMax;
+    for (const resource of this.#wanted(offer)) {
+      if (this.holds(resource)) continue;
+      if (resources.length > 0 && resource.bytes.length > room) {
+        isPartial = true;
+        break;
+      }
+      room -= resource.bytes.length;
+      resources.push(resource);
+    }
+    for (const [name, version] of this.#sent) {
+      if (version === ABSENT || offer.get(name) !== undefined) continue;
+      if (this.variant === 'sotw') this.#sent.delete(name);
+      else if (mayBeRemoved(this.typeUrl)) removed.push(name);
+    }
+    return resources.length === 0 && removed.length === 0 ? null : { resources, removed, isPartial };
+  }
+}

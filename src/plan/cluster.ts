@@ -17,13 +17,13 @@ export class Endpoint {
   readonly address: string;
   readonly port: number;
   /** The name the address was resolved from, or the endpoint's own hostname; empty when it has none. */
-  readonly hostname: string;
+  hostname: string;
   /** `address:port` as it stands in logs. */
   readonly authority: string;
-  readonly locality: Locality;
-  readonly priority: number;
+  locality: Locality;
+  priority: number;
   /** Flat string metadata of the endpoint (`outrigger` / `istio` namespaces), for metrics and subsets. */
-  readonly metadata: ReadonlyMap<string, string>;
+  metadata: ReadonlyMap<string, string>;
   /** At least 1. */
   weight: number;
   isHealthy = true;

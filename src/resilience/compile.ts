@@ -113,7 +113,7 @@ function compileTargets(
     env.problems.push(error(`${path}.load_assignment`, 'the endpoints are missing', 'add load_assignment'));
     return null;
   }
-  return compileLoadAssignment(cluster.loadAssignment, kind, env, `${path}.load_assignment`);
+  return compileLoadAssignment(cluster.loadAssignment, kind, env.problems, `${path}.load_assignment`);
 }
 
 function compileLogicalDns(cluster: Cluster, env: CompileEnv, path: string): Discovery | null {

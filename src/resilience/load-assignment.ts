@@ -2,9 +2,8 @@
 // Whether an address must be an IP, or is a name to resolve, depends on the cluster's type. Every
 // wrong endpoint is a Problem; one error refuses the whole assignment and the last good one stays.
 import { isIP } from 'node:net';
-import { error, refuses, warning } from '../base/problem.ts';
+import { error, refuses, warning, type Problem } from '../base/problem.ts';
 import type { Locality } from '../plan/cluster.ts';
-import type { CompileEnv } from '../plan/plan.ts';
 import { HealthStatus } from '../xds/gen/envoy/config/core/v3/health_check_pb.js';
 import { SocketAddress_Protocol, type Address } from '../xds/gen/envoy/config/core/v3/address_pb.js';
 import type { LbEndpoint, LocalityLbEndpoints } from '../xds/gen/envoy/config/endpoint/v3/endpoint_components_pb.js';
@@ -25,12 +24,12 @@ const NOWHERE: Locality = Object.freeze({ region: '', zone: '', subZone: '' });
 export function compileLoadAssignment(
   assignment: ClusterLoadAssignment,
   kind: AddressKind,
-  env: CompileEnv,
+  problems: Problem[],
   path: string,
 ): readonly EndpointTarget[] | null {
-  const local: CompileEnv = { ...env, problems: [] };
+  const local: Problem[] = [];
   if (assignment.clusterName === '') {
-    local.problems.push(error(`${path}.cluster_name`, 'a load assignment needs a cluster name'));
+    local.push(error(`${path}.cluster_name`, 'a load assignment needs a cluster name'));
   }
   checkPolicy(assignment, local, `${path}.policy`);
   const targets: EndpointTarget[] = [];
@@ -38,8 +37,8 @@ export function compileLoadAssignment(
     compileGroup(group, kind, local, { targets, path: `${path}.endpoints[${index}]` });
   });
   checkLocalityWeights(assignment, local, path);
-  env.problems.push(...local.problems);
-  return refuses(local.problems) ? null : Object.freeze(targets);
+  problems.push(...local);
+  return refuses(local) ? null : Object.freeze(targets);
 }
 
 interface Sink {
@@ -47,16 +46,16 @@ interface Sink {
   readonly path: string;
 }
 
-function compileGroup(group: LocalityLbEndpoints, kind: AddressKind, env: CompileEnv, sink: Sink): void {
+function compileGroup(group: LocalityLbEndpoints, kind: AddressKind, problems: Problem[], sink: Sink): void {
   const { path } = sink;
   if (group.priority > PRIORITY_MAX) {
-    env.problems.push(error(`${path}.priority`, `priority ${group.priority} is over ${PRIORITY_MAX}`));
+    problems.push(error(`${path}.priority`, `priority ${group.priority} is over ${PRIORITY_MAX}`));
   }
   if (group.loadBalancingWeight === 0) {
-    env.problems.push(error(`${path}.load_balancing_weight`, 'a locality weight must be at least 1'));
+    problems.push(error(`${path}.load_balancing_weight`, 'a locality weight must be at least 1'));
   }
   if (group.lbConfig.case === 'ledsClusterLocalityConfig') {
-    env.problems.push(error(`${path}.leds_cluster_locality_config`, 'LEDS is not supported', 'list lb_endpoints'));
+    problems.push(error(`${path}.leds_cluster_locality_config`, 'LEDS is not supported', 'list lb_endpoints'));
   }
   const locality: Locality =
     group.locality === undefined
@@ -72,36 +71,36 @@ function compileGroup(group: LocalityLbEndpoints, kind: AddressKind, env: Compil
   let weightSum = 0;
   endpoints.forEach((endpoint, index) => {
     const at = `${path}.${isList ? 'load_balancer_endpoints.' : ''}lb_endpoints[${index}]`;
-    const target = compileEndpoint(endpoint, kind, env, at);
+    const target = compileEndpoint(endpoint, kind, problems, at);
     if (target === null) return;
     weightSum += target.weight;
     const { priority, loadBalancingWeight = 0 } = group;
     sink.targets.push(Object.freeze({ ...target, locality, priority, localityWeight: loadBalancingWeight }));
   });
   if (weightSum > UINT32_MAX) {
-    env.problems.push(error(path, `the endpoint weights of a locality add up to ${weightSum}, over ${UINT32_MAX}`));
+    problems.push(error(path, `the endpoint weights of a locality add up to ${weightSum}, over ${UINT32_MAX}`));
   }
 }
 
 type Placed = Omit<EndpointTarget, 'locality' | 'priority' | 'localityWeight'>;
 
-function compileEndpoint(lbEndpoint: LbEndpoint, kind: AddressKind, env: CompileEnv, path: string): Placed | null {
+function compileEndpoint(lbEndpoint: LbEndpoint, kind: AddressKind, problems: Problem[], path: string): Placed | null {
   if (lbEndpoint.loadBalancingWeight === 0) {
-    env.problems.push(error(`${path}.load_balancing_weight`, 'an endpoint weight must be at least 1'));
+    problems.push(error(`${path}.load_balancing_weight`, 'an endpoint weight must be at least 1'));
   }
   if (lbEndpoint.hostIdentifier.case === 'endpointName') {
-    env.problems.push(error(`${path}.endpoint_name`, 'named endpoints are not supported', 'write endpoint.address'));
+    problems.push(error(`${path}.endpoint_name`, 'named endpoints are not supported', 'write endpoint.address'));
     return null;
   }
   const endpoint = lbEndpoint.hostIdentifier.value;
   if (endpoint?.address === undefined) {
-    env.problems.push(error(`${path}.endpoint.address`, 'the address is missing'));
+    problems.push(error(`${path}.endpoint.address`, 'the address is missing'));
     return null;
   }
   if (endpoint.additionalAddresses.length > 0) {
-    env.problems.push(warning(`${path}.endpoint.additional_addresses`, 'has no effect yet: only `address` is used'));
+    problems.push(warning(`${path}.endpoint.additional_addresses`, 'has no effect yet: only `address` is used'));
   }
-  const address = compileAddress(endpoint.address, kind, env, `${path}.endpoint.address`);
+  const address = compileAddress(endpoint.address, kind, problems, `${path}.endpoint.address`);
   if (address === null) return null;
   return {
     ...address,
@@ -115,11 +114,11 @@ function compileEndpoint(lbEndpoint: LbEndpoint, kind: AddressKind, env: Compile
 function compileAddress(
   address: Address,
   kind: AddressKind,
-  env: CompileEnv,
+  problems: Problem[],
   path: string,
 ): { readonly address: string; readonly port: number } | null {
   const refuse = (field: string, message: string, remedy = ''): null => {
-    env.problems.push(error(`${path}.${field}`, message, remedy));
+    problems.push(error(`${path}.${field}`, message, remedy));
     return null;
   };
   switch (address.address.case) {
@@ -171,24 +170,24 @@ function compileHealth(status: HealthStatus): ConfiguredHealth {
   }
 }
 
-function checkPolicy(assignment: ClusterLoadAssignment, env: CompileEnv, path: string): void {
+function checkPolicy(assignment: ClusterLoadAssignment, problems: Problem[], path: string): void {
   const { policy } = assignment;
   if (policy === undefined) return;
   if (policy.overprovisioningFactor === 0) {
-    env.problems.push(error(`${path}.overprovisioning_factor`, 'must be more than 0'));
+    problems.push(error(`${path}.overprovisioning_factor`, 'must be more than 0'));
   } else if (policy.overprovisioningFactor !== undefined && policy.overprovisioningFactor !== 140) {
-    env.problems.push(warning(`${path}.overprovisioning_factor`, 'has no effect yet'));
+    problems.push(warning(`${path}.overprovisioning_factor`, 'has no effect yet'));
   }
-  if (policy.dropOverloads.length > 0) env.problems.push(warning(`${path}.drop_overloads`, 'has no effect yet'));
+  if (policy.dropOverloads.length > 0) problems.push(warning(`${path}.drop_overloads`, 'has no effect yet'));
   if (policy.endpointStaleAfter !== undefined) {
-    env.problems.push(warning(`${path}.endpoint_stale_after`, 'has no effect yet'));
+    problems.push(warning(`${path}.endpoint_stale_after`, 'has no effect yet'));
   }
   if (policy.weightedPriorityHealth) {
-    env.problems.push(warning(`${path}.weighted_priority_health`, 'has no effect yet'));
+    problems.push(warning(`${path}.weighted_priority_health`, 'has no effect yet'));
   }
 }
 
-function checkLocalityWeights(assignment: ClusterLoadAssignment, env: CompileEnv, path: string): void {
+function checkLocalityWeights(assignment: ClusterLoadAssignment, problems: Problem[], path: string): void {
   const sums = new Map<number, number>();
   for (const { priority, loadBalancingWeight = 0 } of assignment.endpoints) {
     sums.set(priority, (sums.get(priority) ?? 0) + loadBalancingWeight);
@@ -196,6 +195,6 @@ function checkLocalityWeights(assignment: ClusterLoadAssignment, env: CompileEnv
   for (const [priority, sum] of sums) {
     if (sum <= UINT32_MAX) continue;
     const message = `the locality weights of priority ${priority} add up to ${sum}, over ${UINT32_MAX}`;
-    env.problems.push(error(`${path}.endpoints`, message));
+    problems.push(error(`${path}.endpoints`, message));
   }
 }

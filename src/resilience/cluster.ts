@@ -1,0 +1,268 @@
+// A live cluster: the endpoints that discovery found, and the Picker over them. It outlives its
+// settings: an update of either keeps every Endpoint whose address stays, with its counters and its
+// requests in flight, so that configuration never resets a balancer or drops a warm pool. What
+// leaves is told to the listener of `onEndpoints`, which drains its connections.
+//
+//   static ──────────────────────────► apply ─► members ─► picker
+//   DNS  ── DnsDiscovery.publish ─────►   │
+//   EDS  ── updateEndpoints(checked) ─►   └─► removed endpoints ─► onEndpoints
+import type { ClusterId } from '../base/brand.ts';
+import type { Clock } from '../base/clock.ts';
+import type { Log } from '../base/log.ts';
+import type { Problem } from '../base/problem.ts';
+import { Endpoint, type Cluster, type Picker } from '../plan/cluster.ts';
+import type { ClusterLoadAssignment } from '../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
+import type { ClusterSettings, ConfiguredHealth, EndpointTarget } from './cluster-settings.ts';
+import { DnsDiscovery, type Delay, type NameState } from './dns-discovery.ts';
+import { compileLoadAssignment } from './load-assignment.ts';
+import { buildPicker, NO_ENDPOINTS, type Member } from './picker.ts';
+import type { Resolver } from './resolver.ts';
+
+export interface ClusterDependencies {
+  readonly clock: Clock;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+  readonly resolver: Resolver;
+  readonly log: Log;
+  /** Node's timer, which does not keep the process alive, by default. */
+  readonly delay?: Delay;
+}
+
+const NO_MEMBERS: ReadonlyMap<string, Member> = new Map();
+
+export class LiveCluster implements Cluster {
+  readonly name: ClusterId;
+  picker: Picker = NO_ENDPOINTS;
+  endpoints: readonly Endpoint[] = [];
+  isWarm = false;
+  readonly #dependencies: ClusterDependencies;
+  #settings: ClusterSettings;
+  #members: ReadonlyMap<string, Member> = NO_MEMBERS;
+  #healths: ReadonlyMap<Endpoint, ConfiguredHealth> = new Map();
+  #discovery: DnsDiscovery | null = null;
+  /** The endpoints of a LOGICAL_DNS cluster that are answered but not first, and keep their connections. */
+  #waiting: ReadonlyMap<string, Member> = NO_MEMBERS;
+  #isStarted = false;
+  #isClosed = false;
+  #warmListeners: (() => void)[] = [];
+  #endpointListeners: ((removed: readonly Endpoint[]) => void)[] = [];
+
+  constructor(settings: ClusterSettings, dependencies: ClusterDependencies) {
+    this.name = settings.name;
+    this.#settings = settings;
+    this.#dependencies = dependencies;
+  }
+
+  get settings(): ClusterSettings {
+    return this.#settings;
+  }
+
+  get connectTimeoutMs(): number {
+    return this.#settings.connectTimeoutMs;
+  }
+
+  get idleTimeoutMs(): number {
+    return this.#settings.idleTimeoutMs;
+  }
+
+  get maxRequestsPerConnection(): number {
+    return this.#settings.maxRequestsPerConnection;
+  }
+
+  get metadata(): ReadonlyMap<string, string> {
+    return this.#settings.metadata;
+  }
+
+  /** Begins discovery. A static cluster is warm when this returns. */
+  start(): void {
+    if (this.#isStarted || this.#isClosed) return;
+    this.#isStarted = true;
+    this.#discover();
+  }
+
+  /** Ends discovery and forgets the endpoints, all of which are told as removed. */
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#discovery?.close();
+    this.#replace(NO_MEMBERS, NO_MEMBERS);
+    this.#warmListeners = [];
+    this.#endpointListeners = [];
+  }
+
+  /** Called once, when the first endpoints are known: at once when they are already. */
+  onWarm(callback: () => void): void {
+    if (this.isWarm) callback();
+    else this.#warmListeners.push(callback);
+  }
+
+  /** Called after each change of the endpoints, with those that left: drain their connections. */
+  onEndpoints(callback: (removed: readonly Endpoint[]) => void): void {
+    this.#endpointListeners.push(callback);
+  }
+
+  /** New settings of the same name. Endpoints stay until the new discovery has its first answer. */
+  update(settings: ClusterSettings): void {
+    const before = this.#settings.discovery;
+    this.#settings = settings;
+    if (!this.#isStarted || this.#isClosed) return;
+    if (isSameDiscovery(before, settings.discovery)) this.refresh();
+    else this.#discover();
+  }
+
+  /**
+   * A new assignment from EDS. It is checked first: with an error among the Problems nothing has
+   * changed. `path` prefixes the field paths.
+   */
+  updateEndpoints(assignment: ClusterLoadAssignment, path = ''): readonly Problem[] {
+    const problems: Problem[] = [];
+    const targets = compileLoadAssignment(assignment, 'ip', problems, path);
+    if (targets !== null && !this.#isClosed && this.#settings.discovery.kind === 'eds') {
+      this.#replace(this.#place(targets, 'first-wins'), NO_MEMBERS);
+      this.#warm();
+    }
+    return problems;
+  }
+
+  /** The first answer did not come in time: what there is must do. */
+  giveUpWaiting(): void {
+    this.#warm();
+  }
+
+  /** Health as configured, whatever outlier detection or health checks found. */
+  healthOf(endpoint: Endpoint): ConfiguredHealth {
+    return this.#healths.get(endpoint) ?? 'healthy';
+  }
+
+  /** Builds the picker again; call it after `isHealthy` or `weight` of an endpoint changed. */
+  refresh(): void {
+    this.picker = buildPicker([...this.#members.values()], this.#settings, this.#dependencies.random);
+  }
+
+  #discover(): void {
+    this.#discovery?.close();
+    this.#discovery = null;
+    const { discovery } = this.#settings;
+    switch (discovery.kind) {
+      case 'static':
+        this.#replace(this.#place(discovery.targets, 'all'), NO_MEMBERS);
+        this.#warm();
+        return;
+      case 'eds':
+        // The sidecar subscribes to the new name; the endpoints of the old one serve until then.
+        this.refresh();
+        return;
+      case 'strict-dns':
+      case 'logical-dns': {
+        const isLogical = discovery.kind === 'logical-dns';
+        const { delay = delayByTimer, random, resolver, log } = this.#dependencies;
+        this.#discovery = new DnsDiscovery(
+          {
+            targets: isLogical ? [discovery.target] : discovery.targets,
+            dns: discovery.dns,
+            keepsOnEmpty: isLogical,
+            publish: (states, isSettled) => this.#publish(states, isSettled, isLogical),
+          },
+          { delay, random, resolver, log },
+        );
+        this.#discovery.start();
+      }
+    }
+  }
+
+  #publish(states: readonly NameState[], isSettled: boolean, isLogical: boolean): void {
+    // Until every name was asked once, endpoints of an earlier configuration stay in force.
+    if (isSettled || this.#members.size === 0) {
+      const resolved = states.map(resolveTarget);
+      if (isLogical) this.#replaceLogical(resolved.flat());
+      else this.#replace(this.#place(resolved.flat(), 'all'), NO_MEMBERS);
+    }
+    if (isSettled) this.#warm();
+  }
+
+  /** Only the first address takes new requests; the others that are still answered keep their connections. */
+  #replaceLogical(targets: readonly EndpointTarget[]): void {
+    const known = targets.filter((target, index) => index === 0 || this.#member(memberKey(target, 0)) !== undefined);
+    // An answer that never comes (failure at the very first lookup) leaves earlier endpoints alone.
+    if (known.length === 0) return;
+    const placed = [...this.#place(known, 'first-wins')];
+    this.#replace(new Map(placed.slice(0, 1)), new Map(placed.slice(1)));
+  }
+
+  #member(key: string): Member | undefined {
+    return this.#members.get(key) ?? this.#waiting.get(key);
+  }
+
+  /**
+   * Members for the targets: known endpoints where the address stays, brought up to date. Duplicates:
+   * EDS keeps the first (as Envoy), other types give each its own share.
+   */
+  #place(targets: readonly EndpointTarget[], duplicates: 'first-wins' | 'all'): Map<string, Member> {
+    const placed = new Map<string, Member>();
+    for (const target of targets) {
+      let occurrence = 0;
+      while (placed.has(memberKey(target, occurrence))) occurrence++;
+      if (occurrence > 0 && duplicates === 'first-wins') continue;
+      const key = memberKey(target, occurrence);
+      const known = this.#member(key)?.endpoint;
+      const endpoint = known ?? new Endpoint(target);
+      if (known !== undefined) bringUpToDate(known, target);
+      placed.set(key, { endpoint, health: target.health, localityWeight: target.localityWeight });
+    }
+    return placed;
+  }
+
+  #replace(members: ReadonlyMap<string, Member>, waiting: ReadonlyMap<string, Member>): void {
+    const removed: Endpoint[] = [];
+    for (const [key, { endpoint }] of [...this.#members, ...this.#waiting]) {
+      if (!members.has(key) && !waiting.has(key)) removed.push(endpoint);
+    }
+    this.#members = members;
+    this.#waiting = waiting;
+    const list = [...members.values()];
+    this.endpoints = Object.freeze(list.map(({ endpoint }) => endpoint));
+    this.#healths = new Map(list.map(({ endpoint, health }) => [endpoint, health]));
+    this.refresh();
+    for (const callback of this.#endpointListeners) callback(removed);
+  }
+
+  #warm(): void {
+    if (this.isWarm || this.#isClosed) return;
+    this.isWarm = true;
+    const listeners = this.#warmListeners;
+    this.#warmListeners = [];
+    for (const callback of listeners) callback();
+  }
+}
+
+function memberKey({ address, port }: EndpointTarget, occurrence: number): string {
+  return `${address}|${port}|${occurrence}`;
+}
+
+function bringUpToDate(endpoint: Endpoint, target: EndpointTarget): void {
+  endpoint.hostname = target.hostname;
+  endpoint.locality = target.locality;
+  endpoint.priority = target.priority;
+  endpoint.metadata = target.metadata;
+  endpoint.weight = target.weight;
+}
+
+/** The name that was resolved is the endpoint's hostname unless it has one of its own. */
+function resolveTarget({ target, addresses }: NameState): readonly EndpointTarget[] {
+  const hostname = target.hostname !== '' || target.port === 0 ? target.hostname : target.address;
+  return addresses.map((address) => ({ ...target, address, hostname }));
+}
+
+function isSameDiscovery(before: ClusterSettings['discovery'], after: ClusterSettings['discovery']): boolean {
+  return JSON.stringify(before, mapsAsEntries) === JSON.stringify(after, mapsAsEntries);
+}
+
+function mapsAsEntries(_key: string, value: unknown): unknown {
+  return value instanceof Map ? [...value] : value;
+}
+
+function delayByTimer(callback: () => void, delayMs: number): () => void {
+  const timer = setTimeout(callback, delayMs);
+  timer.unref();
+  return () => clearTimeout(timer);
+}

@@ -1,0 +1,61 @@
+// The fault and CORS sections of a VirtualService rule. They are read and checked in full; they take
+// effect with the policy part, and until then a warning says so.
+import type { Fields } from './fields.ts';
+import { readStringMatch } from './string-match.ts';
+import type { StringMatch } from './string-match.ts';
+
+export interface Fault {
+  readonly delay: { readonly percent: number; readonly fixedMs: number } | null;
+  readonly abort: { readonly percent: number; readonly status: number } | null;
+}
+
+export interface CorsPolicy {
+  readonly allowOrigins: readonly StringMatch[];
+  readonly allowMethods: readonly string[];
+  readonly allowHeaders: readonly string[];
+  readonly exposeHeaders: readonly string[];
+  readonly maxAgeMs: number | null;
+  readonly allowsCredentials: boolean;
+}
+
+const readPercent = (fields: Fields): number => fields.decimal('value', { min: 0, max: 100 }) ?? 0;
+
+export function readFault(fields: Fields): Fault {
+  fields.warning(
+    '',
+    'fault injection is not supported yet and has no effect',
+    'remove it, or wait for the version that does it',
+  );
+  const delay = fields.object('delay', (delay) => {
+    const fixedMs = delay.durationMs('fixedDelay');
+    if (fixedMs === null && !delay.has('fixedDelay'))
+      delay.error('fixedDelay', 'fixedDelay is missing', 'add fixedDelay: 2s or the like');
+    const percent = delay.object('percentage', readPercent) ?? delay.decimal('percent', { min: 0, max: 100 }) ?? 0;
+    return { percent, fixedMs: fixedMs ?? 0 };
+  });
+  const abort = fields.object('abort', (abort) => {
+    abort.exclusive('httpStatus', 'grpcStatus');
+    abort.later('grpcStatus');
+    const status = abort.integer('httpStatus', { min: 200, max: 599 });
+    return { percent: abort.object('percentage', readPercent) ?? 0, status: status ?? 0 };
+  });
+  return { delay, abort };
+}
+
+export function readCors(fields: Fields): CorsPolicy {
+  fields.warning(
+    '',
+    'corsPolicy is not supported yet and has no effect',
+    'remove it, or wait for the version that does it',
+  );
+  fields.ignore('unmatchedPreflights');
+  const origins = fields.texts('allowOrigin').map((value): StringMatch => ({ kind: 'exact', value }));
+  return {
+    allowOrigins: [...fields.list('allowOrigins', readStringMatch), ...origins],
+    allowMethods: fields.texts('allowMethods'),
+    allowHeaders: fields.texts('allowHeaders'),
+    exposeHeaders: fields.texts('exposeHeaders'),
+    maxAgeMs: fields.durationMs('maxAge'),
+    allowsCredentials: fields.flag('allowCredentials') ?? false,
+  };
+}

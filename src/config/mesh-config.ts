@@ -1,0 +1,137 @@
+// MeshConfig: mesh-wide settings, as a document of kind MeshConfig or as Istio keeps it, in the key
+// `mesh` of the ConfigMap `istio`. Names and defaults are those of istio/mesh/v1alpha1/config.proto.
+import type { Fields } from './fields.ts';
+import { readTag } from './telemetry.ts';
+import type { TagSource } from './telemetry.ts';
+
+export type ExtensionProvider =
+  | {
+      readonly kind: 'opentelemetry';
+      readonly name: string;
+      readonly service: string;
+      readonly port: number;
+      readonly maxTagLength: number | null;
+    }
+  | {
+      readonly kind: 'file-log';
+      readonly name: string;
+      readonly path: string;
+      readonly text: string;
+      readonly labels: ReadonlyMap<string, string> | null;
+    };
+
+export interface MeshConfigSpec {
+  readonly rootNamespace: string;
+  readonly providers: readonly ExtensionProvider[];
+  readonly defaultTracing: readonly string[];
+  readonly defaultAccessLogging: readonly string[];
+  /** Empty is off. */
+  readonly accessLogFile: string;
+  readonly accessLogFormat: string;
+  readonly accessLogEncoding: 'TEXT' | 'JSON';
+  readonly isTracingEnabled: boolean;
+  /** Percent; null is Istio's default of 1. */
+  readonly samplingPercent: number | null;
+  readonly customTags: ReadonlyMap<string, TagSource>;
+  readonly outboundTrafficPolicy: 'REGISTRY_ONLY' | 'ALLOW_ANY';
+  /** Null is 10 s. */
+  readonly connectTimeoutMs: number | null;
+}
+
+export const DEFAULT_MESH: MeshConfigSpec = {
+  rootNamespace: 'istio-system',
+  providers: [],
+  defaultTracing: [],
+  defaultAccessLogging: [],
+  accessLogFile: '',
+  accessLogFormat: '',
+  accessLogEncoding: 'TEXT',
+  isTracingEnabled: true,
+  samplingPercent: null,
+  customTags: new Map(),
+  outboundTrafficPolicy: 'ALLOW_ANY',
+  connectTimeoutMs: null,
+};
+
+export function readMeshConfigSpec(fields: Fields): MeshConfigSpec {
+  const tracing = fields.object('defaultConfig', (proxy) => {
+    const read = proxy.object('tracing', (tracing) => ({
+      sampling: tracing.decimal('sampling', { min: 0, max: 100 }),
+      tags: tracing.objectMap('customTags', readTag),
+    }));
+    proxy.later(
+      'proxyMetadata',
+      'holdApplicationUntilProxyStarts',
+      'concurrency',
+      'proxyHeaders',
+      'drainDuration',
+      'terminationDrainDuration',
+    );
+    return read;
+  });
+  const providers = fields.object('defaultProviders', (providers) => {
+    providers.later('metrics');
+    return { tracing: providers.texts('tracing'), accessLogging: providers.texts('accessLogging') };
+  });
+  fields.later(
+    'localityLbSetting',
+    'enableAutoMtls',
+    'defaultHttpRetryPolicy',
+    'trustDomain',
+    'trustDomainAliases',
+    'meshMTLS',
+    'pathNormalization',
+    'discoverySelectors',
+    'defaultServiceExportTo',
+  );
+  return {
+    rootNamespace: fields.text('rootNamespace') === '' ? DEFAULT_MESH.rootNamespace : fields.text('rootNamespace'),
+    providers: fields.list('extensionProviders', readProvider).filter((provider) => provider !== null),
+    defaultTracing: providers?.tracing ?? [],
+    defaultAccessLogging: providers?.accessLogging ?? [],
+    accessLogFile: fields.text('accessLogFile'),
+    accessLogFormat: fields.text('accessLogFormat'),
+    accessLogEncoding: fields.choice('accessLogEncoding', ['TEXT', 'JSON']) ?? 'TEXT',
+    isTracingEnabled: fields.flag('enableTracing') ?? true,
+    samplingPercent: tracing?.sampling ?? null,
+    customTags: tracing?.tags ?? new Map(),
+    outboundTrafficPolicy:
+      fields.object('outboundTrafficPolicy', (policy) => policy.choice('mode', ['REGISTRY_ONLY', 'ALLOW_ANY'])) ??
+      'ALLOW_ANY',
+    connectTimeoutMs: fields.durationMs('connectTimeout'),
+  };
+}
+
+function readProvider(fields: Fields): ExtensionProvider | null {
+  const name = fields.requiredText('name');
+  fields.exclusive('opentelemetry', 'envoyFileAccessLog');
+  const tracer = fields.object('opentelemetry', (tracer): ExtensionProvider => {
+    tracer.later('http', 'resourceDetectors', 'dynatraceSampler', 'grpc');
+    if (!tracer.has('port')) tracer.error('port', 'port is missing', 'add port: 4317');
+    return {
+      kind: 'opentelemetry',
+      name,
+      service: tracer.requiredText('service'),
+      port: tracer.port('port') ?? 0,
+      maxTagLength: tracer.integer('maxTagLength', { min: 1 }),
+    };
+  });
+  const log = fields.object('envoyFileAccessLog', (log): ExtensionProvider => {
+    const format = log.object('logFormat', (format) => {
+      format.exclusive('text', 'labels');
+      return { text: format.text('text'), labels: format.has('labels') ? format.textMap('labels') : null };
+    });
+    const path = log.text('path');
+    return {
+      kind: 'file-log',
+      name,
+      path: path === '' ? '/dev/stdout' : path,
+      text: format?.text ?? '',
+      labels: format?.labels ?? null,
+    };
+  });
+  if (tracer === null && log === null) {
+    fields.later(...fields.names().filter((field) => field !== 'name'));
+  }
+  return tracer ?? log;
+}

@@ -1,0 +1,305 @@
+// From the text of a file to typed resources and Problems. A resource with an error is left out and
+// named in `refused`, so that its last good version can stay; a file whose YAML is broken yields nothing
+// but Problems (`isReadable` false). It never throws on what a file contains.
+import { LineCounter, isMap, isScalar, parseAllDocuments, visit } from 'yaml';
+import type { Document, YAMLMap } from 'yaml';
+import { refuses } from '../base/problem.ts';
+import type { Problem } from '../base/problem.ts';
+import { readEndpointSlice, readPod, readServiceSpec } from './core-kinds.ts';
+import { readDestinationRuleSpec } from './destination-rule.ts';
+import { Fields } from './fields.ts';
+import { readHttpRouteSpec, readReferenceGrantSpec } from './http-route.ts';
+import { limits } from './limits.ts';
+import { readMeshConfigSpec } from './mesh-config.ts';
+import { readMeta } from './meta.ts';
+import type { Meta, Source } from './meta.ts';
+import { Report, locate } from './report.ts';
+import { resourceKey } from './resource.ts';
+import type { Resource } from './resource.ts';
+import { readServiceEntrySpec, readWorkloadSpec } from './service-entry.ts';
+import { readSidecarSpec } from './sidecar-scope.ts';
+import { nearest } from './spelling.ts';
+import { readTelemetrySpec } from './telemetry.ts';
+import { readVirtualServiceSpec } from './virtual-service.ts';
+
+export interface ParsedFile {
+  readonly resources: readonly Resource[];
+  readonly problems: readonly Problem[];
+  /** Keys of resources that are in the file and were refused; `null` stands for one without a readable identity. */
+  readonly refused: readonly (string | null)[];
+  /** False when the YAML itself is broken. */
+  readonly isReadable: boolean;
+}
+
+/** API groups by kind; any served version of the group is taken. */
+const GROUPS: Readonly<Record<string, string>> = {
+  Service: '',
+  Pod: '',
+  Namespace: '',
+  ConfigMap: '',
+  EndpointSlice: 'discovery.k8s.io',
+  ServiceEntry: 'networking.istio.io',
+  WorkloadEntry: 'networking.istio.io',
+  VirtualService: 'networking.istio.io',
+  DestinationRule: 'networking.istio.io',
+  Sidecar: 'networking.istio.io',
+  HTTPRoute: 'gateway.networking.k8s.io',
+  ReferenceGrant: 'gateway.networking.k8s.io',
+  Telemetry: 'telemetry.istio.io',
+};
+const VERSIONS = ['v1', 'v1beta1', 'v1alpha3', 'v1alpha1', 'v1alpha2'];
+const CLUSTER_SCOPED = new Set(['Namespace', 'MeshConfig']);
+
+export function parseFile(file: string, text: string): ParsedFile {
+  const lines = new LineCounter();
+  const report = new Report(file, lines);
+  const bytes = Buffer.byteLength(text);
+  const start = { file, line: 1, column: 1 };
+  const broken = { resources: [], refused: [], isReadable: false };
+  if (bytes > limits.fileBytesMax) {
+    report.error('', `the file has ${bytes} bytes, the limit is ${limits.fileBytesMax}`, 'split the file', start);
+    return { ...broken, problems: report.problems };
+  }
+  const documents = parseAllDocuments(text, {
+    lineCounter: lines,
+    strict: true,
+    uniqueKeys: true,
+    prettyErrors: false,
+    merge: false,
+  });
+  if (!Array.isArray(documents)) return { resources: [], problems: [], refused: [], isReadable: true };
+  if (documents.length > limits.documentsMax)
+    report.error(
+      '',
+      `the file has ${documents.length} documents, the limit is ${limits.documentsMax}`,
+      'split the file',
+      start,
+    );
+  for (const document of documents) {
+    for (const fault of document.errors)
+      report.error(
+        '',
+        `not valid YAML: ${firstLine(fault.message)}`,
+        yamlRemedy(fault.code),
+        report.placeAt(fault.pos[0]),
+      );
+  }
+  if (refuses(report.problems)) return { ...broken, problems: report.problems };
+  const resources: Resource[] = [];
+  const refused: (string | null)[] = [];
+  for (const document of documents) readDocument(document, report, resources, refused);
+  if (report.dropped > 0)
+    report.problems.push({
+      severity: 'warning',
+      path: '',
+      message: `${report.dropped} more problems are not shown`,
+      remedy: 'correct these first',
+      place: start,
+    });
+  return { resources, problems: report.problems, refused, isReadable: true };
+}
+
+function readDocument(document: Document, report: Report, resources: Resource[], refused: (string | null)[]): void {
+  const root: unknown = document.contents;
+  if (root === null) return;
+  if (!isMap(root)) {
+    if (isScalar(root) && root.value === null) return;
+    report.error('', 'a document must be an object', 'begin with apiVersion: and kind:', report.placeOf(root));
+    refused.push(null);
+    return;
+  }
+  if (countAliases(document) > limits.aliasesMax) {
+    report.error(
+      '',
+      `the document has more than ${limits.aliasesMax} aliases`,
+      'write the values out',
+      report.placeOf(root),
+    );
+    refused.push(null);
+    return;
+  }
+  const kind = root.get('kind');
+  const items = root.get('items', true);
+  if (kind === 'List' && items !== undefined) {
+    for (const item of new Fields(root, '', document, report).maps('items'))
+      readObject(item, document, report, resources, refused);
+    return;
+  }
+  readObject(root, document, report, resources, refused);
+}
+
+function readObject(
+  root: YAMLMap,
+  document: Document,
+  report: Report,
+  resources: Resource[],
+  refused: (string | null)[],
+): void {
+  const before = report.problems.filter((problem) => problem.severity === 'error').length;
+  const fields = new Fields(root, '', document, report);
+  const kind = checkKind(fields);
+  if (kind === null) {
+    if (report.problems.filter((problem) => problem.severity === 'error').length > before) refused.push(null);
+    return;
+  }
+  const meta = fields.object('metadata', (metadata) => readMeta(metadata, CLUSTER_SCOPED.has(kind)));
+  if (meta === null && kind !== 'MeshConfig') {
+    fields.error('metadata', 'metadata is missing', 'add metadata: { name: … }');
+    refused.push(null);
+    return;
+  }
+  const known: Meta = meta ?? {
+    name: 'default',
+    namespace: '',
+    labels: new Map(),
+    annotations: new Map(),
+    createdAtMs: 0,
+    generation: 1,
+  };
+  const source: Source = {
+    file: report.file,
+    place: report.placeOf(root),
+    locate: (path) => locate(report, document, root, path),
+  };
+  const resource = readKind(kind, fields, known, source);
+  fields.ignore('status');
+  fields.finish();
+  const isRefused = report.problems.filter((problem) => problem.severity === 'error').length > before;
+  if (isRefused) refused.push(known.name === '' ? null : resourceKey(resource?.kind ?? kind, resource?.meta ?? known));
+  else if (resource !== null) resources.push(resource);
+}
+
+/** The kind when it is one of ours; null with a Problem when it is not. */
+function checkKind(fields: Fields): string | null {
+  const kind = fields.text('kind');
+  const apiVersion = fields.text('apiVersion');
+  if (kind === '') {
+    fields.error('kind', 'kind is missing', 'add apiVersion: and kind:');
+    return null;
+  }
+  if (kind === 'MeshConfig') return kind;
+  const group = GROUPS[kind];
+  if (group === undefined) {
+    const guess = nearest(kind, [...Object.keys(GROUPS), 'MeshConfig']);
+    fields.warning(
+      'kind',
+      `the kind ${kind} is not known and has no effect`,
+      guess === null ? 'remove it from the rules' : `did you mean ${guess}?`,
+    );
+    return null;
+  }
+  if (apiVersion === '')
+    fields.error('apiVersion', 'apiVersion is missing', `add apiVersion: ${group === '' ? 'v1' : `${group}/v1`}`);
+  const slash = apiVersion.lastIndexOf('/');
+  const writtenGroup = slash < 0 ? '' : apiVersion.slice(0, slash);
+  const version = apiVersion.slice(slash + 1);
+  if (apiVersion !== '' && writtenGroup !== group) {
+    const isForeign = kind === 'Service' && writtenGroup !== '';
+    const message = `the kind ${kind} of group "${writtenGroup}" is not known`;
+    const remedy = `write apiVersion: ${group === '' ? 'v1' : `${group}/v1`}`;
+    if (isForeign) fields.warning('apiVersion', `${message} and has no effect`, remedy);
+    else fields.error('apiVersion', message, remedy);
+    return null;
+  }
+  if (apiVersion !== '' && !VERSIONS.includes(version))
+    fields.error('apiVersion', `version "${version}" is not served`, `write one of ${VERSIONS.join(', ')}`);
+  return kind;
+}
+
+function readKind(kind: string, fields: Fields, meta: Meta, source: Source): Resource | null {
+  const base = { meta, source };
+  switch (kind) {
+    case 'EndpointSlice':
+      return { ...base, kind, spec: readEndpointSlice(fields, meta.labels) };
+    case 'Pod':
+      return { ...base, kind, spec: readPod(fields) };
+    case 'Namespace':
+      fields.ignore('spec');
+      return { ...base, kind, spec: null };
+    case 'ConfigMap':
+      return readConfigMap(fields, meta, source);
+    case 'MeshConfig':
+      return {
+        ...base,
+        kind,
+        meta: { ...meta, name: 'default', namespace: '' },
+        spec: fields.has('spec')
+          ? (fields.object('spec', readMeshConfigSpec) ?? readMeshConfigSpec(fields))
+          : readMeshConfigSpec(fields),
+      };
+    default:
+      return readSpec(kind, fields, meta, source);
+  }
+}
+
+function readSpec(kind: string, fields: Fields, meta: Meta, source: Source): Resource | null {
+  if (!fields.has('spec')) {
+    fields.error('spec', 'spec is missing', 'add spec:');
+    return null;
+  }
+  return fields.object('spec', (spec): Resource | null => {
+    const base = { meta, source };
+    switch (kind) {
+      case 'Service':
+        return { ...base, kind, spec: readServiceSpec(spec) };
+      case 'ServiceEntry':
+        return { ...base, kind, spec: readServiceEntrySpec(spec) };
+      case 'WorkloadEntry':
+        return { ...base, kind, spec: readWorkloadSpec(spec) };
+      case 'VirtualService':
+        return { ...base, kind, spec: readVirtualServiceSpec(spec) };
+      case 'DestinationRule':
+        return { ...base, kind, spec: readDestinationRuleSpec(spec) };
+      case 'HTTPRoute':
+        return { ...base, kind, spec: readHttpRouteSpec(spec) };
+      case 'ReferenceGrant':
+        return { ...base, kind, spec: readReferenceGrantSpec(spec) };
+      case 'Telemetry':
+        return { ...base, kind, spec: readTelemetrySpec(spec) };
+      case 'Sidecar':
+        return { ...base, kind, spec: readSidecarSpec(spec) };
+      default:
+        return null;
+    }
+  });
+}
+
+/** Istio keeps the MeshConfig as a document inside the ConfigMap `istio`. Other ConfigMaps are none of ours. */
+function readConfigMap(fields: Fields, meta: Meta, source: Source): Resource | null {
+  if (meta.name !== 'istio') {
+    fields.ignore('data', 'binaryData', 'immutable');
+    return null;
+  }
+  fields.ignore('immutable', 'binaryData');
+  return fields.object('data', (data): Resource | null => {
+    data.ignore('meshNetworks');
+    return data.embedded('mesh', (mesh): Resource => ({
+      kind: 'MeshConfig',
+      meta: { ...meta, name: 'default', namespace: '' },
+      source,
+      spec: readMeshConfigSpec(mesh),
+    }));
+  });
+}
+
+function countAliases(document: Document): number {
+  let count = 0;
+  visit(document, {
+    Alias: () => {
+      count += 1;
+    },
+  });
+  return count;
+}
+
+function firstLine(message: string): string {
+  const line = message.split('\n')[0] ?? message;
+  return line.charAt(0).toLowerCase() + line.slice(1);
+}
+
+function yamlRemedy(code: string): string {
+  if (code === 'DUPLICATE_KEY') return 'remove one of the two';
+  if (code === 'TAB_AS_INDENT') return 'indent with spaces';
+  if (code === 'BAD_INDENT') return 'line it up with its neighbours';
+  return 'correct the syntax here';
+}

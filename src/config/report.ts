@@ -1,0 +1,65 @@
+// Collects the Problems of one file and knows where each node of its YAML stands. Also finds the place
+// of a field path later, when a translation has something to say about a resource that parsed well.
+import { isAlias, isMap, isNode, isPair, isScalar, isSeq } from 'yaml';
+import type { Document, LineCounter, Node } from 'yaml';
+import type { Place, Problem } from '../base/problem.ts';
+import { limits } from './limits.ts';
+
+export class Report {
+  readonly file: string;
+  readonly problems: Problem[] = [];
+  readonly #lines: LineCounter;
+  #dropped = 0;
+
+  constructor(file: string, lines: LineCounter) {
+    this.file = file;
+    this.#lines = lines;
+  }
+
+  error(path: string, message: string, remedy: string, place: Place): void {
+    this.#add({ severity: 'error', path, message, remedy, place });
+  }
+
+  warning(path: string, message: string, remedy: string, place: Place): void {
+    this.#add({ severity: 'warning', path, message, remedy, place });
+  }
+
+  placeAt(offset: number): Place {
+    const { line, col } = this.#lines.linePos(offset);
+    return { file: this.file, line: Math.max(line, 1), column: Math.max(col, 1) };
+  }
+
+  placeOf(node: unknown): Place {
+    return this.placeAt(isNode(node) ? (node.range?.[0] ?? 0) : 0);
+  }
+
+  /** How many Problems were not kept because of the limit. */
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  #add(problem: Problem): void {
+    if (this.problems.length < limits.problemsMax) this.problems.push(problem);
+    else this.#dropped += 1;
+  }
+}
+
+/** The place of a field path like `spec.http[0].route[1].weight`; of its nearest existing parent when it is not there. */
+export function locate(report: Report, document: Document, root: Node, path: string): Place {
+  let node: unknown = root;
+  let place = report.placeOf(root);
+  for (const [, name, index] of path.matchAll(/([^.[\]]+)|\[(\d+)\]/g)) {
+    const key: unknown = isAlias(node) ? node.resolve(document) : node;
+    if (name !== undefined && isMap(key)) {
+      const pair = key.items.find((item) => isPair(item) && isScalar(item.key) && String(item.key.value) === name);
+      if (pair === undefined) return place;
+      place = report.placeOf(pair.key);
+      node = pair.value;
+    } else if (index !== undefined && isSeq(key)) {
+      node = key.items[Number(index)];
+      if (node === undefined) return place;
+      place = report.placeOf(node);
+    } else return place;
+  }
+  return place;
+}

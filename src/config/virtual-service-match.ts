@@ -1,0 +1,47 @@
+// HTTPMatchRequest of a VirtualService: every field that is there must hold; the blocks of one rule are
+// alternatives.
+import type { Fields } from './fields.ts';
+import { readStringMatch } from './string-match.ts';
+import type { StringMatch } from './string-match.ts';
+
+export interface HttpMatch {
+  readonly name: string;
+  readonly uri: StringMatch | null;
+  readonly scheme: StringMatch | null;
+  readonly method: StringMatch | null;
+  readonly authority: StringMatch | null;
+  readonly headers: ReadonlyMap<string, StringMatch>;
+  readonly withoutHeaders: ReadonlyMap<string, StringMatch>;
+  readonly queryParams: ReadonlyMap<string, StringMatch>;
+  readonly ignoresUriCase: boolean;
+  readonly sourceLabels: ReadonlyMap<string, string>;
+  readonly sourceNamespace: string;
+  /** 0 when not given. */
+  readonly port: number;
+  readonly gateways: readonly string[];
+  readonly statPrefix: string;
+}
+
+export function readMatch(fields: Fields): HttpMatch {
+  const uri = fields.object('uri', readStringMatch);
+  const ignoresUriCase = fields.flag('ignoreUriCase') ?? false;
+  if (ignoresUriCase && uri?.kind === 'regex')
+    fields.warning('ignoreUriCase', 'ignoreUriCase has no effect on a regex', 'begin the regex with (?i)');
+  if (uri?.kind === 'prefix' && uri.value === '') fields.error('uri', 'the prefix is empty', 'write prefix: /');
+  return {
+    name: fields.text('name'),
+    uri,
+    scheme: fields.object('scheme', readStringMatch),
+    method: fields.object('method', readStringMatch),
+    authority: fields.object('authority', readStringMatch),
+    headers: fields.objectMap('headers', readStringMatch),
+    withoutHeaders: fields.objectMap('withoutHeaders', readStringMatch),
+    queryParams: fields.objectMap('queryParams', readStringMatch),
+    ignoresUriCase,
+    sourceLabels: fields.textMap('sourceLabels'),
+    sourceNamespace: fields.text('sourceNamespace'),
+    port: fields.port('port') ?? 0,
+    gateways: fields.texts('gateways'),
+    statPrefix: fields.text('statPrefix'),
+  };
+}

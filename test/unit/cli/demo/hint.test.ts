@@ -1,0 +1,64 @@
+// Hints point at real lines of the real rules, and the story's edits change what they mean to change.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { RULES_DIRECTORY } from '../../../../src/cli/demo/bookshop.ts';
+import { currentHints, lineOf } from '../../../../src/cli/demo/hint.ts';
+import { refusalIn } from '../../../../src/cli/demo/live.ts';
+import { setCanaryWeights } from '../../../../src/cli/demo/rules-copy.ts';
+import { clip } from '../../../../src/cli/demo/screen.ts';
+
+const REVIEWS = join(RULES_DIRECTORY, 'reviews.yaml');
+
+describe('hints', () => {
+  it('each name a line of the bookshop that says what the hint is about', () => {
+    const hints = currentHints({
+      rulesDirectory: RULES_DIRECTORY,
+      from: RULES_DIRECTORY,
+      door: 'http://d',
+      outbound: 'http://o',
+    });
+    const lines = hints.map(({ place }) => {
+      const [file = '', line = '0'] = place.split(':');
+      return readFileSync(join(RULES_DIRECTORY, file), 'utf8').split('\n')[Number(line) - 1]?.trim();
+    });
+    expect(lines).toEqual(['weight: 90', 'subset: v3', 'timeout: 0.4s', 'weight: 90', 'uri: /books/']);
+    expect(hints.filter(({ text }) => /DOOR|OUTBOUND/.test(text))).toEqual([]);
+  });
+
+  it('are left out when their line is gone', () => {
+    expect(lineOf(REVIEWS, 'no such anchor', 'weight:')).toBe(0);
+    expect(lineOf(join(RULES_DIRECTORY, 'missing.yaml'), 'a', 'b')).toBe(0);
+  });
+});
+
+describe('the edit of the weights', () => {
+  it('touches the canary rule and nothing else', () => {
+    const before = readFileSync(REVIEWS, 'utf8');
+    const after = setCanaryWeights(before, 50, 'ninety');
+    const changed = after.split('\n').filter((line, i) => line !== before.split('\n')[i]);
+    expect(changed.map((line) => line.trim())).toEqual(['weight: 50', 'weight: ninety']);
+  });
+});
+
+describe('a refusal in the control service’s log', () => {
+  const table = [
+    { line: 'rules/reviews.yaml:61:19: weight: not a number', expected: 'reviews.yaml:61:19: weight: not a number' },
+    {
+      line: '{"level":"error","message":"/tmp/x/reviews.yaml:61:19: \\"ninety\\" is no number; write one","count":1}',
+      expected: 'reviews.yaml:61:19: "ninety" is no number; write one',
+    },
+    { line: '{"level":"info","message":"ready"}', expected: null },
+  ];
+  for (const { line, expected } of table) {
+    it(`is found as ${expected}`, () => {
+      expect(refusalIn(line)).toBe(expected);
+    });
+  }
+});
+
+describe('a line that is too long for the terminal', () => {
+  it('is cut by what is visible, colour codes kept', () => {
+    expect(clip('\u001b[1mabc\u001b[0mdef', 4)).toBe('\u001b[1mabc\u001b[0md');
+  });
+});

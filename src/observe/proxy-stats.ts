@@ -1,0 +1,197 @@
+// @hot
+// Envoy's own statistics, as cheap as they can be: what the endpoints, listeners and managers count
+// by themselves is only added up when somebody asks; per request there is one addition per tally.
+// Names are Envoy's (`cluster.NAME.upstream_rq_total`); Prometheus gets them with Envoy's tags.
+import type { Cluster, Endpoint } from '../plan/cluster.ts';
+import type { Registry, ScrapeSink } from './registry.ts';
+
+const CLASSES = ['', '1xx', '2xx', '3xx', '4xx', '5xx'];
+
+/** Responses of one cluster by status class; index 0 holds requests that ended without a response. */
+export class ClusterTally {
+  readonly classes = new Float64Array(6);
+
+  count(statusClass: number): void {
+    (this.classes[statusClass] as number)++;
+  }
+}
+
+/** One HTTP connection manager. The engine counts connections, the metrics step counts requests. */
+export class HttpTally {
+  readonly classes = new Float64Array(6);
+  requestsTotal = 0;
+  requestsActive = 0;
+  connectionsTotal = 0;
+  connectionsActive = 0;
+
+  count(statusClass: number): void {
+    this.requestsTotal++;
+    (this.classes[statusClass] as number)++;
+  }
+}
+
+/** One listener; the engine counts. */
+export class ListenerTally {
+  connectionsTotal = 0;
+  connectionsActive = 0;
+}
+
+/** One statistic: Envoy's dotted name, and how Prometheus is told the same. */
+export interface Stat {
+  readonly name: string;
+  readonly kind: 'counter' | 'gauge';
+  readonly value: number;
+  /** Name in the exposition, without its prefix `envoy_`. */
+  readonly metric: string;
+  readonly labelNames: readonly string[];
+  readonly labels: readonly string[];
+}
+
+const CLUSTER_LABELS = ['envoy_cluster_name'];
+const CLUSTER_CLASS_LABELS = ['envoy_cluster_name', 'envoy_response_code_class'];
+const HTTP_LABELS = ['envoy_http_conn_manager_prefix'];
+const HTTP_CLASS_LABELS = ['envoy_http_conn_manager_prefix', 'envoy_response_code_class'];
+const LISTENER_LABELS = ['envoy_listener_address'];
+
+export class ProxyStats {
+  readonly #clusters = new Map<string, ClusterTally>();
+  readonly #https = new Map<string, HttpTally>();
+  readonly #listeners = new Map<string, ListenerTally>();
+  readonly #liveClusters: () => Iterable<Cluster>;
+
+  /** `liveClusters` yields the clusters in force; it is called at scrape time only. */
+  constructor(liveClusters: () => Iterable<Cluster> = () => []) {
+    this.#liveClusters = liveClusters;
+  }
+
+  /** The tally of the cluster of this name; made on first use and kept across updates. */
+  cluster(name: string): ClusterTally {
+    return entry(this.#clusters, name, makeClusterTally);
+  }
+
+  http(statPrefix: string): HttpTally {
+    return entry(this.#https, statPrefix, makeHttpTally);
+  }
+
+  /** `address` as Envoy spells it in names: `127.0.0.1_15001`. */
+  listener(address: string): ListenerTally {
+    return entry(this.#listeners, address, makeListenerTally);
+  }
+
+  /** Drops tallies of clusters that exist no more; called at scrape time. */
+  #forget(live: readonly Cluster[]): void {
+    const names = new Set<string>(live.map((cluster) => cluster.name));
+    for (const name of this.#clusters.keys()) if (!names.has(name)) this.#clusters.delete(name);
+  }
+
+  /** Every statistic, sorted by name: what `/stats` prints. */
+  list(): Stat[] {
+    const live = [...this.#liveClusters()];
+    if (live.length > 0) this.#forget(live);
+    const stats: Stat[] = [];
+    for (const cluster of live) clusterStats(stats, cluster, this.#clusters.get(cluster.name));
+    for (const [prefix, tally] of this.#https) httpStats(stats, prefix, tally);
+    for (const [address, tally] of this.#listeners) listenerStats(stats, address, tally);
+    return stats.sort((a, b) => (a.name < b.name ? -1 : Number(a.name > b.name)));
+  }
+
+  /** Has `registry` show these statistics as `envoy_*` families. */
+  attachTo(registry: Registry): void {
+    registry.addSource((sink) => this.#scrape(sink));
+  }
+
+  #scrape(sink: ScrapeSink): void {
+    const byMetric = new Map<string, Stat[]>();
+    for (const stat of this.list()) entry(byMetric, stat.metric, () => []).push(stat);
+    for (const [metric, stats] of byMetric) {
+      sink.family(`envoy_${metric}`, stats[0]?.kind ?? 'gauge', '');
+      for (const stat of stats) sink.sample(stat.labelNames, stat.labels, stat.value);
+    }
+  }
+}
+
+const makeClusterTally = (): ClusterTally => new ClusterTally();
+const makeHttpTally = (): HttpTally => new HttpTally();
+const makeListenerTally = (): ListenerTally => new ListenerTally();
+
+function entry<Value>(map: Map<string, Value>, key: string, make: () => Value): Value {
+  const known = map.get(key);
+  if (known !== undefined) return known;
+  const made = make();
+  map.set(key, made);
+  return made;
+}
+
+type Numbers = readonly (readonly [name: string, kind: 'counter' | 'gauge', value: number])[];
+
+function clusterStats(stats: Stat[], cluster: Cluster, tally: ClusterTally | undefined): void {
+  const { endpoints } = cluster;
+  const sum = (read: (endpoint: Endpoint) => number): number =>
+    endpoints.reduce((total, endpoint) => total + read(endpoint), 0);
+  const numbers: Numbers = [
+    ['upstream_rq_total', 'counter', sum((endpoint) => endpoint.requestsTotal)],
+    ['upstream_rq_active', 'gauge', sum((endpoint) => endpoint.active)],
+    ['upstream_cx_total', 'counter', sum((endpoint) => endpoint.connectionsTotal)],
+    ['upstream_cx_active', 'gauge', sum((endpoint) => endpoint.connectionsActive)],
+    ['upstream_cx_connect_fail', 'counter', sum((endpoint) => endpoint.connectFailuresTotal)],
+    ['membership_total', 'gauge', endpoints.length],
+    ['membership_healthy', 'gauge', sum((endpoint) => Number(endpoint.isHealthy))],
+  ];
+  add(stats, { scope: 'cluster', name: cluster.name, labelNames: CLUSTER_LABELS }, numbers);
+  if (tally === undefined) return;
+  const scope = { scope: 'cluster', name: cluster.name, labelNames: CLUSTER_CLASS_LABELS };
+  addClasses(stats, scope, 'upstream_rq', tally.classes);
+}
+
+function httpStats(stats: Stat[], prefix: string, tally: HttpTally): void {
+  const numbers: Numbers = [
+    ['downstream_rq_total', 'counter', tally.requestsTotal],
+    ['downstream_rq_active', 'gauge', tally.requestsActive],
+    ['downstream_cx_total', 'counter', tally.connectionsTotal],
+    ['downstream_cx_active', 'gauge', tally.connectionsActive],
+  ];
+  add(stats, { scope: 'http', name: prefix, labelNames: HTTP_LABELS }, numbers);
+  addClasses(stats, { scope: 'http', name: prefix, labelNames: HTTP_CLASS_LABELS }, 'downstream_rq', tally.classes);
+}
+
+function listenerStats(stats: Stat[], address: string, tally: ListenerTally): void {
+  const numbers: Numbers = [
+    ['downstream_cx_total', 'counter', tally.connectionsTotal],
+    ['downstream_cx_active', 'gauge', tally.connectionsActive],
+  ];
+  add(stats, { scope: 'listener', name: address, labelNames: LISTENER_LABELS }, numbers);
+}
+
+interface Scope {
+  readonly scope: string;
+  readonly name: string;
+  readonly labelNames: readonly string[];
+}
+
+function add(stats: Stat[], { scope, name, labelNames }: Scope, numbers: Numbers): void {
+  for (const [leaf, kind, value] of numbers) {
+    stats.push({
+      name: `${scope}.${name}.${leaf}`,
+      kind,
+      value,
+      metric: `${scope}_${leaf}`,
+      labelNames,
+      labels: [name],
+    });
+  }
+}
+
+function addClasses(stats: Stat[], { scope, name, labelNames }: Scope, leaf: string, classes: Float64Array): void {
+  for (let i = 1; i < classes.length; i++) {
+    const letters = CLASSES[i] ?? '';
+    stats.push({
+      name: `${scope}.${name}.${leaf}_${letters}`,
+      kind: 'counter',
+      value: classes[i] ?? 0,
+      // Envoy's tag extraction turns `upstream_rq_2xx` into `upstream_rq_xx{response_code_class="2"}`.
+      metric: `${scope}_${leaf}_xx`,
+      labelNames,
+      labels: [name, String(i)],
+    });
+  }
+}

@@ -1,0 +1,146 @@
+// Where spans go: reads the destination out of Envoy's OpenTelemetryConfig, and makes the OTLP
+// exporter for an address. A cluster name is resolved at export time, through the live cluster, so
+// that a Collector may move. Credentials of the channel are not supported: plaintext only.
+import type { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto';
+import { error, warning } from '../base/problem.ts';
+import { formatAddress } from '../plan/cluster.ts';
+import type { CompileEnv } from '../plan/plan.ts';
+import type { HttpService } from '../xds/gen/envoy/config/core/v3/http_service_pb.js';
+import type { GrpcService } from '../xds/gen/envoy/config/core/v3/grpc_service_pb.js';
+import type { OpenTelemetryConfig } from '../xds/gen/envoy/config/trace/v3/opentelemetry_pb.js';
+import type { NodeIdentity } from './node-identity.ts';
+
+export interface TargetSpec {
+  /** Equal keys are one destination with one queue. */
+  readonly key: string;
+  readonly serviceName: string;
+  /** `none`: contexts are passed on, spans are not kept (no exporter configured). */
+  readonly protocol: 'grpc' | 'http' | 'none';
+  /** `host:port` of the Collector as of now; null while it is not known. */
+  readonly address: () => string | null;
+  /** Path and query of the OTLP/HTTP endpoint. */
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly timeoutMs: number;
+}
+
+export type Exporter = Pick<OTLPTraceExporter, 'export' | 'shutdown'>;
+export type ReadableSpan = Parameters<OTLPTraceExporter['export']>[0][number];
+
+/** How long one export may take unless configured, in milliseconds. */
+const TIMEOUT_MS = 10_000;
+const NO_HEADERS = Object.freeze({});
+
+export function compileTarget(
+  config: OpenTelemetryConfig,
+  env: CompileEnv,
+  path: string,
+  node: NodeIdentity,
+): TargetSpec | 'refused' {
+  // Envoy's own default is `unknown_service:envoy`; the name of the service is more use.
+  const serviceName = config.serviceName || node.cluster || node.canonicalService || 'unknown_service:outrigger';
+  if (config.grpcService !== undefined && config.httpService !== undefined) {
+    env.problems.push(error(path, 'grpc_service and http_service exclude each other', 'keep one of them'));
+    return 'refused';
+  }
+  if (config.grpcService !== undefined) return grpcTarget(config.grpcService, env, `${path}.grpc_service`, serviceName);
+  if (config.httpService !== undefined) return httpTarget(config.httpService, env, `${path}.http_service`, serviceName);
+  return { ...base(serviceName, `none|${serviceName}`), protocol: 'none' };
+}
+
+function grpcTarget(config: GrpcService, env: CompileEnv, path: string, serviceName: string): TargetSpec | 'refused' {
+  const { targetSpecifier: target } = config;
+  const common = {
+    protocol: 'grpc' as const,
+    timeoutMs: durationMs(config.timeout),
+    headers: headersOf(config.initialMetadata),
+  };
+  switch (target.case) {
+    case 'envoyGrpc': {
+      const name = target.value.clusterName;
+      return { ...base(serviceName, `grpc|${name}|${serviceName}`), ...common, address: addressOf(env, name) };
+    }
+    case 'googleGrpc': {
+      if (target.value.channelCredentials !== undefined || target.value.callCredentials.length > 0) {
+        env.problems.push(
+          warning(`${path}.google_grpc`, 'credentials are not supported, spans are sent in plaintext', 'use envoy_grpc'),
+        );
+      }
+      // gRPC names a scheme before the address; OTLP wants the address alone.
+      const address = target.value.targetUri.replace(/^(?:dns|ipv4|ipv6):(?:\/{2,3})?/, '');
+      return { ...base(serviceName, `grpc|${address}|${serviceName}`), ...common, address: () => address };
+    }
+    case undefined:
+      env.problems.push(error(path, 'no target', 'set envoy_grpc.cluster_name'));
+      return 'refused';
+  }
+}
+
+function httpTarget(config: HttpService, env: CompileEnv, path: string, serviceName: string): TargetSpec | 'refused' {
+  const uri = config.httpUri;
+  if (uri === undefined || !URL.canParse(uri.uri)) {
+    env.problems.push(error(`${path}.http_uri.uri`, 'is not a URI', 'write http://HOST:PORT/v1/traces'));
+    return 'refused';
+  }
+  const url = new URL(uri.uri);
+  const upstream = uri.httpUpstreamType;
+  const own = url.port === '' ? `${url.host}:80` : url.host;
+  const headers: Record<string, string> = {};
+  for (const { header } of config.requestHeadersToAdd) if (header !== undefined) headers[header.key] = header.value;
+  return {
+    ...base(serviceName, `http|${uri.uri}|${upstream.value ?? ''}|${serviceName}`),
+    protocol: 'http',
+    address: upstream.case === 'cluster' ? addressOf(env, upstream.value) : () => own,
+    path: `${url.pathname === '/' ? '/v1/traces' : url.pathname}${url.search}`,
+    headers,
+    timeoutMs: durationMs(uri.timeout),
+  };
+}
+
+function base(serviceName: string, key: string): TargetSpec {
+  return {
+    key,
+    serviceName,
+    protocol: 'none',
+    address: () => null,
+    path: '',
+    headers: NO_HEADERS,
+    timeoutMs: TIMEOUT_MS,
+  };
+}
+
+/** The first healthy endpoint, else the first. */
+function addressOf(env: CompileEnv, name: string): () => string | null {
+  const ref = env.clusterRef(name);
+  return () => {
+    const endpoints = ref.cluster?.endpoints ?? [];
+    const endpoint = endpoints.find((candidate) => candidate.isHealthy) ?? endpoints[0];
+    if (endpoint === undefined) return null;
+    return endpoint.port === 0 ? `unix://${endpoint.address}` : formatAddress(endpoint.address, endpoint.port);
+  };
+}
+
+function headersOf(entries: GrpcService['initialMetadata']): Readonly<Record<string, string>> {
+  return Object.fromEntries(entries.map(({ key, value }) => [key.toLowerCase(), value]));
+}
+
+function durationMs(duration: { readonly seconds: bigint; readonly nanos: number } | undefined): number {
+  if (duration === undefined) return TIMEOUT_MS;
+  const ms = Number(duration.seconds) * 1000 + duration.nanos / 1e6;
+  return ms > 0 ? ms : TIMEOUT_MS;
+}
+
+/** A new OTLP exporter for `address`; the packages are loaded now. */
+export async function makeExporter(spec: TargetSpec, address: string): Promise<Exporter> {
+  const timeoutMillis = spec.timeoutMs;
+  if (spec.protocol === 'http') {
+    const { OTLPTraceExporter } = await import('@opentelemetry/exporter-trace-otlp-proto');
+    return new OTLPTraceExporter({ url: `http://${address}${spec.path}`, headers: { ...spec.headers }, timeoutMillis });
+  }
+  const { OTLPTraceExporter } = await import('@opentelemetry/exporter-trace-otlp-grpc');
+  const { Metadata, credentials } = await import('@grpc/grpc-js');
+  const metadata = new Metadata();
+  for (const [key, value] of Object.entries(spec.headers)) metadata.set(key, value);
+  const url = address.startsWith('unix:') ? address : `http://${address}`;
+  return new OTLPTraceExporter({ url, credentials: credentials.createInsecure(), metadata, timeoutMillis });
+}

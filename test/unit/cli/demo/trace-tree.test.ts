@@ -20,13 +20,13 @@ function hexId(value: number): string {
   return value === 0 ? '' : value.toString(16).padStart(16, '0');
 }
 
-function aSpan(id: number, parent: number, service: string, kind: SpanKind, times: readonly [number, number]): Span {
+function aSpan(id: readonly [number, number], service: string, kind: SpanKind, times: readonly [number, number]): Span {
   const [startUs, endUs] = times;
   const attributes = new Map([
     ['http.response.status_code', '200'],
     ['url.path', '/a'],
   ]);
-  const ids = { traceId: TRACE, spanId: hexId(id), parentSpanId: hexId(parent) };
+  const ids = { traceId: TRACE, spanId: hexId(id[0]), parentSpanId: hexId(id[1]) };
   return { ...ids, name: 'GET', kind, service, startUs, endUs, attributes };
 }
 
@@ -74,10 +74,10 @@ function same(bytes: Buffer): Buffer {
 }
 
 const VISIT: readonly Span[] = [
-  aSpan(1, 0, 'frontend.default', 'server', [1_000, 9_000]),
-  aSpan(3, 1, 'frontend.default', 'client', [4_000, 8_000]),
-  aSpan(2, 1, 'frontend.default', 'client', [2_000, 3_000]),
-  aSpan(4, 3, 'reviews.default', 'server', [5_000, 7_000]),
+  aSpan([1, 0], 'frontend.default', 'server', [1_000, 9_000]),
+  aSpan([3, 1], 'frontend.default', 'client', [4_000, 8_000]),
+  aSpan([2, 1], 'frontend.default', 'client', [2_000, 3_000]),
+  aSpan([4, 3], 'reviews.default', 'server', [5_000, 7_000]),
 ];
 
 describe('an OTLP export', () => {

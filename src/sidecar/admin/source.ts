@@ -2,6 +2,7 @@
 // sidecar/proxy.ts implements it; the endpoints read nothing else. The answers are taken at the
 // moment of the request and are never kept.
 import type { Log } from '../../base/log.ts';
+import type { Exposition } from '../../observe/exposition.ts';
 import type { Cluster } from '../../plan/cluster.ts';
 import type { Plan } from '../../plan/plan.ts';
 import type { ConfiguredHealth } from '../../resilience/cluster-settings.ts';
@@ -79,8 +80,8 @@ export interface AdminSource {
   routes(): readonly Configured<RouteConfiguration>[];
   refused(): readonly RefusedResource[];
   plans(): readonly PlanStatus[];
-  /** Prometheus text of every metric, ending in a newline. */
-  prometheus(): string;
+  /** Every metric, in the format that the scraper's `accept` header prefers. */
+  prometheus(accept: string): Exposition;
   /** Envoy-shaped counters and gauges: dotted names with their values. */
   stats(): ReadonlyMap<string, number>;
   /** POST /healthcheck/fail and /ok: readiness answers 503 while failed; traffic goes on. */

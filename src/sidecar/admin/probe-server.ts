@@ -1,0 +1,36 @@
+// The two ports that kubelets and scrapers reach from outside the pod: readiness (15021) and metrics
+// (15090). They serve one path each and can change nothing, which is why they may listen on every
+// address while the admin server may not.
+import { text, type AdminEndpoint } from './endpoint.ts';
+import { startAdminServer, type RunningServer } from './server.ts';
+import type { AdminSource } from './source.ts';
+import { prometheusAnswer } from './stats.ts';
+
+const healthzReady: AdminEndpoint = {
+  path: '/healthz/ready',
+  isPostOnly: false,
+  help: 'answer 200 when the sidecar is ready for traffic, else 503',
+  parameters: [],
+  answer: ({ source }) => {
+    const state = source.state();
+    return state === 'LIVE' ? text('') : text(`${state}\n`, 503);
+  },
+};
+
+const scrape: AdminEndpoint = {
+  path: '/stats/prometheus',
+  isPostOnly: false,
+  help: 'metrics',
+  parameters: [],
+  answer: prometheusAnswer,
+};
+
+/** `/healthz/ready` on all addresses unless told otherwise. */
+export function startReadinessServer(source: AdminSource, port: number, address = '0.0.0.0'): Promise<RunningServer> {
+  return startAdminServer(source, { address, port }, [healthzReady]);
+}
+
+/** `/stats/prometheus` on all addresses unless told otherwise. */
+export function startMetricsServer(source: AdminSource, port: number, address = '0.0.0.0'): Promise<RunningServer> {
+  return startAdminServer(source, { address, port }, [scrape]);
+}

@@ -4,8 +4,8 @@
 // up to a bound and are then dropped and counted: a request never waits and never fails for its log.
 //
 //   append ─► │ gathering │ ─► │ waiting ≤ 4 MiB │ ─► write (one at a time) ─► file
-import { constants } from 'node:fs';
-import { open, type FileHandle } from 'node:fs/promises';
+import { constants, write } from 'node:fs';
+import { open } from 'node:fs/promises';
 import type { Registry } from './registry.ts';
 
 const BATCH_LENGTH = 64 * 1024;
@@ -79,7 +79,7 @@ export class LogFile {
   #gathering = '';
   #waiting: string[] = [];
   #waitingLength = 0;
-  #handle: FileHandle | null = null;
+  #handle: Sink | null = null;
   #timer: NodeJS.Timeout | null = null;
   #writing: Promise<void> | null = null;
   #mustReopen = false;
@@ -159,17 +159,33 @@ export class LogFile {
       this.#mustReopen = false;
       this.#handle ??= await openLog(this.path);
       while (this.#waiting.length > 0) {
-        const text = this.#waiting.length === 1 ? (this.#waiting[0] ?? '') : this.#waiting.join('');
-        await writeWhole(this.#handle, Buffer.from(text, 'latin1'));
-        // Lines may have come in behind what was written, never before it.
-        this.#waitingLength -= text.length;
-        this.#waiting = this.#waitingLength === 0 ? [] : restAfter(this.#waiting, text.length);
+        const bytes = Buffer.from(this.#waiting.join(''), 'latin1');
+        let at = 0;
+        while (at < bytes.length) {
+          const written = await this.#handle.write(bytes.subarray(at));
+          at += written;
+          this.#consume(written);
+        }
       }
     } catch {
       // The disk's trouble must not become traffic's: it is counted, and the file opened anew.
       this.#count('failures');
       this.#mustReopen = true;
     }
+  }
+
+  /** Forgets the first `length` characters of what waits: they are on disk. Lines may have come in behind. */
+  #consume(length: number): void {
+    this.#waitingLength -= length;
+    let left = length;
+    let whole = 0;
+    for (const batch of this.#waiting) {
+      if (batch.length > left) break;
+      left -= batch.length;
+      whole++;
+    }
+    this.#waiting.splice(0, whole);
+    if (left > 0) this.#waiting[0] = (this.#waiting[0] ?? '').slice(left);
   }
 
   async #closeHandle(): Promise<void> {
@@ -187,23 +203,41 @@ export class LogFile {
   }
 }
 
-/** The batches left when those that make up the first `length` characters are gone. */
-function restAfter(batches: readonly string[], length: number): string[] {
-  let gone = 0;
-  let i = 0;
-  while (i < batches.length && gone < length) gone += (batches[i++] ?? '').length;
-  return batches.slice(i);
+/** Something open that takes bytes; resolves to how many it took. */
+interface Sink {
+  write(bytes: Buffer): Promise<number>;
+  close(): Promise<void>;
 }
 
-async function writeWhole(handle: FileHandle, bytes: Buffer): Promise<void> {
-  let at = 0;
-  while (at < bytes.length) {
-    const { bytesWritten } = await handle.write(bytes, at, bytes.length - at);
-    at += bytesWritten;
+const STANDARD: ReadonlyMap<string, number> = new Map([
+  ['/dev/stdout', 1],
+  ['/dev/stderr', 2],
+]);
+const FULL_PIPE_MS = 20;
+
+/** Appends, as Envoy does. Standard streams are used as they are: opening them anew fails for sockets. */
+async function openLog(path: string): Promise<Sink> {
+  const standard = STANDARD.get(path);
+  if (standard !== undefined) return { write: (bytes) => writeTo(standard, bytes), close: () => Promise.resolve() };
+  const handle = await open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND, 0o644);
+  return { write: (bytes) => writeTo(handle.fd, bytes), close: () => handle.close() };
+}
+
+/** A pipe that does not block says EAGAIN while its reader is slow: that is waited out, off the event loop. */
+async function writeTo(descriptor: number, bytes: Buffer): Promise<number> {
+  for (;;) {
+    const written = await tryWrite(descriptor, bytes);
+    if (written > 0) return written;
+    await new Promise((resolve) => setTimeout(resolve, FULL_PIPE_MS));
   }
 }
 
-/** Appends, as Envoy does; created for the owner and group to read. */
-function openLog(path: string): Promise<FileHandle> {
-  return open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND, 0o644);
+function tryWrite(descriptor: number, bytes: Buffer): Promise<number> {
+  return new Promise((resolve, reject) => {
+    write(descriptor, bytes, 0, bytes.length, null, (problem, written) => {
+      if (problem === null) resolve(written);
+      else if (problem.code === 'EAGAIN') resolve(0);
+      else reject(problem);
+    });
+  });
 }

@@ -100,6 +100,8 @@ export class Exchange {
   upstreamLocalAddress = '';
   /** The path as the client sent it, when a route rewrote it; else empty. */
   originalPath = '';
+  /** The client's IP as x-forwarded-for gives it where that is trusted; empty: the connection's. */
+  clientAddress = '';
   trace: TraceContext | null = null;
   /** Random number in [0, 1) drawn once per request on first use by a split; negative before. */
   splitPoint = -1;
@@ -135,6 +137,7 @@ export class Exchange {
     this.responseHeadBytes = 0;
     this.upstreamLocalAddress = '';
     this.originalPath = '';
+    this.clientAddress = '';
     this.trace = null;
     this.splitPoint = -1;
   }

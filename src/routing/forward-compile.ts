@@ -1,0 +1,226 @@
+// Compiles a RouteAction into the steps of its route: timeouts, where to, mirrors, and the rewrites.
+// Source: Envoy RouteAction and WeightedCluster.
+import { assertNever } from '../base/assert.ts';
+import { error, type Problem } from '../base/problem.ts';
+import { UNKNOWN, internHeader } from '../http/header-name.ts';
+import { headerSource } from '../plan/header-source.ts';
+import { EMPTY, type CompileEnv, type Origin, type PlanPart, type Step } from '../plan/plan.ts';
+import { step } from '../plan/step.ts';
+import { wireText } from '../plan/wire-text.ts';
+import {
+  RouteAction_ClusterNotFoundResponseCode as NotFoundCode,
+  type RouteAction,
+  type WeightedCluster,
+  type WeightedCluster_ClusterWeight as ClusterWeight,
+} from '../xds/gen/envoy/config/route/v3/route_components_pb.js';
+import {
+  runCluster,
+  runClusterHeader,
+  runSplit,
+  runSplitHost,
+  runTimes,
+  type ForwardByHeader,
+  type Split,
+  type SplitTarget,
+} from './forward.ts';
+import { editSplitRequest, editSplitResponse, type HeaderEdits } from './header-edits.ts';
+import { compileHeaderEdits } from './header-edits-compile.ts';
+
+/** Envoy RouteAction.timeout. */
+export const ROUTE_TIMEOUT_MS = 15_000;
+const WEIGHT_SUM_MAX = 4_294_967_295;
+
+export interface ForwardContext {
+  readonly env: CompileEnv;
+  readonly origin: Origin;
+}
+
+/** The steps that choose the cluster; a weighted cluster's own edits come with them. */
+export interface ForwardParts {
+  readonly choose: readonly Step[];
+  readonly splitRequest: readonly Step[];
+  readonly splitResponse: readonly Step[];
+}
+
+const NOTHING: ForwardParts = { choose: EMPTY, splitRequest: EMPTY, splitResponse: EMPTY };
+
+export function compileForward(action: RouteAction, context: ForwardContext, path: string): ForwardParts {
+  const { env, origin } = context;
+  const { clusterSpecifier: specifier } = action;
+  const notFoundStatus = notFoundStatusOf(action.clusterNotFoundResponseCode, env.problems, path);
+  const times = timesStep(action, context, path);
+  switch (specifier.case) {
+    case 'cluster': {
+      if (specifier.value === '') return refuse(env, `${path}.cluster`, 'must not be empty');
+      const to = env.clusterRef(specifier.value);
+      return { ...NOTHING, choose: [times, step('cluster', origin, runCluster, { to, notFoundStatus })] };
+    }
+    case 'clusterHeader': {
+      if (specifier.value === '') return refuse(env, `${path}.cluster_header`, 'must not be empty');
+      return {
+        ...NOTHING,
+        choose: [
+          times,
+          step('cluster-by-header', origin, runClusterHeader, byHeader(specifier.value, notFoundStatus, env)),
+        ],
+      };
+    }
+    case 'weightedClusters': {
+      const parts = compileSplit(specifier.value, { ...context, notFoundStatus }, `${path}.weighted_clusters`);
+      return { ...parts, choose: [times, ...parts.choose] };
+    }
+    case 'clusterSpecifierPlugin':
+    case 'inlineClusterSpecifierPlugin':
+      return refuse(env, path, 'cluster specifier plugins are not supported');
+    case undefined:
+      return refuse(env, path, 'names no cluster');
+    default:
+      return assertNever(specifier);
+  }
+}
+
+function refuse(env: CompileEnv, path: string, message: string): ForwardParts {
+  env.problems.push(error(path, message, 'set cluster, cluster_header or weighted_clusters'));
+  return NOTHING;
+}
+
+function byHeader(name: string, notFoundStatus: number, env: CompileEnv): ForwardByHeader {
+  return { source: headerSource(name), clusterRef: env.clusterRef, known: new Map(), notFoundStatus };
+}
+
+function notFoundStatusOf(code: NotFoundCode, problems: Problem[], path: string): number {
+  switch (code) {
+    case NotFoundCode.SERVICE_UNAVAILABLE:
+      return 503;
+    case NotFoundCode.NOT_FOUND:
+      return 404;
+    case NotFoundCode.INTERNAL_SERVER_ERROR:
+      return 500;
+    default:
+      problems.push(error(`${path}.cluster_not_found_response_code`, `has no meaning for ${String(code)}`));
+      return 503;
+  }
+}
+
+function timesStep(action: RouteAction, context: ForwardContext, path: string): Step {
+  const timeoutMs = durationMs(action.timeout, context.env.problems, `${path}.timeout`) ?? ROUTE_TIMEOUT_MS;
+  const idleTimeoutMs = durationMs(action.idleTimeout, context.env.problems, `${path}.idle_timeout`) ?? -1;
+  const shown = { timeoutMs, idleTimeoutMs };
+  return step('timeout', context.origin, runTimes, shown);
+}
+
+interface DurationLike {
+  readonly seconds: bigint;
+  readonly nanos: number;
+}
+
+/** Whole milliseconds, rounded down; a duration above zero is at least one. Null when absent. */
+function durationMs(duration: DurationLike | undefined, problems: Problem[], path: string): number | null {
+  if (duration === undefined) return null;
+  if (duration.seconds < 0n || duration.nanos < 0) {
+    problems.push(error(path, 'must not be negative', 'use 0s for no timeout'));
+    return null;
+  }
+  const ms = Number(duration.seconds) * 1000 + Math.floor(duration.nanos / 1e6);
+  return ms === 0 && duration.nanos > 0 ? 1 : ms;
+}
+
+interface SplitContext extends ForwardContext {
+  readonly notFoundStatus: number;
+}
+
+function compileSplit(config: WeightedCluster, context: SplitContext, path: string): ForwardParts {
+  const { env, origin, notFoundStatus } = context;
+  const targets: SplitTarget[] = [];
+  const requestEdits: (HeaderEdits | null)[] = [];
+  const responseEdits: (HeaderEdits | null)[] = [];
+  for (const [i, entry] of config.clusters.entries()) {
+    const at = `${path}.clusters[${i}]`;
+    targets.push(compileTarget(entry, config.runtimeKeyPrefix, context, at));
+    requestEdits.push(compileHeaderEdits(entry, 'request', env.problems, at));
+    responseEdits.push(compileHeaderEdits(entry, 'response', env.problems, at));
+  }
+  const totalWeight = checkWeights(config, targets, env.problems, path);
+  const header = config.randomValueSpecifier.case === 'headerName' ? config.randomValueSpecifier.value : '';
+  const split: Split = {
+    targets,
+    totalWeight,
+    hasRuntimeKeys: config.runtimeKeyPrefix !== '',
+    valueHeader: header === '' ? UNKNOWN : internHeader(header),
+    random: env.random,
+    runtimeNumber: env.runtimeNumber,
+    notFoundStatus,
+  };
+  const splitRequest: Step[] = [];
+  if (requestEdits.some((edits) => edits !== null)) {
+    splitRequest.push(step('edit-split-request', origin, editSplitRequest, { bySplit: requestEdits }));
+  }
+  if (targets.some((target) => target.host !== ''))
+    splitRequest.push(step('rewrite-split-host', origin, runSplitHost, split));
+  const splitResponse = responseEdits.some((edits) => edits !== null)
+    ? [step('edit-split-response', origin, editSplitResponse, { bySplit: responseEdits })]
+    : EMPTY;
+  return { choose: [step('split', origin, runSplit, split)], splitRequest, splitResponse };
+}
+
+function compileTarget(
+  entry: ClusterWeight,
+  runtimeKeyPrefix: string,
+  context: SplitContext,
+  path: string,
+): SplitTarget {
+  const { env, notFoundStatus } = context;
+  if ((entry.name === '') === (entry.clusterHeader === '')) {
+    env.problems.push(error(path, 'needs exactly one of name and cluster_header', 'name the cluster'));
+  }
+  if (entry.weight === undefined)
+    env.problems.push(error(`${path}.weight`, 'is required', 'give a weight; 0 sends nothing there'));
+  const host =
+    entry.hostRewriteSpecifier.case === 'hostRewriteLiteral' ? wireText(entry.hostRewriteSpecifier.value) : '';
+  return {
+    to: entry.name === '' ? null : env.clusterRef(entry.name),
+    byHeader: entry.clusterHeader === '' ? null : byHeader(entry.clusterHeader, notFoundStatus, env),
+    weight: entry.weight ?? 0,
+    runtimeKey: runtimeKeyPrefix === '' ? '' : `${runtimeKeyPrefix}.${entry.name}`,
+    host,
+  };
+}
+
+function checkWeights(
+  config: WeightedCluster,
+  targets: readonly SplitTarget[],
+  problems: Problem[],
+  path: string,
+): number {
+  let total = 0;
+  for (const target of targets) total += target.weight;
+  if (targets.length === 0) problems.push(error(`${path}.clusters`, 'must not be empty', 'list at least one cluster'));
+  else if (total === 0)
+    problems.push(error(path, 'the sum of weights must be greater than 0', 'give a weight to at least one cluster'));
+  else if (total > WEIGHT_SUM_MAX)
+    problems.push(error(path, `the sum of weights is above ${WEIGHT_SUM_MAX}`, 'use smaller weights'));
+  if (config.totalWeight !== undefined && config.totalWeight > 0 && config.totalWeight !== total) {
+    problems.push(
+      error(
+        `${path}.total_weight`,
+        `is ${config.totalWeight}, the sum of weights is ${total}`,
+        'leave total_weight out',
+      ),
+    );
+  }
+  return total;
+}
+
+/** Joins the parts of a forwarding route in Envoy's order of application. */
+export function forwardPart(forward: ForwardParts, edits: PlanPart, rewrites: PlanPart): PlanPart {
+  return {
+    onRequest: [
+      ...forward.choose,
+      ...forward.splitRequest,
+      ...(edits.onRequest ?? EMPTY),
+      ...(rewrites.onRequest ?? EMPTY),
+    ],
+    onAttempt: rewrites.onAttempt ?? EMPTY,
+    onResponse: [...forward.splitResponse, ...(edits.onResponse ?? EMPTY)],
+  };
+}

@@ -1,0 +1,154 @@
+// @hot
+// The steps that decide where a request goes: one cluster, one of several by weight, or the one that a
+// header names. When no such cluster is live they answer at once with the configured status and flag
+// NC, as Envoy does.
+import type { Exchange } from '../plan/exchange.ts';
+import type { ClusterRef } from '../plan/cluster.ts';
+import { type HeaderSource, readHeader } from '../plan/header-source.ts';
+import type { HeaderId } from '../base/brand.ts';
+import { CONTINUE, REPLY, type Verdict } from '../plan/plan.ts';
+import { FLAGS } from '../plan/response-flags.ts';
+import { splitPoint } from './fraction.ts';
+
+export interface ForwardTimes {
+  /** 0 is none. */
+  readonly timeoutMs: number;
+  /** 0 is none; -1 leaves the manager's. */
+  readonly idleTimeoutMs: number;
+}
+
+export function runTimes(x: Exchange, arg: ForwardTimes): Verdict {
+  x.timeoutMs = arg.timeoutMs;
+  if (arg.idleTimeoutMs >= 0) x.streamIdleTimeoutMs = arg.idleTimeoutMs;
+  return CONTINUE;
+}
+
+export interface ForwardToCluster {
+  readonly to: ClusterRef;
+  readonly notFoundStatus: number;
+}
+
+export function runCluster(x: Exchange, arg: ForwardToCluster): Verdict {
+  x.cluster = arg.to;
+  return arg.to.cluster === null ? replyNoCluster(x, arg.notFoundStatus) : CONTINUE;
+}
+
+export interface ForwardByHeader {
+  readonly source: HeaderSource;
+  readonly clusterRef: (name: string) => ClusterRef;
+  /** Names seen so far: a reference is made once, and only for a name that some request has sent. */
+  readonly known: Map<string, ClusterRef>;
+  readonly notFoundStatus: number;
+}
+
+/** References kept for names from headers; beyond that they are looked up each time. */
+const KNOWN_MAX = 1024;
+
+export function runClusterHeader(x: Exchange, arg: ForwardByHeader): Verdict {
+  const name = readHeader(x.request, arg.source);
+  if (name === null || name === '') return replyNoCluster(x, arg.notFoundStatus);
+  const to = refOf(arg, name);
+  x.cluster = to;
+  return to.cluster === null ? replyNoCluster(x, arg.notFoundStatus) : CONTINUE;
+}
+
+function refOf(arg: ForwardByHeader, name: string): ClusterRef {
+  const known = arg.known.get(name);
+  if (known !== undefined) return known;
+  const to = arg.clusterRef(name);
+  if (arg.known.size < KNOWN_MAX) arg.known.set(name, to);
+  return to;
+}
+
+export interface SplitTarget {
+  /** Null when a header names the cluster. */
+  readonly to: ClusterRef | null;
+  readonly byHeader: ForwardByHeader | null;
+  readonly weight: number;
+  /** Empty when no runtime key can change the weight. */
+  readonly runtimeKey: string;
+  /** Host to send; empty leaves it. */
+  readonly host: string;
+}
+
+export interface Split {
+  readonly targets: readonly SplitTarget[];
+  readonly totalWeight: number;
+  readonly hasRuntimeKeys: boolean;
+  /** UNKNOWN (0) when no header carries the random value. */
+  readonly valueHeader: HeaderId;
+  readonly random: () => number;
+  readonly runtimeNumber: (key: string, fallback: number) => number;
+  readonly notFoundStatus: number;
+}
+
+export function runSplit(x: Exchange, arg: Split): Verdict {
+  const { targets } = arg;
+  const total = arg.hasRuntimeKeys ? currentTotal(arg) : arg.totalWeight;
+  const value = selectedValue(x, arg, total);
+  let end = 0;
+  let chosen = targets.length - 1;
+  for (let i = 0; i < targets.length; i++) {
+    end += weightOf(arg, targets[i] as SplitTarget);
+    if (value < end) {
+      chosen = i;
+      break;
+    }
+  }
+  x.splitIndex = chosen;
+  const target = targets[chosen] as SplitTarget;
+  if (target.byHeader !== null) return runClusterHeader(x, target.byHeader);
+  x.cluster = target.to;
+  return target.to === null || target.to.cluster === null ? replyNoCluster(x, arg.notFoundStatus) : CONTINUE;
+}
+
+function weightOf(arg: Split, target: SplitTarget): number {
+  return target.runtimeKey === '' ? target.weight : arg.runtimeNumber(target.runtimeKey, target.weight);
+}
+
+function currentTotal(arg: Split): number {
+  let total = 0;
+  for (let i = 0; i < arg.targets.length; i++) total += weightOf(arg, arg.targets[i] as SplitTarget);
+  return total;
+}
+
+/** A whole number in [0, total). */
+function selectedValue(x: Exchange, arg: Split, total: number): number {
+  if (total <= 0) return 0;
+  if (arg.valueHeader !== 0) {
+    const first = x.request.find(arg.valueHeader);
+    if (first !== -1 && x.request.find(arg.valueHeader, first + 1) === -1) {
+      const value = moduloOf(x.request.valueAt(first), total);
+      if (value !== -1) return value;
+    }
+  }
+  return Math.floor(splitPoint(x, arg.random) * total);
+}
+
+/** The unsigned 64-bit integer in `text`, modulo `total`; -1 when it is none. */
+export function moduloOf(text: string, total: number): number {
+  if (text.length === 0 || text.length > 20) return -1;
+  if (text.length === 20 && text > '18446744073709551615') return -1;
+  let rest = 0;
+  for (let i = 0; i < text.length; i++) {
+    const digit = text.charCodeAt(i) - 0x30;
+    if (digit < 0 || digit > 9) return -1;
+    rest = (rest * 10 + digit) % total;
+  }
+  return rest;
+}
+
+export function runSplitHost(x: Exchange, arg: Split): Verdict {
+  const target = arg.targets[x.splitIndex];
+  if (target !== undefined && target.host !== '') x.request.setAuthority(target.host);
+  return CONTINUE;
+}
+
+/** Envoy: the configured status, no body, flag NC, details `cluster_not_found`. */
+function replyNoCluster(x: Exchange, status: number): Verdict {
+  x.response.status = status;
+  x.replyBody = '';
+  x.flags |= FLAGS.NC;
+  x.details = 'cluster_not_found';
+  return REPLY;
+}

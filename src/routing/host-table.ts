@@ -1,0 +1,56 @@
+// @hot
+// The compiled RouteConfiguration at request time: authority to virtual host, virtual host to route.
+// Immutable; the only state is scratch that one match uses and leaves.
+import type { Exchange } from '../plan/exchange.ts';
+import type { Plan } from '../plan/plan.ts';
+import { internHeader } from '../http/header-name.ts';
+import { withoutPort, type HostIndex } from './host-index.ts';
+import type { HostRoutes } from './host-routes.ts';
+import { protocolOf } from './redirect.ts';
+import type { RouteTable } from './route-table.ts';
+
+export interface TableHost {
+  readonly name: string;
+  readonly domains: readonly string[];
+  /** Which requests must come by TLS (VirtualHost.require_tls). */
+  readonly tls: 'none' | 'external' | 'all';
+  /** Sends such a request to https; null when `tls` is `none`. */
+  readonly tlsPlan: Plan | null;
+  readonly routes: HostRoutes;
+}
+
+export interface HostTableInit {
+  readonly name: string;
+  readonly hosts: readonly TableHost[];
+  readonly index: HostIndex<TableHost>;
+  readonly ignoresPort: boolean;
+}
+
+const INTERNAL = internHeader('x-envoy-internal');
+
+export class HostTable implements RouteTable {
+  readonly name: string;
+  readonly hosts: readonly TableHost[];
+  readonly #index: HostIndex<TableHost>;
+  readonly #ignoresPort: boolean;
+
+  constructor(init: HostTableInit) {
+    this.name = init.name;
+    this.hosts = init.hosts;
+    this.#index = init.index;
+    this.#ignoresPort = init.ignoresPort;
+  }
+
+  match(x: Exchange): Plan | null {
+    const { authority } = x.request;
+    const host = this.#index.find(this.#ignoresPort ? withoutPort(authority) : authority);
+    if (host === null) return null;
+    if (host.tlsPlan !== null && mustRedirect(host, x)) return host.tlsPlan;
+    return host.routes.match(x);
+  }
+}
+
+function mustRedirect(host: TableHost, x: Exchange): boolean {
+  if (protocolOf(x) === 'https') return false;
+  return host.tls === 'all' || x.request.get(INTERNAL) !== 'true';
+}

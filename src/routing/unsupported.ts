@@ -1,0 +1,89 @@
+// Fields of a RouteConfiguration that are accepted without effect, or not at all. What later parts of
+// the program read from the raw route (retry_policy, hash_policy, typed_per_filter_config, decorator,
+// metadata, name) is not named here.
+import { error, warning, type Problem } from '../base/problem.ts';
+import { RoutingPriority } from '../xds/gen/envoy/config/core/v3/base_pb.js';
+import {
+  RouteAction_InternalRedirectAction as InternalRedirectAction,
+  type Route,
+  type RouteAction,
+  type VirtualHost,
+} from '../xds/gen/envoy/config/route/v3/route_components_pb.js';
+import type { RouteConfiguration } from '../xds/gen/envoy/config/route/v3/route_pb.js';
+
+type Field = readonly [name: string, isSet: boolean];
+
+function warn(fields: readonly Field[], problems: Problem[], prefix: string): void {
+  for (const [name, isSet] of fields) {
+    if (isSet) problems.push(warning(`${prefix}${name}`, 'has no effect yet', 'leave it out if you rely on it'));
+  }
+}
+
+export function warnOfConfig(config: RouteConfiguration, problems: Problem[]): void {
+  if (config.vhds !== undefined)
+    problems.push(error('vhds', 'is not supported', 'list every virtual host in virtual_hosts'));
+  warn(
+    [
+      ['internal_only_headers', config.internalOnlyHeaders.length > 0],
+      ['cluster_specifier_plugins', config.clusterSpecifierPlugins.length > 0],
+    ],
+    problems,
+    '',
+  );
+}
+
+export function warnOfHost(host: VirtualHost, problems: Problem[], path: string): void {
+  if (host.matcher !== undefined)
+    problems.push(error(`${path}.matcher`, 'is not supported', 'list the routes in routes'));
+  warn(
+    [
+      ['rate_limits', host.rateLimits.length > 0],
+      ['virtual_clusters', host.virtualClusters.length > 0],
+      ['cors', host.cors !== undefined],
+      ['hedge_policy', host.hedgePolicy !== undefined],
+      ['include_is_timeout_retry_header', host.includeIsTimeoutRetryHeader],
+      ['per_request_buffer_limit_bytes', host.perRequestBufferLimitBytes !== undefined],
+    ],
+    problems,
+    `${path}.`,
+  );
+}
+
+export function warnOfRoute(route: Route, problems: Problem[], path: string): void {
+  warn(
+    [
+      ['tracing', route.tracing !== undefined],
+      ['per_request_buffer_limit_bytes', route.perRequestBufferLimitBytes !== undefined],
+      ['stat_prefix', route.statPrefix !== ''],
+    ],
+    problems,
+    `${path}.`,
+  );
+  if (route.action.case === 'route') warnOfAction(route.action.value, problems, `${path}.route.`);
+}
+
+function warnOfAction(action: RouteAction, problems: Problem[], prefix: string): void {
+  warn(
+    [
+      ['metadata_match', action.metadataMatch !== undefined],
+      ['internal_redirect_policy', action.internalRedirectPolicy !== undefined],
+      [
+        'internal_redirect_action',
+        action.internalRedirectAction !== InternalRedirectAction.PASS_THROUGH_INTERNAL_REDIRECT,
+      ],
+      ['max_internal_redirects', action.maxInternalRedirects !== undefined],
+      ['priority', action.priority !== RoutingPriority.DEFAULT],
+      ['rate_limits', action.rateLimits.length > 0],
+      ['include_vh_rate_limits', action.includeVhRateLimits !== undefined],
+      ['cors', action.cors !== undefined],
+      ['hedge_policy', action.hedgePolicy !== undefined],
+      ['early_data_policy', action.earlyDataPolicy !== undefined],
+      ['upgrade_configs', action.upgradeConfigs.length > 0],
+      ['max_stream_duration', action.maxStreamDuration !== undefined],
+      ['max_grpc_timeout', action.maxGrpcTimeout !== undefined],
+      ['grpc_timeout_offset', action.grpcTimeoutOffset !== undefined],
+    ],
+    problems,
+    prefix,
+  );
+}

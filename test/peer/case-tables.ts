@@ -1,0 +1,17 @@
+// All cases of the comparison, by bootstrap.
+import { ACTION_CASES } from './cases/action-cases.ts';
+import { FAILURE_CASES } from './cases/failure-cases.ts';
+import { FRAMING_CASES } from './cases/framing-cases.ts';
+import { HEADER_CASES } from './cases/header-cases.ts';
+import { MANAGER_CASES } from './cases/manager-cases.ts';
+import { MATCH_CASES } from './cases/match-cases.ts';
+import type { CaseTable } from './peer-case.ts';
+
+export const CASE_TABLES: CaseTable = {
+  ...MATCH_CASES,
+  ...ACTION_CASES,
+  ...HEADER_CASES,
+  ...MANAGER_CASES,
+  ...FRAMING_CASES,
+  ...FAILURE_CASES,
+};

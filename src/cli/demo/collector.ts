@@ -1,5 +1,5 @@
-// Where the spans of the demo go: to the Collector that listens on OTLP's usual port, if one does, else to
-// a receiver inside the demo, whose traces the demo then draws itself.
+// Where the spans of the demo go: to the Collector that listens on OTLP's usual port, which the bookshop's
+// rules name, if one does; else to a receiver inside the demo on that port, whose traces the demo draws itself.
 import { createConnection } from 'node:net';
 import { SpanReceiver } from './span-receiver.ts';
 
@@ -7,20 +7,22 @@ const OTLP_GRPC_PORT = 4317;
 const CONNECT_TIMEOUT_MS = 300;
 
 export interface Collector {
-  /** `host:port`, OTLP over gRPC. */
-  readonly address: string;
+  /** Where it takes OTLP over gRPC, on 127.0.0.1. */
+  readonly port: number;
   /** Null when somebody else's Collector receives the spans. */
   readonly receiver: SpanReceiver | null;
 }
 
-/** Prefers a Collector on 127.0.0.1:4317 unless `isOwn` asks for the demo's receiver. */
-export async function findCollector(isOwn: boolean): Promise<Collector> {
-  if (!isOwn && (await accepts(OTLP_GRPC_PORT))) {
-    return { address: `127.0.0.1:${OTLP_GRPC_PORT}`, receiver: null };
-  }
+/** The Collector on the port that the bookshop's rules name, or a receiver of our own on that port. */
+export async function findCollector(): Promise<Collector> {
+  if (await accepts(OTLP_GRPC_PORT)) return { port: OTLP_GRPC_PORT, receiver: null };
+  return openReceiver(OTLP_GRPC_PORT);
+}
+
+/** A receiver of our own on a port; 0 takes any free one. */
+export async function openReceiver(port: number): Promise<Collector> {
   const receiver = new SpanReceiver();
-  const port = await receiver.listen(0);
-  return { address: `127.0.0.1:${port}`, receiver };
+  return { port: await receiver.listen(port), receiver };
 }
 
 function accepts(port: number): Promise<boolean> {

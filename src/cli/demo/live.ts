@@ -40,7 +40,7 @@ const SPANS_IN_FULL_TRACE = 6;
 /** Runs until the signal; throws a MeshFailure when the mesh cannot start or loses a process. */
 export async function runLive(options: LiveOptions): Promise<void> {
   const { screen, signal, rulesDirectory, doorPort, rate } = options;
-  const collector = await findCollector(false);
+  const collector = await findCollector();
   let dead: Child | null = null;
   const stopped = Promise.withResolvers<void>();
   signal.addEventListener('abort', () => stopped.resolve());
@@ -50,7 +50,6 @@ export async function runLive(options: LiveOptions): Promise<void> {
   const mesh = await Mesh.start({
     rulesDirectory,
     doorPort,
-    spansTo: collector.address,
     onDeath: (child) => {
       dead ??= child;
       stopped.resolve();
@@ -154,8 +153,8 @@ class LiveView {
   }
 
   #traceLines(nowMs: number): readonly string[] {
-    const { address, receiver } = this.#collector;
-    if (receiver === null) return [`spans go to the Collector on ${address}`];
+    const { port, receiver } = this.#collector;
+    if (receiver === null) return [`spans go to the Collector on 127.0.0.1:${port}`];
     if (nowMs - this.#tracedAtMs >= TRACE_MS) {
       const spans = receiver.newest((trace) => trace.length >= SPANS_IN_FULL_TRACE);
       if (spans !== null) {

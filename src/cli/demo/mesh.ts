@@ -11,8 +11,6 @@ export interface MeshOptions {
   readonly rulesDirectory: string;
   /** Where visitors enter (the inbound port of the frontend's sidecar); 0 takes a free one. */
   readonly doorPort: number;
-  /** Where the sidecars send their spans (OTLP over gRPC), `host:port`. */
-  readonly spansTo: string;
   /** Told when a process ends that should not have. */
   readonly onDeath: (child: Child) => void;
 }
@@ -106,13 +104,13 @@ export class Mesh {
   }
 
   #startControl(): Child {
-    const { rulesDirectory, spansTo } = this.#options;
+    const { rulesDirectory } = this.#options;
     const xds = `127.0.0.1:${this.xdsPort}`;
     const http = `127.0.0.1:${this.httpPort}`;
     return this.#watch(
       new Child({
         name: 'control service',
-        args: [LAUNCHER, 'control', ...flags({ rules: rulesDirectory, xds, http, tracing: `otel=${spansTo}` })],
+        args: [LAUNCHER, 'control', ...flags({ rules: rulesDirectory, xds, http })],
         environment: {},
       }),
     );

@@ -1,0 +1,154 @@
+// @hot
+// What the connection manager does to every request before routing and to every response before it
+// is written, as Envoy's does: path normalisation, forwarded address and scheme, request id, internal
+// fields that outsiders may not set, Server, Date and Via.
+// Source: Envoy HttpConnectionManager and its header handling documentation.
+import { randomUUID } from 'node:crypto';
+import { networkInterfaces } from 'node:os';
+import type { HeaderId } from '../base/brand.ts';
+import { hasEscapedSlash, mergeSlashes, normalizePath, unescapeSlashes } from '../http/path.ts';
+import { H, internHeader } from '../http/header-name.ts';
+import { httpDate } from '../http/status.ts';
+import type { Head } from '../http/head.ts';
+import type { Exchange } from '../plan/exchange.ts';
+import type { HttpManager } from './http-manager.ts';
+
+/** Results of prepareRequest. */
+export const PREPARED = 0;
+export const REFUSED = 400;
+/** The path was unescaped: answer 307 with the new path as Location. */
+export const REDIRECTED = 307;
+
+/** Control fields that only the mesh itself may set (Envoy cleanInternalHeaders). */
+const INTERNAL: readonly HeaderId[] = [
+  'x-envoy-retriable-status-codes',
+  'x-envoy-retriable-header-names',
+  'x-envoy-retry-on',
+  'x-envoy-retry-grpc-on',
+  'x-envoy-max-retries',
+  'x-envoy-upstream-alt-stat-name',
+  'x-envoy-upstream-rq-timeout-ms',
+  'x-envoy-upstream-rq-per-try-timeout-ms',
+  'x-envoy-upstream-rq-timeout-alt-response',
+  'x-envoy-expected-rq-timeout-ms',
+  'x-envoy-force-trace',
+  'x-envoy-ip-tags',
+  'x-envoy-original-url',
+  'x-envoy-hedge-on-per-try-timeout',
+  'x-envoy-internal',
+].map((name) => internHeader(name));
+
+const EDGE: readonly HeaderId[] = [
+  'x-envoy-decorator-operation',
+  'x-envoy-downstream-service-cluster',
+  'x-envoy-downstream-service-node',
+  'x-envoy-original-path',
+].map((name) => internHeader(name));
+
+const INTERNAL_SET: ReadonlySet<number> = new Set<number>(INTERNAL);
+const EDGE_SET: ReadonlySet<number> = new Set<number>(EDGE);
+const VIA = internHeader('via');
+
+/** Prepares the request of `x` for routing; PREPARED, or the status that must answer it. */
+export function prepareRequest(x: Exchange, manager: HttpManager): number {
+  const { request } = x;
+  const code = preparePath(request, manager);
+  if (code !== PREPARED) return code;
+  prepareHost(x, manager);
+  const isEdge = manager.useRemoteAddress;
+  removeInternal(request, isEdge);
+  if (isEdge) appendForwardedFor(x, manager);
+  if ((isEdge && manager.xffTrustedHops === 0) || !request.has(H.forwardedProto)) {
+    request.set(H.forwardedProto, x.connection.isTls ? 'https' : 'http');
+  }
+  if (manager.generatesRequestId) {
+    const mustRenew = isEdge && !manager.preservesExternalRequestId;
+    if (mustRenew || !request.has(H.requestId)) request.set(H.requestId, randomUUID());
+  }
+  if (manager.via !== '') appendVia(request, manager.via);
+  return PREPARED;
+}
+
+function preparePath(request: Head, manager: HttpManager): number {
+  const before = request.path;
+  if (manager.escapedSlashes !== 'keep' && hasEscapedSlash(before)) {
+    if (manager.escapedSlashes === 'reject') return REFUSED;
+    request.path = unescapeSlashes(before);
+    if (manager.escapedSlashes === 'unescape-redirect') return REDIRECTED;
+  }
+  if (manager.normalizesPath && request.path !== '*') request.path = normalizePath(request.path);
+  if (manager.mergesSlashes) request.path = mergeSlashes(request.path);
+  return PREPARED;
+}
+
+function prepareHost(x: Exchange, manager: HttpManager): void {
+  const { request } = x;
+  if (!manager.stripsAnyHostPort && !manager.stripsMatchingHostPort && !manager.stripsTrailingHostDot) return;
+  let host = request.authority;
+  const name = request.hostname();
+  if (name.length !== host.length) {
+    const port = Number(host.slice(name.length + 1));
+    if (manager.stripsAnyHostPort || (manager.stripsMatchingHostPort && port === x.connection.localPort)) host = name;
+  }
+  if (manager.stripsTrailingHostDot) {
+    const bare = host.length === name.length ? host : name;
+    if (bare.endsWith('.')) host = bare.slice(0, -1) + host.slice(bare.length);
+  }
+  if (host !== request.authority) request.setAuthority(host);
+}
+
+function removeInternal(request: Head, isEdge: boolean): void {
+  const { ids, count } = request;
+  for (let i = 0; i < count; i++) {
+    const id = ids[i] as number;
+    if (id > 0 && (INTERNAL_SET.has(id) || (isEdge && EDGE_SET.has(id)))) request.removeAt(i);
+  }
+}
+
+function appendForwardedFor(x: Exchange, manager: HttpManager): void {
+  if (manager.skipXffAppend) return;
+  const { request, connection } = x;
+  const remote = isLoopback(connection.remoteAddress) ? machineAddress() : connection.remoteAddress;
+  const before = request.getJoined(H.forwardedFor);
+  request.set(H.forwardedFor, before === null || before === '' ? remote : before + ',' + remote);
+}
+
+function isLoopback(address: string): boolean {
+  return address === '::1' || address.startsWith('127.') || address.startsWith('::ffff:127.');
+}
+
+let machine = '';
+
+/** The machine's own address, which stands for a client on loopback. */
+function machineAddress(): string {
+  if (machine === '') {
+    const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
+    machine = all.find((address) => address.family === 'IPv4' && !address.internal)?.address ?? '127.0.0.1';
+  }
+  return machine;
+}
+
+function appendVia(head: Head, via: string): void {
+  const before = head.getJoined(VIA);
+  head.set(VIA, before === null ? via : before + ', ' + via);
+}
+
+/** Server, Date, Via and the request id of a response, after all steps have run. */
+export function finishResponse(x: Exchange, manager: HttpManager, wallMs: number): void {
+  const { response } = x;
+  if (!response.has(H.date)) response.add(H.date, httpDate(wallMs));
+  switch (manager.serverHeader) {
+    case 'overwrite':
+      response.set(H.server, manager.serverName);
+      break;
+    case 'append-if-absent':
+      if (!response.has(H.server)) response.add(H.server, manager.serverName);
+      break;
+    default:
+  }
+  if (manager.via !== '') appendVia(response, manager.via);
+  if (manager.alwaysSetsRequestIdInResponse) {
+    const id = x.request.get(H.requestId);
+    if (id !== null) response.set(H.requestId, id);
+  }
+}

@@ -1,0 +1,480 @@
+// @hot
+// Drives one exchange from its parsed head to its end, and is the only place that switches on a
+// Verdict. It belongs to a downstream connection and is used again for each of its requests. A request
+// that was never written, or met a stale reused connection before any byte came back, gets one more
+// attempt on a fresh connection when that cannot run it twice. onEnd runs exactly once on every path.
+//
+//   start ─► match ─► onRequest ─► forward ─► pick, acquire ─► onAttempt, send ─► response head
+//              │          └► reply                 └► rescue                        │ onResponse
+//              └► 404                                     retry once ◄── stale ◄────┤
+//                                                         finish (onEnd) ◄──── end ─┘
+import type { Framing } from '../http/framing.ts';
+import { BY_LENGTH, CHUNKED, NO_BODY, UNTIL_CLOSE, type BodyKind } from '../http/body-decoder.ts';
+import { writeRequestHead, writeResponseHead } from '../http/head-writer.ts';
+import type { Head } from '../http/head.ts';
+import { H } from '../http/header-name.ts';
+import { assertNever } from '../base/assert.ts';
+import { WheelTimer } from '../base/timer-wheel.ts';
+import type { Cluster } from '../plan/cluster.ts';
+import type { Exchange } from '../plan/exchange.ts';
+import { failure, type Failure } from '../plan/failure.ts';
+import { CONTINUE, PAUSE, REPLY, RESET } from '../plan/plan.ts';
+import { FLAGS } from '../plan/response-flags.ts';
+import { run } from '../plan/run.ts';
+import { finishResponse } from './downstream-headers.ts';
+import type { Engine } from './engine.ts';
+import {
+  CLOSED_MID_RESPONSE,
+  PROTOCOL_ERROR,
+  type UpstreamConnection,
+  type UpstreamEnd,
+  type UpstreamUser,
+} from './h1-client.ts';
+import type { HttpManager } from './http-manager.ts';
+import { MirrorRequest, startMirrors } from './mirror.ts';
+import { ReplayBuffer } from './replay-buffer.ts';
+import { explain, rescue } from './rescue.ts';
+import type { EndpointPool, PoolUser } from './upstream-pool.ts';
+
+/** The downstream connection as the driver uses it. */
+export interface Downstream {
+  /** Writes a response head; `kind` frames the body that follows. */
+  sendHead(text: string, kind: BodyKind): void;
+  sendInterim(text: string): void;
+  /** False when the client is slow: wait for Driver.onDownstreamDrain. */
+  sendBody(bytes: Buffer, start: number, end: number): boolean;
+  sendText(text: string): void;
+  flush(): void;
+  /** The response is complete and flushed; the exchange has ended. */
+  endResponse(): void;
+  /** Cut the connection: the client must not take what it got for complete. */
+  abort(): void;
+  /** The upstream takes request body (again). */
+  resumeBody(): void;
+  /** `connection: close␍␊` when this response is the last, else empty. Decides HTTP/1.0 too. */
+  connectionField(kind: BodyKind): string;
+}
+
+const ATTEMPTS_MAX = 2;
+
+export class Driver implements UpstreamUser, PoolUser {
+  readonly #engine: Engine;
+  readonly #downstream: Downstream;
+  readonly x: Exchange;
+  manager: HttpManager;
+  isActive = false;
+  #bodyKind: BodyKind = NO_BODY;
+  #isRequestComplete = false;
+  #isResponseStarted = false;
+  /** True while start() is on the stack: the server flushes afterwards. */
+  #isStarting = false;
+  #isBlocked = false;
+  #wasReused = false;
+  #cluster: Cluster | null = null;
+  #pool: EndpointPool | null = null;
+  #upstream: UpstreamConnection | null = null;
+  #mirrors: MirrorRequest[] | null = null;
+  readonly #replay = new ReplayBuffer();
+  readonly #routeTimer: WheelTimer;
+
+  constructor(engine: Engine, manager: HttpManager, x: Exchange, downstream: Downstream) {
+    this.#engine = engine;
+    this.manager = manager;
+    this.x = x;
+    this.#downstream = downstream;
+    this.#routeTimer = new WheelTimer(() => this.#onTimeout(failure('timeout', 'upstream', 'no')));
+  }
+
+  get responseHead(): Head {
+    return this.x.response;
+  }
+
+  /** True while request body may be handed to onRequestBody. */
+  get takesBody(): boolean {
+    return !this.isActive || (this.#upstream !== null && !this.#isBlocked);
+  }
+
+  get isResponseStarted(): boolean {
+    return this.#isResponseStarted;
+  }
+
+  /** Begins the exchange; its request head is parsed and prepared, `bodyKind` frames its body. */
+  start(bodyKind: BodyKind): void {
+    const { x, manager } = this;
+    this.isActive = true;
+    this.#bodyKind = bodyKind;
+    this.#isRequestComplete = bodyKind === NO_BODY;
+    this.#isResponseStarted = false;
+    this.#isBlocked = false;
+    this.#isStarting = true;
+    x.streamIdleTimeoutMs = manager.streamIdleTimeoutMs;
+    const { table } = manager.routes;
+    const plan = table === null ? null : table.match(x);
+    x.plan = plan ?? manager.missPlan;
+    if (plan === null) {
+      x.flags |= FLAGS.NR;
+      x.details = 'route_not_found';
+    }
+    this.#walk();
+    this.#isStarting = false;
+  }
+
+  /** Answers a request that never reached a route: refused by the codec or the connection manager. */
+  refuse(status: number, body: string, details: string): void {
+    const { x } = this;
+    this.isActive = true;
+    this.#isResponseStarted = false;
+    this.#isRequestComplete = true;
+    x.plan = this.manager.missPlan;
+    x.flags |= FLAGS.DPE;
+    x.details = details;
+    x.response.status = status;
+    x.replyBody = body;
+    this.#reply();
+  }
+
+  /** A step that paused goes on; a late call for an older exchange does nothing. */
+  resume(epoch: number): void {
+    if (this.isActive && this.x.epoch === epoch) this.#walk();
+  }
+
+  #walk(): void {
+    const { x } = this;
+    const { plan } = x;
+    if (plan === null) return;
+    const verdict = run(x, plan.onRequest);
+    switch (verdict) {
+      case CONTINUE:
+        if (x.plan === this.manager.missPlan) {
+          x.response.status = 404;
+          this.#reply();
+        } else {
+          this.#forward();
+        }
+        return;
+      case PAUSE:
+        return;
+      case REPLY:
+        x.pc = 0;
+        this.#reply();
+        return;
+      case RESET:
+        this.#cut();
+        return;
+      default:
+        assertNever(verdict);
+    }
+  }
+
+  #forward(): void {
+    const { x } = this;
+    const cluster = x.cluster === null ? null : x.cluster.cluster;
+    if (!x.isPermitted) {
+      this.#fail(failure('not-permitted', 'internal', 'no'));
+      return;
+    }
+    if (cluster === null) {
+      this.#fail(failure('no-cluster', 'internal', 'no'));
+      return;
+    }
+    this.#cluster = cluster;
+    if (x.timeoutMs > 0 && !this.manager.suppressesEnvoyHeaders) {
+      x.request.set(H.envoyExpectedTimeout, String(x.timeoutMs));
+    }
+    const { plan } = x;
+    if (plan !== null && plan.mirrors.length > 0) {
+      this.#mirrors = startMirrors(this.#engine, x, plan.mirrors, this.#bodyKind);
+    }
+    if (this.#isRequestComplete) this.#requestCompleted(x.startMs);
+    this.#attempt(cluster, false);
+  }
+
+  #attempt(cluster: Cluster, isFresh: boolean): void {
+    const { x } = this;
+    const endpoint = cluster.picker.pick(x);
+    if (endpoint === null) {
+      this.#fail(failure('no-healthy-upstream', 'internal', 'no'));
+      return;
+    }
+    x.endpoint = endpoint;
+    x.attempts++;
+    endpoint.active++;
+    endpoint.requestsTotal++;
+    const pool = this.#engine.pools.poolOf(cluster, endpoint);
+    this.#pool = pool;
+    const connection = pool.acquire(cluster, this, isFresh);
+    if (connection !== null) this.onPoolReady(connection);
+  }
+
+  onPoolReady(connection: UpstreamConnection): void {
+    const { x } = this;
+    this.#pool = null;
+    this.#upstream = connection;
+    this.#wasReused = connection.requests > 0;
+    x.upstreamLocalAddress = connection.localAddress;
+    x.upstreamStartMs = x.attempts === 1 && this.#isStarting ? x.startMs : this.#engine.clock.now();
+    if (x.plan !== null && x.plan.onAttempt.length > 0) {
+      x.pc = 0;
+      run(x, x.plan.onAttempt);
+      x.pc = 0;
+    }
+    connection.send(this, writeRequestHead(x.request, this.#bodyKind), this.#bodyKind, x.request.method === 'HEAD');
+    if (this.#bodyKind !== NO_BODY) this.#replay.replayTo(connection);
+    if (this.#isRequestComplete) connection.endRequest();
+    // Within start() the body may follow in the same chunk; the server flushes after it.
+    if (this.#isStarting) return;
+    if (this.#isRequestComplete) connection.flush();
+    else this.#downstream.resumeBody();
+  }
+
+  onPoolFailure(failed: Failure): void {
+    this.#pool = null;
+    this.#leaveEndpoint(true);
+    if (failed.kind === 'connect-failed' && this.x.attempts < ATTEMPTS_MAX && this.#cluster !== null) {
+      this.#attempt(this.#cluster, true);
+      return;
+    }
+    this.#fail(failed);
+  }
+
+  /** Request body bytes[start, end). */
+  onRequestBody(bytes: Buffer, start: number, end: number): void {
+    const { x } = this;
+    x.requestBytes += end - start;
+    if (!this.isActive) return;
+    if (this.#mirrors !== null) for (const mirror of this.#mirrors) mirror.onBody(bytes, start, end);
+    if (this.#upstream === null) return;
+    if (!this.#isResponseStarted) this.#replay.keep(bytes, start, end);
+    if (!this.#upstream.writeBody(bytes, start, end)) this.#isBlocked = true;
+  }
+
+  onRequestEnd(): void {
+    this.#isRequestComplete = true;
+    if (!this.isActive) return;
+    this.#requestCompleted(this.#engine.clock.now());
+    this.#upstream?.endRequest();
+    if (this.#mirrors !== null) for (const mirror of this.#mirrors) mirror.onEnd();
+  }
+
+  /** Sends what this turn gathered upstream. */
+  flushRequest(): void {
+    if (this.#upstream !== null && !this.#upstream.flush()) this.#isBlocked = true;
+    if (this.#mirrors !== null) for (const mirror of this.#mirrors) mirror.flush();
+  }
+
+  /** The route's timeout counts from here (Envoy RouteAction.timeout). */
+  #requestCompleted(nowMs: number): void {
+    this.x.requestEndMs = nowMs;
+    if (this.x.timeoutMs > 0) this.#engine.wheel.arm(this.#routeTimer, this.x.timeoutMs);
+  }
+
+  onUpstreamDrain(): void {
+    this.#isBlocked = false;
+    if (!this.#isRequestComplete) this.#downstream.resumeBody();
+  }
+
+  onUpstreamInterim(): void {
+    if (this.x.request.minor === 0 || this.#isResponseStarted) return;
+    this.#downstream.sendInterim(writeResponseHead(this.x.response, NO_BODY, ''));
+  }
+
+  onUpstreamHead(framing: Framing): void {
+    const { x, manager } = this;
+    const nowMs = this.#engine.clock.now();
+    x.isUpstreamResponse = true;
+    x.responseStartMs = nowMs;
+    x.responseHeadBytes = x.response.text.length;
+    x.details = 'via_upstream';
+    if (!manager.suppressesEnvoyHeaders) {
+      x.response.set(H.envoyUpstreamServiceTime, String(Math.floor(nowMs - x.upstreamStartMs)));
+    }
+    this.#runResponse();
+    this.#replay.clear();
+    const kind = framing.bodyKind === UNTIL_CLOSE ? CHUNKED : framing.bodyKind;
+    this.#sendHead(kind);
+  }
+
+  #runResponse(): void {
+    const { x } = this;
+    if (x.plan === null || x.plan.onResponse.length === 0) return;
+    x.pc = 0;
+    run(x, x.plan.onResponse);
+    x.pc = 0;
+  }
+
+  #sendHead(kind: BodyKind): void {
+    const { x } = this;
+    finishResponse(x, this.manager, x.startWallMs + (this.#engine.clock.now() - x.startMs));
+    const isOld = x.request.minor === 0;
+    const sent = isOld && kind === CHUNKED ? UNTIL_CLOSE : kind;
+    this.#isResponseStarted = true;
+    this.#downstream.sendHead(writeResponseHead(x.response, sent, this.#downstream.connectionField(sent)), sent);
+  }
+
+  onUpstreamBody(bytes: Buffer, start: number, end: number): void {
+    this.x.responseBytes += end - start;
+    if (!this.#downstream.sendBody(bytes, start, end)) this.#upstream?.pause();
+  }
+
+  onUpstreamFlush(): void {
+    if (this.#isResponseStarted) this.#downstream.flush();
+  }
+
+  onDownstreamDrain(): void {
+    this.#upstream?.resume();
+  }
+
+  onUpstreamEnd(): void {
+    this.#upstream = null;
+    this.#leaveEndpoint(this.x.response.status >= 500);
+    this.#finish();
+    this.#downstream.endResponse();
+  }
+
+  onUpstreamClose(end: UpstreamEnd, cause: string): void {
+    this.#upstream = null;
+    this.#leaveEndpoint(true);
+    const failed = closeFailure(end, cause);
+    if (this.#isResponseStarted) {
+      this.x.flags |= end === PROTOCOL_ERROR ? FLAGS.UPE : FLAGS.UC;
+      this.x.failure = failed;
+      this.#cut();
+      return;
+    }
+    if (this.#cluster !== null && this.#mayTryAgain(failed)) {
+      this.#engine.counters.upstreamStaleRetries++;
+      this.x.response.reset();
+      this.#attempt(this.#cluster, true);
+      return;
+    }
+    this.#fail(failed);
+  }
+
+  /**
+   * A connection that had served before and closed without a byte was stale. EPIPE says that the peer
+   * had gone before the request was written: any method may go again. Else the request may have
+   * reached the app, and RFC 9110 section 9.2.2 leaves only idempotent methods.
+   */
+  #mayTryAgain(failed: Failure): boolean {
+    const { x } = this;
+    if (failed.kind !== 'reset-before-response' || x.attempts >= ATTEMPTS_MAX) return false;
+    if (failed.cause === 'response head cut' || !this.#wasReused || this.#replay.isOverflown) return false;
+    return failed.cause === 'EPIPE' || isIdempotent(x.request.method);
+  }
+
+  #fail(failed: Failure): void {
+    rescue(this.x, failed);
+    this.#reply();
+  }
+
+  /** Answers with x.response and x.replyBody. */
+  #reply(): void {
+    const { x, manager } = this;
+    const { response } = x;
+    x.responseStartMs = this.#engine.clock.now();
+    if (manager.explainsErrors && x.flags !== 0) response.set(H.outriggerError, explain(x));
+    this.#runResponse();
+    const { status } = response;
+    const hasBody = status >= 200 && status !== 204 && status !== 304;
+    if (hasBody) {
+      response.set(H.contentLength, String(Buffer.byteLength(x.replyBody)));
+      if (x.replyBody !== '' && !response.has(H.contentType)) response.add(H.contentType, 'text/plain');
+    }
+    const isEmpty = !hasBody || x.replyBody === '' || x.request.method === 'HEAD';
+    this.#sendHead(isEmpty ? NO_BODY : BY_LENGTH);
+    if (!isEmpty) {
+      x.responseBytes = Buffer.byteLength(x.replyBody);
+      this.#downstream.sendText(x.replyBody);
+    }
+    this.#finish();
+    this.#downstream.endResponse();
+  }
+
+  #cut(): void {
+    this.#dropUpstream();
+    this.#finish();
+    this.#downstream.abort();
+  }
+
+  #onTimeout(failed: Failure): void {
+    if (!this.isActive) return;
+    this.x.flags |= FLAGS.UT;
+    this.#dropUpstream();
+    if (this.#isResponseStarted) this.#cut();
+    else this.#fail(failed);
+  }
+
+  /** No byte moved for the stream idle timeout (Envoy stream_idle_timeout). */
+  onIdle(): void {
+    const { x } = this;
+    x.flags |= FLAGS.SI;
+    this.#dropUpstream();
+    if (this.#isResponseStarted) this.#cut();
+    else this.#fail(failure('idle-timeout', 'internal', 'no'));
+  }
+
+  /** The client went away. */
+  onDownstreamClose(): void {
+    if (!this.isActive) return;
+    const { x } = this;
+    x.flags |= FLAGS.DC;
+    if (x.details === '' || !this.#isResponseStarted) x.details = 'downstream_remote_disconnect';
+    this.#dropUpstream();
+    this.#finish();
+  }
+
+  #dropUpstream(): void {
+    if (this.#pool !== null) {
+      this.#pool.cancel(this);
+      this.#pool = null;
+      this.#leaveEndpoint(false);
+    }
+    const upstream = this.#upstream;
+    if (upstream === null) return;
+    this.#upstream = null;
+    upstream.abandon();
+    this.#leaveEndpoint(false);
+  }
+
+  #leaveEndpoint(isFailure: boolean): void {
+    const { endpoint } = this.x;
+    if (endpoint === null) return;
+    endpoint.active--;
+    if (isFailure) endpoint.failuresTotal++;
+  }
+
+  #finish(): void {
+    const { x } = this;
+    if (!this.isActive) return;
+    this.isActive = false;
+    this.#engine.wheel.disarm(this.#routeTimer);
+    this.#replay.clear();
+    this.#cluster = null;
+    this.#mirrors = null;
+    x.endMs = this.#engine.clock.now();
+    if (x.plan !== null && x.plan.onEnd.length > 0) {
+      x.pc = 0;
+      run(x, x.plan.onEnd);
+    }
+  }
+}
+
+function closeFailure(end: UpstreamEnd, cause: string): Failure {
+  if (end === PROTOCOL_ERROR) return failure('protocol', 'upstream', 'no', cause);
+  if (end === CLOSED_MID_RESPONSE) return failure('reset-mid-response', 'upstream', 'no', cause);
+  return failure('reset-before-response', 'upstream', 'if-reused', cause);
+}
+
+function isIdempotent(method: string): boolean {
+  switch (method) {
+    case 'GET':
+    case 'HEAD':
+    case 'OPTIONS':
+    case 'PUT':
+    case 'DELETE':
+    case 'TRACE':
+      return true;
+    default:
+      return false;
+  }
+}

@@ -1,0 +1,229 @@
+// @hot
+// One HTTP/1.1 connection to an endpoint. It carries one request at a time for its user (the driver
+// of an exchange, or a mirror): writes head and body, parses the response, and hands both on as they
+// come. A response is complete only when its framing says so; bytes that nobody asked for close the
+// connection. It never throws; every end of the socket becomes exactly one callback.
+//
+//   idle ──send()──► sending/receiving ──response and request complete──► idle (back to the pool)
+//                        └── failure ──► closed
+import type { Socket } from 'node:net';
+import { BodyDecoder, CHUNKED, type BodyKind, type BodySink } from '../http/body-decoder.ts';
+import { Framing, inspectResponse } from '../http/framing.ts';
+import { HeadParser, INCOMPLETE, type HeadLimits } from '../http/head-parser.ts';
+import type { Head } from '../http/head.ts';
+import { BodyWriter } from './body-writer.ts';
+
+/** How an upstream connection ended a request. */
+export const CLOSED_BEFORE_RESPONSE = 1;
+export const CLOSED_MID_RESPONSE = 2;
+export const PROTOCOL_ERROR = 3;
+export type UpstreamEnd = typeof CLOSED_BEFORE_RESPONSE | typeof CLOSED_MID_RESPONSE | typeof PROTOCOL_ERROR;
+
+export interface UpstreamUser {
+  /** Where the response head is to be laid; fresh. */
+  readonly responseHead: Head;
+  /** A final response head is in `responseHead`. */
+  onUpstreamHead(framing: Framing): void;
+  /** A 1xx head other than 101 is in `responseHead`, which is reset afterwards. */
+  onUpstreamInterim(): void;
+  onUpstreamBody(bytes: Buffer, start: number, end: number): void;
+  /** The response is complete; the connection is already released. */
+  onUpstreamEnd(): void;
+  /** The connection failed; it is already gone. `cause` is an error code or a short reason. */
+  onUpstreamClose(end: UpstreamEnd, cause: string): void;
+  /** All bytes of this turn have been handed on. */
+  onUpstreamFlush(): void;
+  /** Request bytes may be written again. */
+  onUpstreamDrain(): void;
+}
+
+/** What a connection tells its pool. */
+export interface UpstreamOwner {
+  release(connection: UpstreamConnection): void;
+  forget(connection: UpstreamConnection): void;
+}
+
+const INTERIM_MAX = 32;
+const RESPONSE_LIMITS: HeadLimits = { bytesMax: 80 * 1024, countMax: 100 };
+
+export class UpstreamConnection implements BodySink {
+  readonly socket: Socket;
+  readonly owner: UpstreamOwner;
+  readonly localAddress: string;
+  /** Requests sent so far, the one under way included. */
+  requests = 0;
+  /** Monotonic milliseconds when it last became idle. */
+  idleSinceMs = 0;
+  user: UpstreamUser | null = null;
+  isClosed = false;
+  readonly #parser = new HeadParser('response', RESPONSE_LIMITS);
+  readonly #decoder = new BodyDecoder();
+  readonly #framing = new Framing();
+  readonly #writer: BodyWriter;
+  #isToHead = false;
+  #isInBody = false;
+  #hasResponseBytes = false;
+  #isRequestComplete = true;
+  #isReusable = true;
+  #interims = 0;
+
+  constructor(socket: Socket, owner: UpstreamOwner) {
+    this.socket = socket;
+    this.owner = owner;
+    this.localAddress = (socket.localAddress ?? '') + ':' + (socket.localPort ?? 0);
+    this.#writer = new BodyWriter(socket);
+    socket.on('data', (bytes: Buffer) => this.#onData(bytes));
+    socket.on('drain', () => this.user?.onUpstreamDrain());
+    socket.on('end', () => this.#onEnd());
+    socket.on('error', (error: NodeJS.ErrnoException) => this.#fail(error.code ?? error.message));
+    socket.on('close', () => this.#fail('closed'));
+  }
+
+  /** True while it may take a request: open, nothing unread, and allowed by the peer. */
+  get isUsable(): boolean {
+    return !this.isClosed && this.#isReusable && this.user === null;
+  }
+
+  /** True when it had carried an earlier request before the one under way. */
+  get isReused(): boolean {
+    return this.requests > 1;
+  }
+
+  /** Begins a request: `headText` goes out with the first flush. */
+  send(user: UpstreamUser, headText: string, bodyKind: BodyKind, isToHead: boolean): void {
+    this.user = user;
+    this.requests++;
+    this.#isToHead = isToHead;
+    this.#isInBody = false;
+    this.#hasResponseBytes = false;
+    this.#isRequestComplete = false;
+    this.#interims = 0;
+    this.#writer.begin(headText, bodyKind === CHUNKED);
+  }
+
+  /** Request body bytes[start, end). Returns false when the caller should wait for onUpstreamDrain. */
+  writeBody(bytes: Buffer, start: number, end: number): boolean {
+    return this.#writer.write(bytes, start, end);
+  }
+
+  /** The request is complete. */
+  endRequest(): void {
+    this.#isRequestComplete = true;
+    this.#writer.end();
+  }
+
+  flush(): boolean {
+    return this.#writer.flush();
+  }
+
+  /** The user gives up: nothing more is called, the connection is gone. */
+  abandon(): void {
+    this.user = null;
+    this.#close();
+  }
+
+  pause(): void {
+    this.socket.pause();
+  }
+
+  resume(): void {
+    this.socket.resume();
+  }
+
+  onBodyBytes(bytes: Buffer, start: number, end: number): void {
+    this.user?.onUpstreamBody(bytes, start, end);
+  }
+
+  #onData(bytes: Buffer): void {
+    if (this.user === null) {
+      // Nobody asked: a late or a second response. It must never answer the next request.
+      this.#close();
+      return;
+    }
+    this.#hasResponseBytes = true;
+    let at = 0;
+    if (!this.#isInBody) {
+      at = this.#readHead(bytes);
+      if (at === -1) return;
+    }
+    if (!this.#decoder.isComplete) {
+      at = this.#decoder.decode(bytes, at, bytes.length, this);
+      if (at < 0) {
+        this.#end(PROTOCOL_ERROR, 'malformed response body');
+        return;
+      }
+    }
+    if (this.#decoder.isComplete) this.#complete(at < bytes.length);
+    else this.user?.onUpstreamFlush();
+  }
+
+  /** Heads until the final one; the offset after it, or -1 when there is nothing more to do now. */
+  #readHead(bytes: Buffer): number {
+    let at = 0;
+    while (at < bytes.length) {
+      const user = this.user;
+      if (user === null) return -1;
+      at = this.#parser.parse(bytes, at, user.responseHead);
+      if (at === INCOMPLETE) break;
+      if (at < 0 || inspectResponse(user.responseHead, this.#framing, this.#isToHead) !== 0) {
+        this.#end(PROTOCOL_ERROR, 'malformed response head');
+        return -1;
+      }
+      const { status } = user.responseHead;
+      if (status === 101 || (status < 200 && ++this.#interims > INTERIM_MAX)) {
+        this.#end(PROTOCOL_ERROR, 'unexpected interim response');
+        return -1;
+      }
+      if (status >= 200) {
+        this.#isInBody = true;
+        this.#isReusable = this.#framing.isKeptAlive;
+        this.#decoder.begin(this.#framing.bodyKind, this.#framing.contentLength);
+        user.onUpstreamHead(this.#framing);
+        return this.user === user ? at : -1;
+      }
+      user.onUpstreamInterim();
+      user.responseHead.reset();
+    }
+    this.user?.onUpstreamFlush();
+    return -1;
+  }
+
+  #complete(hasExcess: boolean): void {
+    const { user } = this;
+    if (user === null) return;
+    this.user = null;
+    if (hasExcess || !this.#isReusable || !this.#isRequestComplete) this.#close();
+    else this.owner.release(this);
+    user.onUpstreamEnd();
+  }
+
+  #onEnd(): void {
+    if (this.user !== null && this.#isInBody && this.#decoder.endOfInput()) {
+      this.#complete(true);
+      return;
+    }
+    this.#fail('closed');
+  }
+
+  #fail(cause: string): void {
+    this.#end(this.#isInBody ? CLOSED_MID_RESPONSE : CLOSED_BEFORE_RESPONSE, cause);
+  }
+
+  #end(end: UpstreamEnd, cause: string): void {
+    const { user } = this;
+    this.user = null;
+    this.#close();
+    if (user === null) return;
+    // Half a response head is a response that was cut, though the client has seen nothing of it.
+    const isCutHead = end === CLOSED_BEFORE_RESPONSE && this.#hasResponseBytes;
+    user.onUpstreamClose(end, isCutHead ? 'response head cut' : cause);
+  }
+
+  #close(): void {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    this.#isReusable = false;
+    this.socket.destroy();
+    this.owner.forget(this);
+  }
+}

@@ -1,0 +1,385 @@
+// @hot
+// One downstream HTTP/1.1 connection: reads heads and bodies, one request at a time, and writes
+// responses in order. What is pipelined waits unread. Body is decoded only when the upstream takes
+// it, which is the whole of back-pressure: what is not decoded stays in the kernel. Malformed input
+// is answered once and the connection closed.
+//
+//   head ─► prepare ─► driver.start ─► body ─► waiting for the response ─► next head
+import type { Socket } from 'node:net';
+import { WheelTimer } from '../base/timer-wheel.ts';
+import { BodyDecoder, CHUNKED, NO_BODY, UNTIL_CLOSE, type BodyKind, type BodySink } from '../http/body-decoder.ts';
+import { Framing, inspectRequest } from '../http/framing.ts';
+import { HeadParser, INCOMPLETE } from '../http/head-parser.ts';
+import { H } from '../http/header-name.ts';
+import { Exchange } from '../plan/exchange.ts';
+import { BodyWriter } from './body-writer.ts';
+import { SocketConnection } from './connection.ts';
+import { PREPARED, REDIRECTED, prepareRequest } from './downstream-headers.ts';
+import { Driver, type Downstream } from './driver.ts';
+import type { Engine } from './engine.ts';
+import type { HttpManager } from './http-manager.ts';
+
+const EMPTY_BYTES = Buffer.alloc(0);
+/** How long a refused client may take to read the answer before the socket is destroyed. */
+const LINGER_MS = 1000;
+
+export interface H1Owner {
+  /** The manager for the next request of an open connection. */
+  readonly isDraining: boolean;
+  closed(server: H1Server): void;
+}
+
+export class H1Server implements Downstream, BodySink {
+  readonly socket: Socket;
+  readonly #engine: Engine;
+  readonly #owner: H1Owner;
+  readonly #manager: HttpManager;
+  readonly #x: Exchange = new Exchange();
+  readonly #driver: Driver;
+  readonly #parser: HeadParser;
+  readonly #framing = new Framing();
+  readonly #decoder = new BodyDecoder();
+  readonly #writer: BodyWriter;
+  readonly #idleTimer: WheelTimer;
+  readonly #headTimer: WheelTimer;
+  readonly #connection: SocketConnection;
+  #held: Buffer = EMPTY_BYTES;
+  #heldAt = 0;
+  #requests = 0;
+  #lastActivityMs: number;
+  readonly #openedMs: number;
+  #isProcessing = false;
+  #isInRequest = false;
+  #isClosing = false;
+  #hasEnded = false;
+  #isOverAge = false;
+  #isClosed = false;
+
+  constructor(engine: Engine, manager: HttpManager, socket: Socket, owner: H1Owner & { readonly isInbound: boolean }) {
+    this.socket = socket;
+    this.#engine = engine;
+    this.#owner = owner;
+    this.#manager = manager;
+    this.#connection = new SocketConnection(socket, owner.isInbound);
+    this.#driver = new Driver(engine, manager, this.#x, this);
+    this.#parser = new HeadParser('request', { bytesMax: manager.headBytesMax, countMax: manager.headerCountMax });
+    this.#writer = new BodyWriter(socket);
+    this.#openedMs = engine.clock.now();
+    this.#lastActivityMs = this.#openedMs;
+    this.#idleTimer = new WheelTimer(() => this.#onIdleTimer());
+    this.#headTimer = new WheelTimer(() => this.#refuse(408, 'request_header_timeout'));
+    socket.on('data', (bytes: Buffer) => this.#onData(bytes));
+    socket.on('drain', () => this.#driver.onDownstreamDrain());
+    socket.on('end', () => this.#onEnd());
+    socket.on('error', ignore);
+    socket.on('close', () => this.#onClose());
+    this.#armIdle();
+  }
+
+  /** No more requests after the one under way; an idle connection closes now. */
+  drain(): void {
+    if (!this.#driver.isActive && !this.#parser.isPartial) this.#destroy();
+  }
+
+  destroy(): void {
+    this.#destroy();
+  }
+
+  #onData(bytes: Buffer): void {
+    if (this.#isClosing) return;
+    if (this.#held.length > this.#heldAt) {
+      // Bytes came although reading is paused: keep them in order.
+      this.#held = Buffer.concat([this.#held.subarray(this.#heldAt), bytes]);
+      this.#heldAt = 0;
+      return;
+    }
+    this.#process(bytes, 0);
+  }
+
+  /** Takes bytes from `at` on as far as they may be taken now; the rest is held and reading pauses. */
+  #process(bytes: Buffer, start: number): void {
+    this.#isProcessing = true;
+    let at = start;
+    while (at < bytes.length && !this.#isClosing) {
+      if (this.#isInRequest) {
+        if (this.#decoder.isComplete || !this.#driver.takesBody) break;
+        at = this.#readBody(bytes, at);
+      } else {
+        at = this.#readHead(bytes, at);
+      }
+    }
+    this.#isProcessing = false;
+    if (this.#isClosing) return;
+    if (at < bytes.length) {
+      this.#held = bytes;
+      this.#heldAt = at;
+      this.socket.pause();
+    } else {
+      this.#held = EMPTY_BYTES;
+      this.#heldAt = 0;
+      if (this.#isInRequest && !this.#decoder.isComplete && !this.#driver.takesBody) this.socket.pause();
+    }
+    this.#driver.flushRequest();
+    if (this.#hasEnded && at >= bytes.length) this.#onEnd();
+  }
+
+  #readHead(bytes: Buffer, start: number): number {
+    const x = this.#x;
+    const wasPartial = this.#parser.isPartial;
+    const at = this.#parser.parse(bytes, start, x.request);
+    if (at === INCOMPLETE) {
+      if (!wasPartial && this.#manager.requestHeadersTimeoutMs > 0) {
+        this.#engine.wheel.arm(this.#headTimer, this.#manager.requestHeadersTimeoutMs);
+      }
+      return bytes.length;
+    }
+    if (wasPartial) this.#engine.wheel.disarm(this.#headTimer);
+    if (at < 0) {
+      this.#refuse(-at, at === -431 ? 'http1.headers_too_large' : 'http1.codec_error');
+      return bytes.length;
+    }
+    this.#begin();
+    return this.#isClosing ? bytes.length : at;
+  }
+
+  /** The head is complete: frames the body, prepares the request and lets the driver go. */
+  #begin(): void {
+    const x = this.#x;
+    const engine = this.#engine;
+    const nowMs = engine.clock.now();
+    this.#lastActivityMs = nowMs;
+    x.startMs = nowMs;
+    x.startWallMs = engine.clock.wall();
+    x.connection = this.#connection;
+    x.requestHeadBytes = x.request.text.length;
+    this.#requests++;
+    engine.counters.downstreamRequests++;
+    const status = inspectRequest(x.request, this.#framing);
+    if (status !== 0) {
+      this.#refuse(status, 'http1.codec_error');
+      return;
+    }
+    if (x.request.minor === 0 && !this.#acceptOld()) return;
+    this.#decoder.begin(this.#framing.bodyKind, this.#framing.contentLength);
+    this.#isInRequest = true;
+    const prepared = prepareRequest(x, this.#manager);
+    if (prepared !== PREPARED) {
+      this.#answerPath(prepared);
+      return;
+    }
+    if (this.#framing.expectsContinue && this.#framing.bodyKind !== NO_BODY) {
+      x.request.remove(H.expect);
+      this.socket.write('HTTP/1.1 100 Continue\r\n\r\n', 'latin1');
+    }
+    this.#driver.start(this.#framing.bodyKind);
+  }
+
+  /** HTTP/1.0: 426 unless the manager accepts it, and then it needs a host. */
+  #acceptOld(): boolean {
+    const { request } = this.#x;
+    if (!this.#manager.acceptsHttp10) {
+      this.#refuse(426, 'low_version');
+      return false;
+    }
+    if (request.authority === '' && this.#manager.defaultHostForHttp10 !== '') {
+      request.setAuthority(this.#manager.defaultHostForHttp10);
+    }
+    if (request.authority === '') {
+      this.#refuse(400, 'missing_host_header');
+      return false;
+    }
+    return true;
+  }
+
+  /** The path was refused, or unescaped so that the client has to come again. */
+  #answerPath(status: number): void {
+    if (status === REDIRECTED) {
+      this.#x.response.add(H.location, this.#x.request.path);
+      this.#driver.refuse(307, '', 'path_normalization_failed');
+    } else {
+      this.#driver.refuse(status, '', 'path_normalization_failed');
+    }
+  }
+
+  #readBody(bytes: Buffer, start: number): number {
+    this.#lastActivityMs = this.#engine.clock.now();
+    const at = this.#decoder.decode(bytes, start, bytes.length, this);
+    if (at < 0) {
+      this.#onBadBody(at === -2 ? 413 : 400);
+      return bytes.length;
+    }
+    if (this.#decoder.isComplete) this.#driver.onRequestEnd();
+    return at;
+  }
+
+  onBodyBytes(bytes: Buffer, start: number, end: number): void {
+    this.#driver.onRequestBody(bytes, start, end);
+  }
+
+  /** The head has gone on already: cut the upstream, answer if nothing was said yet, and close. */
+  #onBadBody(status: number): void {
+    this.#engine.counters.downstreamProtocolErrors++;
+    const isUnanswered = !this.#driver.isResponseStarted;
+    this.#driver.onDownstreamClose();
+    this.#isClosing = true;
+    if (isUnanswered) this.socket.write(bareReply(status), 'latin1');
+    this.#linger();
+  }
+
+  /** Refuses a request that the codec does not take. */
+  #refuse(status: number, details: string): void {
+    if (this.#isClosing || this.#driver.isActive) return;
+    const x = this.#x;
+    this.#engine.counters.downstreamProtocolErrors++;
+    this.#framing.isKeptAlive = false;
+    if (x.startMs === 0) {
+      x.startMs = this.#engine.clock.now();
+      x.startWallMs = this.#engine.clock.wall();
+      x.connection = this.#connection;
+    }
+    this.#isInRequest = true;
+    this.#decoder.begin(NO_BODY, 0);
+    this.#driver.refuse(status, status === 400 ? 'Bad Request' : '', details);
+  }
+
+  sendHead(text: string, kind: BodyKind): void {
+    this.#writer.begin(text, kind === CHUNKED);
+  }
+
+  sendInterim(text: string): void {
+    this.#writer.writeText(text);
+    this.#writer.flush();
+  }
+
+  sendBody(bytes: Buffer, start: number, end: number): boolean {
+    return this.#writer.write(bytes, start, end);
+  }
+
+  sendText(text: string): void {
+    this.#writer.writeText(Buffer.from(text, 'utf8').toString('latin1'));
+  }
+
+  flush(): void {
+    this.#lastActivityMs = this.#engine.clock.now();
+    this.#writer.flush();
+  }
+
+  connectionField(kind: BodyKind): string {
+    const max = this.#manager.maxRequestsPerConnection;
+    const isLast =
+      !this.#framing.isKeptAlive ||
+      kind === UNTIL_CLOSE ||
+      this.#owner.isDraining ||
+      this.#hasEnded ||
+      (max > 0 && this.#requests >= max) ||
+      this.#isOverAge ||
+      !this.#decoder.isComplete;
+    if (!isLast) return '';
+    this.#framing.isKeptAlive = false;
+    return 'connection: close\r\n';
+  }
+
+  endResponse(): void {
+    this.#writer.end();
+    this.#writer.flush();
+    const isReusable = this.#framing.isKeptAlive && this.#decoder.isComplete && !this.#isClosing;
+    this.#lastActivityMs = this.#x.endMs;
+    this.#x.reset();
+    if (!isReusable) {
+      this.#isClosing = true;
+      this.#linger();
+      return;
+    }
+    this.#isInRequest = false;
+    if (this.#isProcessing) return;
+    if (this.#held.length > this.#heldAt) this.resumeBody();
+    else if (this.#hasEnded) this.#onEnd();
+    else if (this.socket.isPaused()) this.socket.resume();
+  }
+
+  abort(): void {
+    this.#writer.drop();
+    this.#isClosing = true;
+    this.#destroy();
+  }
+
+  resumeBody(): void {
+    if (this.#isProcessing || this.#isClosing) return;
+    const held = this.#held;
+    const at = this.#heldAt;
+    this.#held = EMPTY_BYTES;
+    this.#heldAt = 0;
+    this.#process(held, at);
+    if (!this.#isClosing && this.#held.length === 0 && this.#driver.takesBody && this.socket.isPaused())
+      this.socket.resume();
+  }
+
+  /** The client sends no more. A response under way is finished; an incomplete request is over. */
+  #onEnd(): void {
+    this.#hasEnded = true;
+    if (this.#held.length > this.#heldAt) return;
+    if (this.#driver.isActive && this.#decoder.isComplete) return;
+    this.#driver.onDownstreamClose();
+    this.#destroy();
+  }
+
+  #onClose(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#isClosing = true;
+    this.#held = EMPTY_BYTES;
+    this.#heldAt = 0;
+    this.#engine.wheel.disarm(this.#idleTimer);
+    this.#engine.wheel.disarm(this.#headTimer);
+    this.#driver.onDownstreamClose();
+    this.#owner.closed(this);
+  }
+
+  /** Says FIN after what was written, reads on without looking, and destroys soon after. */
+  #linger(): void {
+    this.#engine.wheel.disarm(this.#headTimer);
+    this.socket.end();
+    this.socket.resume();
+    if (this.#hasEnded) return;
+    const timer = new WheelTimer(() => this.#destroy());
+    this.#engine.wheel.arm(timer, LINGER_MS);
+  }
+
+  #destroy(): void {
+    this.#isClosing = true;
+    this.socket.destroy();
+  }
+
+  #armIdle(): void {
+    const { idleTimeoutMs, streamIdleTimeoutMs, maxConnectionDurationMs } = this.#manager;
+    let delayMs = 0;
+    if (idleTimeoutMs > 0) delayMs = idleTimeoutMs;
+    if (streamIdleTimeoutMs > 0 && (delayMs === 0 || streamIdleTimeoutMs < delayMs)) delayMs = streamIdleTimeoutMs;
+    if (maxConnectionDurationMs > 0 && (delayMs === 0 || maxConnectionDurationMs < delayMs))
+      delayMs = maxConnectionDurationMs;
+    if (delayMs > 0) this.#engine.wheel.arm(this.#idleTimer, Math.max(delayMs / 4, 10));
+  }
+
+  /** Looks at how long nothing moved: one timer a connection, not one a request. */
+  #onIdleTimer(): void {
+    const nowMs = this.#engine.clock.now();
+    const idleMs = nowMs - this.#lastActivityMs;
+    const x = this.#x;
+    const { maxConnectionDurationMs } = this.#manager;
+    if (maxConnectionDurationMs > 0 && nowMs - this.#openedMs >= maxConnectionDurationMs) this.#isOverAge = true;
+    if (this.#driver.isActive) {
+      if (x.streamIdleTimeoutMs > 0 && idleMs >= x.streamIdleTimeoutMs) this.#driver.onIdle();
+    } else if (this.#isOverAge || (this.#manager.idleTimeoutMs > 0 && idleMs >= this.#manager.idleTimeoutMs)) {
+      this.#destroy();
+    }
+    if (!this.#isClosed) this.#armIdle();
+  }
+}
+
+function ignore(): void {}
+
+/** A reply outside any exchange: the request's head has been passed on and its body turned bad. */
+function bareReply(status: number): string {
+  const reason = status === 413 ? 'Payload Too Large' : 'Bad Request';
+  return 'HTTP/1.1 ' + status + ' ' + reason + '\r\ncontent-length: 0\r\nconnection: close\r\n\r\n';
+}

@@ -1,0 +1,161 @@
+// Copies of a request to other clusters, fire and forget: the answer is read and dropped, a failure is
+// counted on its endpoint and nowhere else, and a slow mirror loses the copy, never slows the request.
+import { writeRequestHead } from '../http/head-writer.ts';
+import { NO_BODY, type BodyKind } from '../http/body-decoder.ts';
+import { Head } from '../http/head.ts';
+import type { Endpoint } from '../plan/cluster.ts';
+import type { Exchange } from '../plan/exchange.ts';
+import type { Mirror } from '../plan/plan.ts';
+import { WheelTimer } from '../base/timer-wheel.ts';
+import type { Engine } from './engine.ts';
+import type { UpstreamConnection, UpstreamUser } from './h1-client.ts';
+import type { EndpointPool, PoolUser } from './upstream-pool.ts';
+
+const QUEUED_BYTES_MAX = 1024 * 1024;
+const TIMEOUT_MS = 15_000;
+
+export class MirrorRequest implements UpstreamUser, PoolUser {
+  readonly responseHead: Head = new Head();
+  readonly #engine: Engine;
+  readonly #endpoint: Endpoint;
+  readonly #headText: string;
+  readonly #bodyKind: BodyKind;
+  readonly #isToHead: boolean;
+  readonly #timer: WheelTimer;
+  #pool: EndpointPool | null = null;
+  #upstream: UpstreamConnection | null = null;
+  #queue: Buffer[] = [];
+  #queuedBytes = 0;
+  #isRequestComplete: boolean;
+  #isOver = false;
+
+  constructor(
+    engine: Engine,
+    endpoint: Endpoint,
+    request: { headText: string; bodyKind: BodyKind; isToHead: boolean },
+  ) {
+    this.#engine = engine;
+    this.#endpoint = endpoint;
+    this.#headText = request.headText;
+    this.#bodyKind = request.bodyKind;
+    this.#isToHead = request.isToHead;
+    this.#isRequestComplete = request.bodyKind === NO_BODY;
+    this.#timer = new WheelTimer(() => this.#giveUp());
+    endpoint.active++;
+    endpoint.requestsTotal++;
+    engine.wheel.arm(this.#timer, TIMEOUT_MS);
+  }
+
+  join(pool: EndpointPool, connection: UpstreamConnection | null): void {
+    this.#pool = pool;
+    if (connection !== null) this.onPoolReady(connection);
+  }
+
+  onPoolReady(connection: UpstreamConnection): void {
+    this.#upstream = connection;
+    this.#pool = null;
+    connection.send(this, this.#headText, this.#bodyKind, this.#isToHead);
+    for (const piece of this.#queue) connection.writeBody(piece, 0, piece.length);
+    this.#queue = [];
+    if (this.#isRequestComplete) connection.endRequest();
+    connection.flush();
+  }
+
+  onPoolFailure(): void {
+    this.#pool = null;
+    this.#endpoint.failuresTotal++;
+    this.#over();
+  }
+
+  onBody(bytes: Buffer, start: number, end: number): void {
+    if (this.#isOver) return;
+    if (this.#upstream !== null) {
+      const isOpen = this.#upstream.writeBody(bytes, start, end);
+      if (!isOpen && this.#upstream.socket.writableLength > QUEUED_BYTES_MAX) this.#giveUp();
+      return;
+    }
+    this.#queuedBytes += end - start;
+    if (this.#queuedBytes > QUEUED_BYTES_MAX) this.#giveUp();
+    else this.#queue.push(bytes.subarray(start, end));
+  }
+
+  onEnd(): void {
+    this.#isRequestComplete = true;
+    this.#upstream?.endRequest();
+  }
+
+  flush(): void {
+    this.#upstream?.flush();
+  }
+
+  onUpstreamHead(): void {}
+
+  onUpstreamInterim(): void {}
+
+  onUpstreamBody(): void {}
+
+  onUpstreamFlush(): void {}
+
+  onUpstreamDrain(): void {}
+
+  onUpstreamEnd(): void {
+    this.#upstream = null;
+    this.#over();
+  }
+
+  onUpstreamClose(): void {
+    this.#upstream = null;
+    this.#endpoint.failuresTotal++;
+    this.#over();
+  }
+
+  #giveUp(): void {
+    this.#pool?.cancel(this);
+    this.#upstream?.abandon();
+    this.#upstream = null;
+    this.#over();
+  }
+
+  #over(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#queue = [];
+    this.#endpoint.active--;
+    this.#engine.wheel.disarm(this.#timer);
+  }
+}
+
+/** Starts the copies that chance and configuration ask for; null when there are none. */
+export function startMirrors(
+  engine: Engine,
+  x: Exchange,
+  mirrors: readonly Mirror[],
+  bodyKind: BodyKind,
+): MirrorRequest[] | null {
+  let started: MirrorRequest[] | null = null;
+  for (const mirror of mirrors) {
+    const { cluster } = mirror.cluster;
+    if (cluster === null || (mirror.fraction < 1 && engine.random() >= mirror.fraction)) continue;
+    const endpoint = cluster.picker.pick(x);
+    if (endpoint === null) continue;
+    const headText = writeCopy(x, mirror, bodyKind);
+    const request = new MirrorRequest(engine, endpoint, { headText, bodyKind, isToHead: x.request.method === 'HEAD' });
+    const pool = engine.pools.poolOf(cluster, endpoint);
+    request.join(pool, pool.acquire(cluster, request, false));
+    started ??= [];
+    started.push(request);
+  }
+  return started;
+}
+
+/** The request head as it goes to the mirror; the request itself is left as it was. */
+function writeCopy(x: Exchange, mirror: Mirror, bodyKind: BodyKind): string {
+  const { request } = x;
+  if (!mirror.appendsShadowSuffix) return writeRequestHead(request, bodyKind);
+  const { authority } = request;
+  const name = request.hostname();
+  request.setAuthority(`${name}-shadow${authority.slice(name.length)}`);
+  const text = writeRequestHead(request, bodyKind);
+  request.setAuthority(authority);
+  return text;
+}

@@ -1,0 +1,215 @@
+// @hot
+// Warm connections per endpoint. A request takes the connection used last, or waits while one is
+// dialled; a connection that becomes free goes to the oldest waiter. Failing to dial fails the oldest
+// waiter, each dial one. Idle connections go after the cluster's idle timeout; a pool that drains
+// closes what is idle at once and the rest after their request.
+//
+//   acquire ─► idle? take it ─► else wait + dial ─► connected ─► oldest waiter
+//   release ─► oldest waiter, else idle ─► (idle timeout) ─► closed
+import { connect, type Socket } from 'node:net';
+import type { Clock } from '../base/clock.ts';
+import { WheelTimer, type TimerWheel } from '../base/timer-wheel.ts';
+import type { Cluster, Endpoint } from '../plan/cluster.ts';
+import { failure, type Failure } from '../plan/failure.ts';
+import { UpstreamConnection, type UpstreamOwner } from './h1-client.ts';
+
+export interface PoolUser {
+  onPoolReady(connection: UpstreamConnection): void;
+  onPoolFailure(failed: Failure): void;
+}
+
+const SWEEP_MS = 1000;
+
+export class EndpointPool implements UpstreamOwner {
+  readonly endpoint: Endpoint;
+  readonly #registry: PoolRegistry;
+  #cluster: Cluster;
+  readonly #idle: UpstreamConnection[] = [];
+  readonly #open = new Set<UpstreamConnection>();
+  readonly #waiting: PoolUser[] = [];
+  readonly #dialling = new Set<Socket>();
+  #isDraining = false;
+
+  constructor(registry: PoolRegistry, cluster: Cluster, endpoint: Endpoint) {
+    this.#registry = registry;
+    this.#cluster = cluster;
+    this.endpoint = endpoint;
+  }
+
+  get isEmpty(): boolean {
+    return this.#open.size === 0 && this.#dialling.size === 0 && this.#waiting.length === 0;
+  }
+
+  /**
+   * A connection at once, or null: then `user` is called later, once. `isFresh` demands a connection
+   * that has carried nothing yet.
+   */
+  acquire(cluster: Cluster, user: PoolUser, isFresh: boolean): UpstreamConnection | null {
+    this.#cluster = cluster;
+    if (!isFresh) {
+      for (let connection = this.#idle.pop(); connection !== undefined; connection = this.#idle.pop()) {
+        if (connection.isUsable) return connection;
+      }
+    }
+    this.#waiting.push(user);
+    if (this.#dialling.size < this.#waiting.length) this.#dial();
+    return null;
+  }
+
+  cancel(user: PoolUser): void {
+    const at = this.#waiting.indexOf(user);
+    if (at !== -1) this.#waiting.splice(at, 1);
+  }
+
+  release(connection: UpstreamConnection): void {
+    const max = this.#cluster.maxRequestsPerConnection;
+    if (max > 0 && connection.requests >= max) {
+      connection.abandon();
+      return;
+    }
+    const waiter = this.#waiting.shift();
+    if (waiter !== undefined) {
+      waiter.onPoolReady(connection);
+      return;
+    }
+    if (this.#isDraining) {
+      connection.abandon();
+      return;
+    }
+    connection.idleSinceMs = this.#registry.clock.now();
+    this.#idle.push(connection);
+    this.#registry.watch();
+  }
+
+  forget(connection: UpstreamConnection): void {
+    if (!this.#open.delete(connection)) return;
+    this.endpoint.connectionsActive--;
+    const at = this.#idle.indexOf(connection);
+    if (at !== -1) this.#idle.splice(at, 1);
+    // Somebody may be waiting for what just went.
+    if (this.#dialling.size < this.#waiting.length) this.#dial();
+  }
+
+  /** Closes idle connections that are older than the cluster allows. */
+  sweep(nowMs: number): void {
+    const limitMs = this.#cluster.idleTimeoutMs;
+    if (limitMs === 0) return;
+    // The oldest stand first: connections are pushed when they become idle and popped from the end.
+    while (this.#idle.length > 0) {
+      const oldest = this.#idle[0];
+      if (oldest === undefined || nowMs - oldest.idleSinceMs < limitMs) return;
+      this.#idle.shift();
+      oldest.abandon();
+    }
+  }
+
+  get idleCount(): number {
+    return this.#idle.length;
+  }
+
+  /** The endpoint is gone: no new warm connections; running requests end as they would. */
+  drain(): void {
+    this.#isDraining = true;
+    for (const connection of this.#idle.splice(0)) connection.abandon();
+  }
+
+  /** Closes everything now. */
+  destroy(): void {
+    this.#isDraining = true;
+    this.#waiting.length = 0;
+    for (const socket of this.#dialling) socket.destroy();
+    for (const connection of this.#open) connection.abandon();
+  }
+
+  #dial(): void {
+    const { endpoint } = this;
+    endpoint.connectionsTotal++;
+    const socket =
+      endpoint.port === 0
+        ? connect({ path: endpoint.address, noDelay: true })
+        : connect({ host: endpoint.address, port: endpoint.port, noDelay: true });
+    this.#dialling.add(socket);
+    const timer = new WheelTimer(() => this.#dialFailed(socket, failure('connect-timeout', 'upstream', 'yes')));
+    const onError = (error: NodeJS.ErrnoException): void => {
+      this.#registry.wheel.disarm(timer);
+      this.#dialFailed(socket, failure('connect-failed', 'upstream', 'yes', error.code ?? error.message));
+    };
+    socket.once('error', onError);
+    socket.once('connect', () => {
+      this.#registry.wheel.disarm(timer);
+      socket.off('error', onError);
+      this.#connected(socket);
+    });
+    this.#registry.wheel.arm(timer, this.#cluster.connectTimeoutMs);
+  }
+
+  #connected(socket: Socket): void {
+    this.#dialling.delete(socket);
+    const connection = new UpstreamConnection(socket, this);
+    this.#open.add(connection);
+    this.endpoint.connectionsActive++;
+    this.release(connection);
+  }
+
+  #dialFailed(socket: Socket, failed: Failure): void {
+    if (!this.#dialling.delete(socket)) return;
+    socket.on('error', ignore);
+    socket.destroy();
+    this.endpoint.connectFailuresTotal++;
+    this.#waiting.shift()?.onPoolFailure(failed);
+    if (this.#dialling.size < this.#waiting.length) this.#dial();
+  }
+}
+
+/** A destroyed socket may still report; it has been dealt with. */
+function ignore(): void {}
+
+/** All pools of the process, by endpoint. */
+export class PoolRegistry {
+  readonly clock: Clock;
+  readonly wheel: TimerWheel;
+  readonly #pools = new Map<Endpoint, EndpointPool>();
+  readonly #sweeper: WheelTimer = new WheelTimer(() => this.#sweep());
+
+  constructor(clock: Clock, wheel: TimerWheel) {
+    this.clock = clock;
+    this.wheel = wheel;
+  }
+
+  poolOf(cluster: Cluster, endpoint: Endpoint): EndpointPool {
+    const known = this.#pools.get(endpoint);
+    if (known !== undefined) return known;
+    const pool = new EndpointPool(this, cluster, endpoint);
+    this.#pools.set(endpoint, pool);
+    return pool;
+  }
+
+  /** Begins to look for idle connections that are due, once a second while there are any. */
+  watch(): void {
+    if (!this.#sweeper.isArmed) this.wheel.arm(this.#sweeper, SWEEP_MS);
+  }
+
+  /** The endpoint left its cluster. */
+  drain(endpoint: Endpoint): void {
+    const pool = this.#pools.get(endpoint);
+    if (pool === undefined) return;
+    pool.drain();
+    this.#pools.delete(endpoint);
+  }
+
+  destroy(): void {
+    for (const pool of this.#pools.values()) pool.destroy();
+    this.#pools.clear();
+    this.wheel.disarm(this.#sweeper);
+  }
+
+  #sweep(): void {
+    const nowMs = this.clock.now();
+    let idle = 0;
+    for (const pool of this.#pools.values()) {
+      pool.sweep(nowMs);
+      idle += pool.idleCount;
+    }
+    if (idle > 0) this.wheel.arm(this.#sweeper, SWEEP_MS);
+  }
+}

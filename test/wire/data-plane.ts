@@ -1,0 +1,146 @@
+// A data plane without configuration: one listener, one cluster, one route for everything, made from the
+// runtime types themselves. What wire tests drive with raw bytes.
+import type { AddressInfo } from 'node:net';
+import { clusterId, routeId } from '../../src/base/brand.ts';
+import { systemClock } from '../../src/base/clock.ts';
+import { silentLog } from '../../src/base/log.ts';
+import { TimerWheel } from '../../src/base/timer-wheel.ts';
+import { ClusterRef, Endpoint, type Cluster } from '../../src/plan/cluster.ts';
+import type { Exchange } from '../../src/plan/exchange.ts';
+import { CONTINUE, merge, NO_MIRRORS, type PlanPart } from '../../src/plan/plan.ts';
+import { step } from '../../src/plan/step.ts';
+import { newEngineCounters, type Engine } from '../../src/sidecar/engine.ts';
+import { RoutesRef, type HttpManager } from '../../src/sidecar/http-manager.ts';
+import { Listener } from '../../src/sidecar/listener.ts';
+import { PoolRegistry } from '../../src/sidecar/upstream-pool.ts';
+
+export const MANAGER: Omit<HttpManager, 'routes' | 'missPlan'> = {
+  statPrefix: 'test',
+  serverName: 'envoy',
+  serverHeader: 'overwrite',
+  useRemoteAddress: false,
+  xffTrustedHops: 0,
+  skipXffAppend: false,
+  generatesRequestId: true,
+  preservesExternalRequestId: false,
+  alwaysSetsRequestIdInResponse: false,
+  via: '',
+  acceptsHttp10: true,
+  defaultHostForHttp10: '',
+  normalizesPath: true,
+  mergesSlashes: false,
+  escapedSlashes: 'keep',
+  stripsAnyHostPort: false,
+  stripsMatchingHostPort: false,
+  stripsTrailingHostDot: false,
+  explainsErrors: true,
+  suppressesEnvoyHeaders: false,
+  requestHeadersTimeoutMs: 0,
+  requestTimeoutMs: 0,
+  streamIdleTimeoutMs: 300_000,
+  idleTimeoutMs: 3_600_000,
+  maxConnectionDurationMs: 0,
+  maxStreamDurationMs: 0,
+  maxRequestsPerConnection: 0,
+  headBytesMax: 60 * 1024,
+  headerCountMax: 100,
+};
+
+export interface DataPlane {
+  readonly port: number;
+  readonly engine: Engine;
+  readonly endpoint: Endpoint;
+  readonly ended: Exchange['flags'][];
+  close(): void;
+}
+
+export interface DataPlaneOptions {
+  readonly manager?: Partial<HttpManager>;
+  readonly cluster?: Partial<Cluster>;
+  readonly timeoutMs?: number;
+  readonly part?: PlanPart;
+  readonly port?: number;
+}
+
+function anEndpoint(port: number): Endpoint {
+  const locality = { region: '', zone: '', subZone: '' };
+  return new Endpoint({
+    address: '127.0.0.1',
+    port,
+    hostname: '',
+    locality,
+    priority: 0,
+    metadata: new Map(),
+    weight: 1,
+  });
+}
+
+export function newEngine(): Engine {
+  const wheel = new TimerWheel(systemClock);
+  return {
+    clock: systemClock,
+    wheel,
+    log: silentLog,
+    random: Math.random,
+    pools: new PoolRegistry(systemClock, wheel),
+    counters: newEngineCounters(),
+  };
+}
+
+/** Starts a listener on a free port that forwards everything to 127.0.0.1:upstreamPort. */
+export async function startDataPlane(upstreamPort: number, options: DataPlaneOptions = {}): Promise<DataPlane> {
+  const engine = newEngine();
+  const endpoint = anEndpoint(upstreamPort);
+  const reference = new ClusterRef(clusterId('app'));
+  reference.cluster = {
+    name: reference.name,
+    connectTimeoutMs: 1000,
+    idleTimeoutMs: 3_600_000,
+    maxRequestsPerConnection: 0,
+    picker: { pick: () => endpoint },
+    endpoints: [endpoint],
+    metadata: new Map(),
+    isWarm: true,
+    ...options.cluster,
+  };
+  const ended: number[] = [];
+  const send = step(
+    'send',
+    'test',
+    (x, to: { cluster: ClusterRef; timeoutMs: number }) => {
+      x.cluster = to.cluster;
+      x.isPermitted = true;
+      x.timeoutMs = to.timeoutMs;
+      return CONTINUE;
+    },
+    { cluster: reference, timeoutMs: options.timeoutMs ?? 15_000 },
+  );
+  const note = step('note', 'test', (x) => (ended.push(x.flags), CONTINUE), null);
+  const init = { route: routeId('all'), origin: 'test', body: null, mirrors: NO_MIRRORS };
+  const plan = merge(init, [{ onEnd: [note] }, { onRequest: [send] }, options.part ?? {}]);
+  const routes = new RoutesRef('all');
+  routes.table = { name: 'all', match: () => plan };
+  const manager: HttpManager = { ...MANAGER, routes, missPlan: merge(init, [{ onEnd: [note] }]), ...options.manager };
+  const chains = [{ kind: 'http', name: 'http', manager } as const];
+  const config = {
+    name: 'test',
+    address: '127.0.0.1',
+    port: options.port ?? 0,
+    isInbound: false,
+    bufferBytesMax: 1 << 20,
+    chains,
+  };
+  const listener = new Listener(engine, config);
+  await listener.listen();
+  const address: AddressInfo | null = listener.boundAddress;
+  return {
+    port: address?.port ?? 0,
+    engine,
+    endpoint,
+    ended,
+    close() {
+      listener.destroy();
+      engine.pools.destroy();
+    },
+  };
+}

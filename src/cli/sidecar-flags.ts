@@ -1,0 +1,145 @@
+// Reads the flags of `outrigger sidecar` into values, or into what is wrong with them. Wrong usage is
+// collected, not thrown: all of it is told at once, and the exit code is 64.
+import { hostname } from 'node:os';
+import { LOG_LEVELS, type LogLevel } from '../base/log.ts';
+import type { ControlPoint } from '../sidecar/join.ts';
+import { APP_PROTOCOLS, type AppPort, type WorkloadIdentity } from '../sidecar/node.ts';
+import type { SidecarFlags } from './sidecar.ts';
+
+export interface CommonSettings {
+  readonly drainSeconds: number;
+  readonly logLevel: LogLevel;
+}
+
+export type SidecarSettings = CommonSettings &
+  (
+    | { readonly kind: 'file'; readonly file: string; readonly isValidation: boolean }
+    | {
+        readonly kind: 'join';
+        readonly control: ControlPoint;
+        /** The address is empty when it must be found out. */
+        readonly workload: WorkloadIdentity;
+        readonly adminPort: number;
+      }
+  );
+
+/** The settings, or one sentence for each mistake. */
+export function readFlags(flags: SidecarFlags): SidecarSettings | readonly string[] {
+  const mistakes: string[] = [];
+  const reader = new FlagReader(flags, mistakes);
+  const common = {
+    drainSeconds: reader.number('drainSeconds', 5, [0, 3600]),
+    logLevel: reader.level(),
+  };
+  if (reader.number('concurrency', 1, [1, 1024]) > 1) mistakes.push('--concurrency: only 1 is supported yet');
+  const settings = reader.has('configPath') ? readFileSettings(reader, common) : readJoin(reader, common);
+  return mistakes.length > 0 ? mistakes : settings;
+}
+
+function readFileSettings(reader: FlagReader, common: CommonSettings): SidecarSettings {
+  for (const name of ['control', 'service'] as const) {
+    if (reader.has(name))
+      reader.mistakes.push(`--${name} and -c exclude each other: a bootstrap file says where to ask`);
+  }
+  return { ...common, kind: 'file', file: reader.text('configPath'), isValidation: reader.has('validate') };
+}
+
+function readJoin(reader: FlagReader, common: CommonSettings): SidecarSettings {
+  const { mistakes } = reader;
+  if (!reader.has('control')) mistakes.push('write -c FILE to run a bootstrap, or --control HOST:PORT to join a mesh');
+  else if (!reader.has('service')) mistakes.push('--service NAME[.NAMESPACE] is missing: say whom this sidecar serves');
+  if (reader.has('validate')) mistakes.push('--validate needs -c FILE');
+  const [service = '', namespace = 'default'] = reader.text('service').split('.', 2);
+  const workload: WorkloadIdentity = {
+    service,
+    namespace,
+    version: reader.text('version'),
+    labels: readLabels(reader),
+    apps: readApps(reader),
+    inboundPort: reader.number('inbound', 15_006, [1, 65_535]),
+    outboundPort: reader.number('outbound', 15_001, [1, 65_535]),
+    address: reader.text('address'),
+    instance: `${hostname()}-${process.pid}`,
+    serviceAccount: 'default',
+  };
+  return {
+    ...common,
+    kind: 'join',
+    control: readControl(reader),
+    workload,
+    adminPort: reader.number('admin', 15_000, [0, 65_535]),
+  };
+}
+
+function readControl(reader: FlagReader): ControlPoint {
+  const text = reader.text('control');
+  const match = /^(?:\[(?<v6>[0-9a-f:.]+)\]|(?<host>[^:[\]]+)):(?<port>\d{1,5})$/i.exec(text);
+  const host = match?.groups?.['v6'] ?? match?.groups?.['host'];
+  const port = Number(match?.groups?.['port']);
+  if (text !== '' && (host === undefined || port < 1 || port > 65_535)) {
+    reader.mistakes.push(`--control: ${JSON.stringify(text)} is not HOST:PORT`);
+  }
+  return { host: host ?? '', port };
+}
+
+function readLabels(reader: FlagReader): Record<string, string> {
+  const labels: Record<string, string> = {};
+  for (const text of reader.list('label')) {
+    const at = text.indexOf('=');
+    if (at < 1) reader.mistakes.push(`--label: ${JSON.stringify(text)} is not KEY=VALUE`);
+    else labels[text.slice(0, at)] = text.slice(at + 1);
+  }
+  return labels;
+}
+
+function readApps(reader: FlagReader): AppPort[] {
+  return reader.list('app').flatMap((text) => {
+    const [digits = '', name = 'http'] = text.split('/', 2);
+    const port = Number(digits);
+    const protocol = APP_PROTOCOLS.find((known) => known === name);
+    if (/^\d{1,5}$/.test(digits) && port >= 1 && port <= 65_535 && protocol !== undefined) return [{ port, protocol }];
+    reader.mistakes.push(`--app: ${JSON.stringify(text)} is not PORT or PORT/${APP_PROTOCOLS.join('|')}`);
+    return [];
+  });
+}
+
+class FlagReader {
+  readonly mistakes: string[];
+  readonly #flags: SidecarFlags;
+
+  constructor(flags: SidecarFlags, mistakes: string[]) {
+    this.#flags = flags;
+    this.mistakes = mistakes;
+  }
+
+  has(name: string): boolean {
+    return this.#flags[name] !== undefined && this.#flags[name] !== false;
+  }
+
+  text(name: string): string {
+    const value = this.#flags[name];
+    return typeof value === 'string' ? value : '';
+  }
+
+  list(name: string): readonly string[] {
+    const value = this.#flags[name];
+    return Array.isArray(value) ? value : [];
+  }
+
+  number(name: string, fallback: number, [least, most]: readonly [number, number]): number {
+    const text = this.text(name);
+    if (text === '') return fallback;
+    const value = Number(text);
+    if (Number.isInteger(value) && value >= least && value <= most) return value;
+    const flag = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+    this.mistakes.push(`--${flag}: ${JSON.stringify(text)} is not a whole number from ${least} to ${most}`);
+    return fallback;
+  }
+
+  level(): LogLevel {
+    const text = this.text('logLevel') === 'warn' ? 'warning' : this.text('logLevel') || 'info';
+    const level = LOG_LEVELS.find((known) => known === text);
+    if (level === undefined) this.mistakes.push(`--log-level: write one of ${LOG_LEVELS.join(', ')}`);
+    return level ?? 'info';
+  }
+}

@@ -1,0 +1,152 @@
+// Runs a sidecar until it is told to end. Exit codes: 0 after a drain, 1 when it cannot start, 64 for
+// wrong usage, 65 for a bootstrap with errors. The ready line counts from the start of the process.
+import { readFileSync } from 'node:fs';
+import module from 'node:module';
+import { performance } from 'node:perf_hooks';
+import { createLog, silentLog, type Log } from '../base/log.ts';
+import { formatProblem, refuses, type Problem } from '../base/problem.ts';
+import { startAdminServer, type RunningServer } from '../sidecar/admin/server.ts';
+import { parseBootstrap, withPlace } from '../sidecar/bootstrap.ts';
+import { extensions } from '../sidecar/bootstrap-registry.ts';
+import { joinBootstrap, ownAddress } from '../sidecar/join.ts';
+import { adminSourceOf } from '../sidecar/proxy-admin.ts';
+import { Proxy } from '../sidecar/proxy.ts';
+import { findUnsupported, MUST_BE_SET } from '../sidecar/unsupported.ts';
+import { BootstrapSchema, type Bootstrap } from '../xds/gen/envoy/config/bootstrap/v3/bootstrap_pb.js';
+import { readFlags, type SidecarSettings } from './sidecar-flags.ts';
+import type { SidecarFlags } from './sidecar.ts';
+
+const DONE = 0;
+const FAILED = 1;
+const USAGE = 64;
+const DATA = 65;
+
+export async function runSidecar(flags: SidecarFlags): Promise<number> {
+  const settings = readFlags(flags);
+  if (!('kind' in settings)) {
+    for (const mistake of settings) say(`outrigger sidecar: ${mistake}`);
+    return USAGE;
+  }
+  return settings.kind === 'file' ? runFile(settings, flags) : runJoin(settings, flags);
+}
+
+async function runFile(settings: SidecarSettings & { kind: 'file' }, flags: SidecarFlags): Promise<number> {
+  const { file, isValidation, logLevel } = settings;
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (cause) {
+    say(`${file}: ${cause instanceof Error ? cause.message : String(cause)}`);
+    return DATA;
+  }
+  const { bootstrap, partial, problems, locate } = parseBootstrap(text, file);
+  if (bootstrap === null) {
+    const more = partial === null ? [] : unsupportedIn(partial);
+    return report([...problems, ...more.map((problem) => withPlace(problem, locate))]);
+  }
+  const log = isValidation ? silentLog : createLog('sidecar', logLevel);
+  const proxy = newProxy(bootstrap, log, settings.drainSeconds);
+  const all = [...problems, ...proxy.problems.map((problem) => withPlace(problem, locate))];
+  const code = report(all);
+  if (!isValidation && code === DONE) return run(proxy, flags);
+  await proxy.stop(0);
+  if (isValidation && code === DONE) process.stdout.write(`${file}: OK\n`);
+  return code;
+}
+
+async function runJoin(settings: SidecarSettings & { kind: 'join' }, flags: SidecarFlags): Promise<number> {
+  const { control, workload, adminPort, logLevel } = settings;
+  const address = workload.address === '' ? await ownAddress(control) : workload.address;
+  const bootstrap = joinBootstrap({ control, workload: { ...workload, address }, adminPort });
+  const proxy = newProxy(bootstrap, createLog('sidecar', logLevel), settings.drainSeconds);
+  const code = report(proxy.problems.filter(({ severity }) => severity === 'error'));
+  return code === DONE ? run(proxy, flags) : code;
+}
+
+/** What we do not support in a file that has other errors; what is missing there may be a follow-up of those. */
+function unsupportedIn(partial: Bootstrap): readonly Problem[] {
+  const problems: Problem[] = [];
+  findUnsupported(BootstrapSchema, partial, { registry: extensions, problems, path: '' });
+  return problems.filter(({ message }) => message !== MUST_BE_SET);
+}
+
+function newProxy(bootstrap: Bootstrap, log: Log, drainSeconds: number): Proxy {
+  return new Proxy({ bootstrap, log, drainSeconds });
+}
+
+async function run(proxy: Proxy, flags: SidecarFlags): Promise<number> {
+  const { log } = proxy;
+  // A mistake of ours must cost one request, not every connection of the process.
+  process.on('uncaughtException', (error) => log.error('unexpected error', { error: error.stack ?? error.message }));
+  process.on('unhandledRejection', (reason) => log.error('unexpected rejection', { error: String(reason) }));
+  const ending = Promise.withResolvers<void>();
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    // A second signal ends at once.
+    process.once(signal, () => {
+      ending.resolve();
+      process.once(signal, () => process.exit(DONE));
+    });
+  }
+  let admin: RunningServer | null = null;
+  try {
+    admin = await startAdmin(proxy, flags, ending.resolve);
+    const starting = proxy.start();
+    void proxy.ready.then(() => announce(proxy, admin));
+    await Promise.race([starting, ending.promise]);
+    starting.catch(() => {});
+  } catch (cause) {
+    log.error('cannot start', { error: cause instanceof Error ? cause.message : String(cause) });
+    await proxy.stop(0);
+    await admin?.close();
+    return FAILED;
+  }
+  await ending.promise;
+  log.info('draining');
+  await proxy.stop();
+  await admin?.close();
+  log.info('stopped');
+  // Whatever else might still be open has no say any more.
+  setTimeout(() => process.exit(DONE), EXIT_GRACE_MS).unref();
+  return DONE;
+}
+
+const EXIT_GRACE_MS = 500;
+
+function announce(proxy: Proxy, admin: RunningServer | null): void {
+  const listeners = proxy.listeners.live().map(([, live]) => live.boundAddress?.port ?? 0);
+  proxy.log.info('ready', {
+    milliseconds: Math.round(performance.now()),
+    listeners: listeners.join(','),
+    admin: admin === null ? null : `${admin.address}:${admin.port}`,
+  });
+  // A process that is killed writes no cache: this is the moment when all code was loaded.
+  module.flushCompileCache();
+}
+
+async function startAdmin(proxy: Proxy, flags: SidecarFlags, quit: () => void): Promise<RunningServer | null> {
+  const address = proxy.adminAddress;
+  if (address === null) return null;
+  const source = adminSourceOf(proxy, { version: VERSION, commandLine: commandLineOf(flags), quit });
+  return startAdminServer(source, address);
+}
+
+const VERSION = '0.1.0';
+
+function commandLineOf(flags: SidecarFlags): Record<string, string | number | boolean> {
+  const line: Record<string, string | number | boolean> = {};
+  for (const [name, value] of Object.entries(flags)) {
+    if (Array.isArray(value)) line[name] = value.join(' ');
+    else if (value !== undefined) line[name] = value;
+  }
+  return line;
+}
+
+/** Prints the problems, one a line; 65 when one of them refuses the file. */
+function report(problems: readonly Problem[]): number {
+  for (const problem of problems) say(`${formatProblem(problem)}${problem.severity === 'warning' ? ' (warning)' : ''}`);
+  return refuses(problems) ? DATA : DONE;
+}
+
+function say(line: string): void {
+  process.stderr.write(`${line}\n`);
+}

@@ -1,0 +1,39 @@
+// `outrigger sidecar`: the data plane, from an Envoy bootstrap file (-c) or by joining a mesh
+// (--control). Everything heavy is imported when the command runs, so that other commands start fast.
+// Logs are JSON lines on standard error; problems of a file are one line each.
+import type { Command } from 'commander';
+
+/** Options as commander hands them over: text, lists of text, flags. */
+export type SidecarFlags = Readonly<Record<string, string | string[] | boolean | undefined>>;
+
+const collect = (value: string, before: string[]): string[] => [...before, value];
+
+export function register(program: Command): void {
+  program
+    .command('sidecar')
+    .description('run a sidecar, from an Envoy bootstrap file or as a member of a mesh')
+    .option('-c, --config-path <file>', 'Envoy v3 bootstrap, YAML or JSON')
+    .option('--validate', 'check the bootstrap and exit: 0 clean, 65 with problems')
+    .option('--control <host:port>', 'join the mesh of this control service')
+    .option('--service <name[.namespace]>', 'the service that the application belongs to')
+    .option('--version <version>', 'the version label of the workload')
+    .option('--label <key=value>', 'a further label of the workload; may be given again', collect, [])
+    .option(
+      '--app <port[/protocol]>',
+      'a port of the application: http, http2, grpc or tcp; may be given again',
+      collect,
+      [],
+    )
+    .option('--inbound <port>', 'where others reach the first application port', '15006')
+    .option('--outbound <port>', 'where the application sends its requests', '15001')
+    .option('--admin <port>', 'admin port on loopback; 0 takes a free one', '15000')
+    .option('--address <ip>', 'the address under which others reach this workload')
+    .option('--token-file <file>', 'a token that proves who this workload is')
+    .option('--concurrency <n>', 'event loops; only 1 for now', '1')
+    .option('--drain-seconds <n>', 'how long open connections may take to end', '5')
+    .option('--log-level <level>', 'trace, debug, info, warning, error, critical or off', 'info')
+    .action(async (flags: SidecarFlags) => {
+      const { runSidecar } = await import('./sidecar-run.ts');
+      process.exitCode = await runSidecar(flags);
+    });
+}

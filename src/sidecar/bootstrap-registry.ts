@@ -1,0 +1,54 @@
+// The extension types that may stand in an Any of a bootstrap or of a resource and that the sidecar
+// can read. Every other type is "not supported", so the list stays as short as what we do: loading
+// descriptors is most of the time that a sidecar takes to start.
+import { createRegistry, type Registry } from '@bufbuild/protobuf';
+import { EmptySchema, StructSchema } from '@bufbuild/protobuf/wkt';
+import { OpenTelemetryConfigSchema } from '../xds/gen/envoy/config/trace/v3/opentelemetry_pb.js';
+import { FileAccessLogSchema } from '../xds/gen/envoy/extensions/access_loggers/file/v3/file_pb.js';
+import {
+  StderrAccessLogSchema,
+  StdoutAccessLogSchema,
+} from '../xds/gen/envoy/extensions/access_loggers/stream/v3/stream_pb.js';
+import { FilterConfigSchema as GrpcStatsSchema } from '../xds/gen/envoy/extensions/filters/http/grpc_stats/v3/config_pb.js';
+import { RouterSchema } from '../xds/gen/envoy/extensions/filters/http/router/v3/router_pb.js';
+import { HttpInspectorSchema } from '../xds/gen/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.js';
+import { TlsInspectorSchema } from '../xds/gen/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.js';
+import { HttpConnectionManagerSchema } from '../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
+import { TcpProxySchema } from '../xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
+import { LeastRequestSchema } from '../xds/gen/envoy/extensions/load_balancing_policies/least_request/v3/least_request_pb.js';
+import { MaglevSchema } from '../xds/gen/envoy/extensions/load_balancing_policies/maglev/v3/maglev_pb.js';
+import { PickFirstSchema } from '../xds/gen/envoy/extensions/load_balancing_policies/pick_first/v3/pick_first_pb.js';
+import { RandomSchema } from '../xds/gen/envoy/extensions/load_balancing_policies/random/v3/random_pb.js';
+import { RingHashSchema } from '../xds/gen/envoy/extensions/load_balancing_policies/ring_hash/v3/ring_hash_pb.js';
+import { RoundRobinSchema } from '../xds/gen/envoy/extensions/load_balancing_policies/round_robin/v3/round_robin_pb.js';
+import { WrrLocalitySchema } from '../xds/gen/envoy/extensions/load_balancing_policies/wrr_locality/v3/wrr_locality_pb.js';
+import { UriTemplateMatchConfigSchema } from '../xds/gen/envoy/extensions/path/match/uri_template/v3/uri_template_match_pb.js';
+import { UriTemplateRewriteConfigSchema } from '../xds/gen/envoy/extensions/path/rewrite/uri_template/v3/uri_template_rewrite_pb.js';
+import { RawBufferSchema } from '../xds/gen/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.js';
+import { HttpProtocolOptionsSchema } from '../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
+
+export const extensions: Registry = createRegistry(
+  EmptySchema,
+  StructSchema,
+  OpenTelemetryConfigSchema,
+  FileAccessLogSchema,
+  StderrAccessLogSchema,
+  StdoutAccessLogSchema,
+  GrpcStatsSchema,
+  RouterSchema,
+  HttpInspectorSchema,
+  TlsInspectorSchema,
+  HttpConnectionManagerSchema,
+  TcpProxySchema,
+  LeastRequestSchema,
+  MaglevSchema,
+  PickFirstSchema,
+  RandomSchema,
+  RingHashSchema,
+  RoundRobinSchema,
+  WrrLocalitySchema,
+  UriTemplateMatchConfigSchema,
+  UriTemplateRewriteConfigSchema,
+  RawBufferSchema,
+  HttpProtocolOptionsSchema,
+);

@@ -1,0 +1,275 @@
+// Compiles an HttpConnectionManager: every field of HttpManager with Envoy's default, and the parts
+// of a Plan that are the same for all its routes. Routes come by RDS or stand inside; either way
+// they are compiled by ManagerRoutes, because a route's Plan holds this manager's own steps.
+import { routeId } from '../base/brand.ts';
+import { error, warning } from '../base/problem.ts';
+import { compileAccessLog } from '../observe/access-log.ts';
+import { compileMetrics } from '../observe/request-metrics.ts';
+import { compileTracing } from '../observe/tracing.ts';
+import type { CompileEnv, Plan, PlanInit, PlanPart } from '../plan/plan.ts';
+import { NO_MIRRORS } from '../plan/plan.ts';
+import { compileRouteTable } from '../routing/compile.ts';
+import type { RouteTable } from '../routing/route-table.ts';
+import type { Http1ProtocolOptions } from '../xds/gen/envoy/config/core/v3/protocol_pb.js';
+import type { Route } from '../xds/gen/envoy/config/route/v3/route_components_pb.js';
+import type { RouteConfiguration } from '../xds/gen/envoy/config/route/v3/route_pb.js';
+import { FilterConfigSchema as GrpcStatsSchema } from '../xds/gen/envoy/extensions/filters/http/grpc_stats/v3/config_pb.js';
+import { RouterSchema, type Router } from '../xds/gen/envoy/extensions/filters/http/router/v3/router_pb.js';
+import {
+  HttpConnectionManager_PathWithEscapedSlashesAction as EscapedSlashes,
+  HttpConnectionManager_ServerHeaderTransformation as ServerHeader,
+  type HttpConnectionManager,
+} from '../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
+import { typeNameOf, unpack } from '../xds/unpack.ts';
+import { durationMs } from './compile-duration.ts';
+import { join, type CompileScope } from './compile-listener.ts';
+import { RoutesRef, type HttpManager } from './http-manager.ts';
+import { EMPTY_PART, PERMIT_ALL, assemble } from './pipeline.ts';
+
+/** A compiled RouteConfiguration with the plans in it, for `/plan`. */
+export interface CompiledRoutes {
+  readonly table: RouteTable;
+  readonly plans: readonly Plan[];
+}
+
+/** Where one manager gets its routes from, and how it compiles them. */
+export interface ManagerRoutes {
+  readonly ref: RoutesRef;
+  /** The name to ask RDS for; null when the routes stand in the listener itself. */
+  readonly rdsName: string | null;
+  /** How long to wait for the first answer before going on without; 15000 by default, 0 is for ever. */
+  readonly fetchTimeoutMs: number;
+  readonly inline: RouteConfiguration | null;
+  /** The path of the inline routes in the listener. */
+  readonly path: string;
+  readonly compile: (config: RouteConfiguration, env: CompileEnv, path: string) => CompiledRoutes | null;
+  /** The plans of the newest compilation, for `/plan`. */
+  plans: readonly Plan[];
+}
+
+export interface CompiledManager {
+  readonly manager: HttpManager;
+  readonly routes: ManagerRoutes;
+}
+
+const FETCH_TIMEOUT_MS = 15_000;
+const STREAM_IDLE_TIMEOUT_MS = 300_000;
+const IDLE_TIMEOUT_MS = 3_600_000;
+const HEAD_KIB = 60;
+const HEADER_COUNT = 100;
+/** Runtime key: 0 leaves out the x-outrigger-error header. */
+const EXPLAINS_ERRORS = 'outrigger.explains_errors';
+
+export function compileManager(
+  config: HttpConnectionManager,
+  scope: CompileScope,
+  isInbound: boolean,
+): CompiledManager | null {
+  const router = compileFilters(config, scope);
+  const parts = compileParts(config, scope, {
+    isInbound,
+    suppressesEnvoyHeaders: router?.suppressEnvoyHeaders ?? false,
+  });
+  const routes = compileSource(config, scope, parts);
+  if (router === null || routes === null || parts === null) return null;
+  const missPlan = parts.finish({ route: routeId(''), origin: '', body: null, mirrors: NO_MIRRORS }, EMPTY_PART, null);
+  return { manager: Object.freeze({ ...settingsOf(config, router, scope), routes: routes.ref, missPlan }), routes };
+}
+
+/** Every field that is a plain value. Defaults: Envoy's HttpConnectionManager. */
+function settingsOf(
+  config: HttpConnectionManager,
+  router: Router,
+  { env, path }: CompileScope,
+): Omit<HttpManager, 'routes' | 'missPlan'> {
+  const common = config.commonHttpProtocolOptions;
+  const http1 = readHttp1(config.httpProtocolOptions, env, join(path, 'http_protocol_options'));
+  const headersMax = common?.maxHeadersCount ?? HEADER_COUNT;
+  return {
+    statPrefix: config.statPrefix,
+    serverName: config.serverName === '' ? 'envoy' : config.serverName,
+    serverHeader: serverHeaderOf(config.serverHeaderTransformation),
+    useRemoteAddress: config.useRemoteAddress ?? false,
+    xffTrustedHops: config.xffNumTrustedHops,
+    skipXffAppend: config.skipXffAppend,
+    generatesRequestId: config.generateRequestId ?? true,
+    preservesExternalRequestId: config.preserveExternalRequestId,
+    alwaysSetsRequestIdInResponse: config.alwaysSetRequestIdInResponse,
+    via: config.via,
+    acceptsHttp10: http1.acceptsHttp10,
+    defaultHostForHttp10: http1.defaultHost,
+    normalizesPath: config.normalizePath ?? env.runtimeNumber('http_connection_manager.normalize_path', 0) > 0,
+    mergesSlashes: config.mergeSlashes,
+    escapedSlashes: escapedSlashesOf(config.pathWithEscapedSlashesAction),
+    stripsAnyHostPort: config.stripPortMode.case === 'stripAnyHostPort' && config.stripPortMode.value,
+    stripsMatchingHostPort: config.stripMatchingHostPort,
+    stripsTrailingHostDot: config.stripTrailingHostDot,
+    explainsErrors: env.runtimeNumber(EXPLAINS_ERRORS, 1) !== 0,
+    suppressesEnvoyHeaders: router.suppressEnvoyHeaders,
+    requestHeadersTimeoutMs: durationMs(config.requestHeadersTimeout, 0),
+    requestTimeoutMs: durationMs(config.requestTimeout, 0),
+    streamIdleTimeoutMs: durationMs(config.streamIdleTimeout, STREAM_IDLE_TIMEOUT_MS),
+    idleTimeoutMs: durationMs(common?.idleTimeout, IDLE_TIMEOUT_MS),
+    maxConnectionDurationMs: durationMs(common?.maxConnectionDuration, 0),
+    maxStreamDurationMs: durationMs(common?.maxStreamDuration, 0),
+    maxRequestsPerConnection: common?.maxRequestsPerConnection ?? 0,
+    headBytesMax: readHeadKib(config, env, path) * 1024,
+    headerCountMax: headersMax === 0 ? HEADER_COUNT : headersMax,
+  };
+}
+
+function readHeadKib(config: HttpConnectionManager, env: CompileEnv, path: string): number {
+  const kib = config.maxRequestHeadersKb ?? HEAD_KIB;
+  if (kib >= 1 && kib <= 8192) return kib;
+  env.problems.push(error(join(path, 'max_request_headers_kb'), `${kib} is out of range`, 'write 1 to 8192'));
+  return HEAD_KIB;
+}
+
+interface Http1Settings {
+  readonly acceptsHttp10: boolean;
+  readonly defaultHost: string;
+}
+
+function readHttp1(options: Http1ProtocolOptions | undefined, env: CompileEnv, path: string): Http1Settings {
+  if (options?.allowAbsoluteUrl === false) {
+    env.problems.push(warning(join(path, 'allow_absolute_url'), 'has no effect: absolute URLs are accepted'));
+  }
+  return { acceptsHttp10: options?.acceptHttp10 ?? false, defaultHost: options?.defaultHostForHttp10 ?? '' };
+}
+
+function serverHeaderOf(value: ServerHeader): HttpManager['serverHeader'] {
+  if (value === ServerHeader.APPEND_IF_ABSENT) return 'append-if-absent';
+  return value === ServerHeader.PASS_THROUGH ? 'pass-through' : 'overwrite';
+}
+
+function escapedSlashesOf(value: EscapedSlashes): HttpManager['escapedSlashes'] {
+  switch (value) {
+    case EscapedSlashes.REJECT_REQUEST:
+      return 'reject';
+    case EscapedSlashes.UNESCAPE_AND_REDIRECT:
+      return 'unescape-redirect';
+    case EscapedSlashes.UNESCAPE_AND_FORWARD:
+      return 'unescape-forward';
+    default:
+      return 'keep';
+  }
+}
+
+/** The router must end the filters; the rest of what may stand before it does nothing here. */
+function compileFilters(config: HttpConnectionManager, { env, path }: CompileScope): Router | null {
+  let router: Router | null = null;
+  for (const [index, filter] of config.httpFilters.entries()) {
+    const at = join(path, `http_filters[${index}]`);
+    if (router !== null) {
+      env.problems.push(error(at, 'a filter stands after the router', 'make the router the last filter'));
+      continue;
+    }
+    if (filter.configType.case !== 'typedConfig') {
+      const text = `typed_config of ${filter.name} is missing`;
+      env.problems.push(error(at, text, 'write typed_config with an @type'));
+      continue;
+    }
+    const any = filter.configType.value;
+    const found = filter.disabled ? null : unpack(any, RouterSchema);
+    if (found !== null) router = found;
+    else if (filter.disabled || filter.isOptional) continue;
+    else if (typeNameOf(any) === GrpcStatsSchema.typeName) {
+      env.problems.push(warning(at, `${filter.name} has no effect yet`));
+    } else env.problems.push(error(at, `${typeNameOf(any)} is not an HTTP filter`, 'remove it'));
+  }
+  if (router === null) {
+    const remedy = 'end the list with envoy.extensions.filters.http.router.v3.Router';
+    env.problems.push(error(join(path, 'http_filters'), 'there is no router', remedy));
+  }
+  return router;
+}
+
+type Finish = (init: PlanInit, routePart: PlanPart, route: Route | null) => Plan;
+
+interface ManagerParts {
+  readonly finish: Finish;
+  readonly suppressesEnvoyHeaders: boolean;
+}
+
+/** The steps that every route of the manager shares; null when one of them is refused. */
+function compileParts(
+  config: HttpConnectionManager,
+  scope: CompileScope,
+  { isInbound, suppressesEnvoyHeaders }: Omit<ManagerParts, 'finish'> & { readonly isInbound: boolean },
+): ManagerParts | null {
+  const { env, context, path } = scope;
+  const accessLog = compileAccessLog(config.accessLog, env, join(path, 'access_log'), context.logFiles);
+  const metrics = compileMetrics(
+    {
+      registry: context.registry,
+      stats: context.stats,
+      node: context.node,
+      reporter: isInbound ? 'destination' : 'source',
+      statPrefix: config.statPrefix,
+    },
+    env,
+  );
+  const { tracing } = config;
+  const traceOf = (route: Route | null): PlanPart | null => {
+    if (tracing === undefined) return EMPTY_PART;
+    return compileTracing(tracing, env, {
+      node: context.node,
+      pipeline: context.spans,
+      isInbound,
+      path: join(path, 'tracing'),
+      route: route === null ? null : { tracing: route.tracing ?? null, operation: route.decorator?.operation ?? '' },
+    });
+  };
+  const trace = traceOf(null);
+  if (accessLog === null || trace === null) return null;
+  const finish: Finish = (init, routePart, route) => {
+    const isPlain = route === null || (route.tracing === undefined && route.decorator === undefined);
+    const own = isPlain ? trace : (traceOf(route) ?? trace);
+    return assemble(init, { trace: own, accessLog, metrics, permit: PERMIT_ALL, route: routePart });
+  };
+  return { finish, suppressesEnvoyHeaders };
+}
+
+function compileSource(
+  config: HttpConnectionManager,
+  scope: CompileScope,
+  parts: ManagerParts | null,
+): ManagerRoutes | null {
+  const { env, path } = scope;
+  const suppressesEnvoyHeaders = parts?.suppressesEnvoyHeaders ?? false;
+  const { routeSpecifier } = config;
+  const compile = (routes: RouteConfiguration, routesEnv: CompileEnv, at: string): CompiledRoutes | null => {
+    if (parts === null) return null;
+    const plans: Plan[] = [];
+    const finish = (init: PlanInit, routePart: PlanPart, route: Route | null): Plan => {
+      const plan = parts.finish(init, routePart, route);
+      plans.push(plan);
+      return plan;
+    };
+    const own: CompileEnv = { ...routesEnv, problems: [] };
+    const table = compileRouteTable(routes, own, { origin: routes.name, finish, suppressesEnvoyHeaders });
+    for (const problem of own.problems) routesEnv.problems.push({ ...problem, path: join(at, problem.path) });
+    return table === null ? null : { table, plans };
+  };
+  switch (routeSpecifier.case) {
+    case 'rds': {
+      const { routeConfigName: rdsName, configSource } = routeSpecifier.value;
+      const specifier = configSource?.configSourceSpecifier.case;
+      if (specifier !== 'ads' && specifier !== 'self') {
+        const at = join(path, 'rds.config_source');
+        env.problems.push(error(at, 'only ADS is supported as a source of routes', 'write ads: {}'));
+      }
+      const fetchTimeoutMs = durationMs(configSource?.initialFetchTimeout, FETCH_TIMEOUT_MS);
+      return { ref: new RoutesRef(rdsName), rdsName, fetchTimeoutMs, inline: null, path: '', compile, plans: [] };
+    }
+    case 'routeConfig': {
+      const inline = routeSpecifier.value;
+      const ref = new RoutesRef(inline.name);
+      const at = join(path, 'route_config');
+      return { ref, rdsName: null, fetchTimeoutMs: 0, inline, path: at, compile, plans: [] };
+    }
+    default:
+      env.problems.push(error(path, 'the manager has no routes', 'write route_config or rds'));
+      return null;
+  }
+}

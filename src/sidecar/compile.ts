@@ -1,0 +1,115 @@
+// Turns one received resource into what runs, or into Problems: checks for what we do not support,
+// then calls the compilers. Nothing here is live and nothing is remembered; proxy.ts publishes the
+// results. A resource that comes back null was refused and its last good version stays in force.
+import type { DescMessage, Message } from '@bufbuild/protobuf';
+import { error, refuses, type Problem } from '../base/problem.ts';
+import type { LogFiles } from '../observe/log-file.ts';
+import type { NodeIdentity } from '../observe/node-identity.ts';
+import type { ProxyStats } from '../observe/proxy-stats.ts';
+import type { Registry } from '../observe/registry.ts';
+import type { SpanPipeline } from '../observe/span-pipeline.ts';
+import type { ClusterRef } from '../plan/cluster.ts';
+import type { CompileEnv } from '../plan/plan.ts';
+import type { ClusterSettings } from '../resilience/cluster-settings.ts';
+import { compileCluster } from '../resilience/compile.ts';
+import { ClusterSchema, type Cluster } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
+import { ListenerSchema, type Listener } from '../xds/gen/envoy/config/listener/v3/listener_pb.js';
+import { RouteConfigurationSchema, type RouteConfiguration } from '../xds/gen/envoy/config/route/v3/route_pb.js';
+import { extensions } from './bootstrap-registry.ts';
+import { compileListenerConfig, type CompiledListener } from './compile-listener.ts';
+import type { CompiledRoutes, ManagerRoutes } from './compile-manager.ts';
+import { findUnsupported } from './unsupported.ts';
+
+/** What the compilers share for the life of the process. */
+export interface CompileContext {
+  readonly clusterRef: (name: string) => ClusterRef;
+  readonly random: () => number;
+  readonly runtime: ReadonlyMap<string, number>;
+  readonly node: NodeIdentity;
+  readonly registry: Registry;
+  readonly stats: ProxyStats;
+  readonly logFiles: LogFiles;
+  readonly spans: SpanPipeline;
+  /** Clusters that gRPC services of the bootstrap use: they alone may speak HTTP/2. */
+  readonly grpcClusters: ReadonlySet<string>;
+}
+
+/** What a resource became; `value` is null when an error refuses it. */
+export interface Compiled<Value> {
+  readonly value: Value | null;
+  readonly problems: readonly Problem[];
+}
+
+export function compileListener(listener: Listener, context: CompileContext, path = ''): Compiled<CompiledListener> {
+  const env = newEnv(context);
+  check(ListenerSchema, listener, env, path);
+  if (refuses(env.problems)) return finish<never>(null, env);
+  const compiled = compileListenerConfig(listener, { env, context, path });
+  for (const routes of compiled?.routes ?? []) {
+    if (routes.inline === null) continue;
+    const inline = routes.compile(routes.inline, env, routes.path);
+    routes.ref.table = inline?.table ?? null;
+    routes.plans = inline?.plans ?? [];
+  }
+  return finish(compiled, env);
+}
+
+export function compileClusterSettings(
+  cluster: Cluster,
+  context: CompileContext,
+  path = '',
+): Compiled<ClusterSettings> {
+  const env = newEnv(context);
+  check(ClusterSchema, cluster, env, path);
+  if (refuses(env.problems)) return finish<never>(null, env);
+  const settings = compileCluster(cluster, env, path);
+  if (settings !== null && settings.protocol === 'http2' && !context.grpcClusters.has(cluster.name)) {
+    const at = path === '' ? 'typed_extension_protocol_options' : `${path}.typed_extension_protocol_options`;
+    env.problems.push(error(at, 'HTTP/2 upstreams are not supported yet', 'write http_protocol_options'));
+  }
+  return finish(settings, env);
+}
+
+/** One RouteConfiguration as one manager runs it. */
+export function compileRoutes(
+  config: RouteConfiguration,
+  routes: ManagerRoutes,
+  context: CompileContext,
+  path = '',
+): Compiled<CompiledRoutes> {
+  const env = newEnv(context);
+  check(RouteConfigurationSchema, config, env, path);
+  if (refuses(env.problems)) return finish<never>(null, env);
+  return finish(routes.compile(config, env, path), env);
+}
+
+/** What one compilation works with; its Problems start empty. */
+export function newEnv(context: Pick<CompileContext, 'clusterRef' | 'random' | 'runtime'>): CompileEnv {
+  return {
+    problems: [],
+    clusterRef: context.clusterRef,
+    random: context.random,
+    runtimeNumber: (key, fallback) => context.runtime.get(key) ?? fallback,
+  };
+}
+
+function check(schema: DescMessage, message: Message, env: CompileEnv, path: string): void {
+  findUnsupported(schema, message, { registry: extensions, problems: env.problems, path });
+}
+
+function finish<Value>(value: Value | null, env: CompileEnv): Compiled<Value> {
+  // A compiler that joins paths by itself begins with a point where the resource stands alone.
+  const problems = distinct(env.problems.map((problem) => ({ ...problem, path: problem.path.replace(/^\./, '') })));
+  return { value: refuses(problems) ? null : value, problems };
+}
+
+/** A compiler may say the same of a field as the table of supported fields does: the first word counts. */
+export function distinct(problems: readonly Problem[]): readonly Problem[] {
+  const seen = new Set<string>();
+  return problems.filter((problem) => {
+    const key = `${problem.severity} ${problem.path}`;
+    if (problem.path !== '' && problem.severity === 'warning' && seen.has(key)) return false;
+    seen.add(key);
+    return true;
+  });
+}

@@ -1,0 +1,59 @@
+// Who a sidecar that joins a mesh says it is: the Node of its discovery requests, by the convention of
+// docs/plans/1-mesh-runs.md (Istio's ids and metadata keys, and our own struct OUTRIGGER that has the
+// control service register the workload for as long as the stream lives).
+import { create, type JsonObject } from '@bufbuild/protobuf';
+import { NodeSchema, type Node } from '../xds/gen/envoy/config/core/v3/base_pb.js';
+
+export const APP_PROTOCOLS = ['http', 'http2', 'grpc', 'tcp'] as const;
+export type AppProtocol = (typeof APP_PROTOCOLS)[number];
+
+/** A port on which the application listens, and how it is reached through the sidecar. */
+export interface AppPort {
+  readonly port: number;
+  readonly protocol: AppProtocol;
+}
+
+export interface WorkloadIdentity {
+  readonly service: string;
+  readonly namespace: string;
+  /** Empty when there is none. */
+  readonly version: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly apps: readonly AppPort[];
+  /** App number i is reached at this port + i. */
+  readonly inboundPort: number;
+  readonly outboundPort: number;
+  /** The address under which others reach this workload. */
+  readonly address: string;
+  /** Makes ids of several instances of one service differ. */
+  readonly instance: string;
+  readonly serviceAccount: string;
+}
+
+export function nodeOf(workload: WorkloadIdentity): Node {
+  const { service, namespace, version, address, inboundPort, outboundPort } = workload;
+  const workloadName = version === '' ? service : `${service}-${version}`;
+  const name = `${workloadName}-${workload.instance}`;
+  const labels: JsonObject = { app: service, ...(version === '' ? {} : { version }), ...workload.labels };
+  const outrigger: JsonObject = {
+    service,
+    version,
+    apps: workload.apps.map(({ port, protocol }, index) => ({ port, protocol, inboundPort: inboundPort + index })),
+    outboundPort,
+    mode: 'explicit',
+  };
+  return create(NodeSchema, {
+    id: `sidecar~${address}~${name}.${namespace}~${namespace}.svc.cluster.local`,
+    cluster: `${service}.${namespace}`,
+    userAgentName: 'outrigger',
+    metadata: {
+      NAMESPACE: namespace,
+      NAME: name,
+      WORKLOAD_NAME: workloadName,
+      SERVICE_ACCOUNT: workload.serviceAccount,
+      LABELS: labels,
+      INSTANCE_IPS: address,
+      OUTRIGGER: outrigger,
+    },
+  });
+}

@@ -1,0 +1,107 @@
+// What the admin server sees of a Proxy: AdminSource over its books, clusters and listeners. Reads
+// only, but for the few things that an operator may ask for.
+import type { Plan } from '../plan/plan.ts';
+import { renderMetrics } from '../observe/exposition.ts';
+import { CLUSTER_TYPE, LISTENER_TYPE } from '../xds/type-url.ts';
+import type { AdminSource, ListenerStatus, PlanStatus, ServerIdentity } from './admin/source.ts';
+import type { Proxy } from './proxy.ts';
+
+export interface AdminOptions {
+  readonly version: string;
+  readonly commandLine: ServerIdentity['commandLine'];
+  /** Ends the process. */
+  readonly quit: () => void;
+}
+
+export function adminSourceOf(proxy: Proxy, { version, commandLine, quit }: AdminOptions): AdminSource {
+  const { books, store, dynamic, bootstrap } = proxy;
+  return {
+    log: proxy.log,
+    identity: {
+      version,
+      nodeId: bootstrap.node?.id ?? '',
+      nodeCluster: bootstrap.node?.cluster ?? '',
+      startedMs: proxy.startedMs,
+      commandLine,
+    },
+    state: () => proxy.state,
+    bootstrap: () => ({ message: bootstrap, origin: 'static', version: '', updatedMs: proxy.startedMs }),
+    versions: () => ({
+      clusters: dynamic?.version(CLUSTER_TYPE) ?? '',
+      listeners: dynamic?.version(LISTENER_TYPE) ?? '',
+    }),
+    listeners: () => listenersOf(proxy),
+    clusters: () =>
+      [...store.clusters.values()].flatMap((cluster) => {
+        const entry = books.clusters.get(cluster.name);
+        if (entry === undefined) return [];
+        const { discovery } = cluster.settings;
+        const assignment = discovery.kind === 'eds' ? books.endpoints.get(discovery.serviceName) : undefined;
+        return [
+          {
+            config: entry.config,
+            cluster,
+            assignment: assignment?.config ?? null,
+            healthOf: (endpoint) => cluster.healthOf(endpoint),
+          },
+        ];
+      }),
+    routes: () => books.routes.entries().map(({ config }) => config),
+    refused: () => [books.clusters, books.listeners, books.routes, books.endpoints].flatMap((book) => book.refused()),
+    plans: () => plansOf(proxy),
+    prometheus: (accept) => renderMetrics(proxy.registry, accept),
+    stats: () => statsOf(proxy),
+    setHealthcheckFailed: (isFailed) => proxy.setHealthcheckFailed(isFailed),
+    drainListeners: ({ isGraceful, inboundOnly }) => {
+      for (const [, listener] of proxy.listeners.live()) {
+        if (inboundOnly && !listener.isInbound) continue;
+        if (isGraceful) listener.drainGracefully();
+        else listener.drain();
+      }
+    },
+    quit,
+  };
+}
+
+function listenersOf({ books, listeners }: Proxy): readonly ListenerStatus[] {
+  return listeners.live().flatMap(([name, live]) => {
+    const entry = books.listeners.get(name);
+    if (entry === undefined) return [];
+    const bound = live.boundAddress;
+    return [
+      {
+        config: entry.config,
+        address: bound?.address ?? live.config.address,
+        port: bound?.port ?? live.config.port,
+      },
+    ];
+  });
+}
+
+function plansOf({ listeners }: Proxy): readonly PlanStatus[] {
+  const seen = new Set<Plan>();
+  const statuses: PlanStatus[] = [];
+  for (const { ref, plans } of listeners.routes()) {
+    for (const plan of plans) {
+      if (seen.has(plan)) continue;
+      seen.add(plan);
+      statuses.push({ table: ref.name, plan });
+    }
+  }
+  return statuses;
+}
+
+function statsOf({ stats, engine, isReady, startedMs, clock }: Proxy): ReadonlyMap<string, number> {
+  const values = new Map<string, number>();
+  for (const { name, value } of stats.list()) values.set(name, value);
+  const { counters } = engine;
+  values.set('server.live', isReady ? 1 : 0);
+  values.set('server.uptime', Math.floor((clock.wall() - startedMs) / 1000));
+  values.set('downstream_cx_total', counters.downstreamConnections);
+  values.set('downstream_cx_active', counters.downstreamConnectionsActive);
+  values.set('downstream_rq_total', counters.downstreamRequests);
+  values.set('downstream_rq_active', counters.downstreamRequestsActive);
+  values.set('downstream_cx_protocol_error', counters.downstreamProtocolErrors);
+  values.set('upstream_rq_retry_stale', counters.upstreamStaleRetries);
+  return values;
+}

@@ -1,0 +1,276 @@
+// The sidecar as one object: wires the engine, the static resources of a bootstrap, the discovery
+// client and the admin server, and owns their life. Configuration that is bad never hurts what runs;
+// nothing here rejects or throws once start() has resolved.
+//
+//   start() ─► static clusters ─► static listeners ─┐
+//           └► ADS ─► CDS ─► EDS ─► LDS ─► RDS ─────┴─► ready ─► drain() ─► stop()
+import { create } from '@bufbuild/protobuf';
+import { systemClock, type Clock } from '../base/clock.ts';
+import type { Log } from '../base/log.ts';
+import type { Problem } from '../base/problem.ts';
+import { TimerWheel } from '../base/timer-wheel.ts';
+import { LogFiles } from '../observe/log-file.ts';
+import { readNodeIdentity } from '../observe/node-identity.ts';
+import { ProxyStats } from '../observe/proxy-stats.ts';
+import { Registry } from '../observe/registry.ts';
+import { SpanPipeline } from '../observe/span-pipeline.ts';
+import { createNodeResolver } from '../resilience/resolver.ts';
+import type { Bootstrap } from '../xds/gen/envoy/config/bootstrap/v3/bootstrap_pb.js';
+import { NodeSchema } from '../xds/gen/envoy/config/core/v3/base_pb.js';
+import { CLUSTER_TYPE, LISTENER_TYPE, type TypeUrl } from '../xds/type-url.ts';
+import type { ProxyState } from './admin/source.ts';
+import { compileBootstrap, grpcClustersOf, type CompiledBootstrap } from './compile-bootstrap.ts';
+import type { CompileContext } from './compile.ts';
+import { readRuntime } from './compile-runtime.ts';
+import { DiscoveryClient, type DiscoveryClientOptions } from './discovery.ts';
+import { newEngineCounters, type Engine } from './engine.ts';
+import { DynamicResources, type Books } from './proxy-dynamic.ts';
+import { ListenerSet } from './proxy-listeners.ts';
+import { Book } from './snapshot.ts';
+import { StateStore } from './state-store.ts';
+import { PoolRegistry } from './upstream-pool.ts';
+
+/** The part of a DiscoveryClient that the proxy uses; tests feed updates by hand. */
+export interface DiscoveryFeed {
+  subscribe(typeUrl: TypeUrl, names: ReadonlySet<string> | '*'): void;
+  close(): void;
+}
+
+export interface ProxyOptions {
+  readonly bootstrap: Bootstrap;
+  readonly log: Log;
+  readonly clock?: Clock;
+  /** Uniform in [0, 1). */
+  readonly random?: () => number;
+  /** How long stop() waits for connections to end; 5 by default. */
+  readonly drainSeconds?: number;
+  /** How long first EDS answers are waited for, in milliseconds; 15000 by default. */
+  readonly fetchTimeoutMs?: number;
+  /** Makes the discovery client; the real one by default. */
+  readonly connect?: (options: DiscoveryClientOptions) => DiscoveryFeed;
+}
+
+/** Static configuration that cannot be put in force: the process should end. */
+export class StartFailed extends Error {
+  override readonly name = 'StartFailed';
+}
+
+const DRAIN_SECONDS = 5;
+const DRAIN_POLL_MS = 50;
+/** A tick of the wheel: deadlines are met within it. */
+const WHEEL_TICK_MS = 10;
+
+export class Proxy {
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly bootstrap: Bootstrap;
+  readonly startedMs: number;
+  readonly registry: Registry = new Registry();
+  readonly stats: ProxyStats;
+  readonly books: Books = {
+    clusters: new Book('cluster'),
+    endpoints: new Book('endpoint'),
+    listeners: new Book('listener'),
+    routes: new Book('route'),
+  };
+  readonly store: StateStore;
+  readonly listeners: ListenerSet;
+  readonly engine: Engine;
+  /** Resolves when the proxy is ready for the first time; never when it is stopped before. */
+  readonly ready: Promise<void>;
+  /** Errors and warnings of the bootstrap; with an error start() fails. */
+  readonly problems: readonly Problem[];
+  readonly dynamic: DynamicResources | null;
+  readonly #compiled: CompiledBootstrap;
+  readonly #options: ProxyOptions;
+  readonly #logFiles: LogFiles;
+  readonly #spans: SpanPipeline;
+  readonly #isReadyNow: () => void;
+  #feed: DiscoveryFeed | null = null;
+  #isReady = false;
+  #areStaticsReady = false;
+  #isDraining = false;
+  #hasFailedHealthcheck = false;
+  #stopping: Promise<void> | null = null;
+
+  constructor(options: ProxyOptions) {
+    const { bootstrap, log, clock = systemClock, random = Math.random } = options;
+    this.#options = options;
+    this.log = log;
+    this.clock = clock;
+    this.bootstrap = bootstrap;
+    this.startedMs = clock.wall();
+    const wheel = new TimerWheel(clock, WHEEL_TICK_MS);
+    const pools = new PoolRegistry(clock, wheel);
+    this.engine = { clock, wheel, log, random, pools, counters: newEngineCounters() };
+    this.store = new StateStore({ clock, random, resolver: createNodeResolver(), log: log.child('cluster') }, pools);
+    this.stats = new ProxyStats(() => this.store.clusters.values());
+    this.stats.attachTo(this.registry);
+    this.#logFiles = new LogFiles({ registry: this.registry });
+    this.#spans = new SpanPipeline({ registry: this.registry, log });
+    const context: CompileContext = {
+      clusterRef: this.store.ref,
+      random,
+      runtime: readRuntime(bootstrap.layeredRuntime),
+      node: readNodeIdentity(bootstrap.node),
+      registry: this.registry,
+      stats: this.stats,
+      logFiles: this.#logFiles,
+      spans: this.#spans,
+      grpcClusters: grpcClustersOf(bootstrap),
+    };
+    this.listeners = new ListenerSet({
+      engine: this.engine,
+      context,
+      routesOf: (name) => this.books.routes.get(name)?.config.message,
+      drainMs: (options.drainSeconds ?? DRAIN_SECONDS) * 1000,
+    });
+    this.#compiled = compileBootstrap(bootstrap, context);
+    this.problems = this.#compiled.problems;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.ready = promise;
+    this.#isReadyNow = resolve;
+    this.dynamic = this.#compiled.dynamic === null ? null : this.#makeDynamic(context);
+  }
+
+  /** The address of the admin server that the bootstrap asks for; null for none. */
+  get adminAddress(): CompiledBootstrap['admin'] {
+    return this.#compiled.admin;
+  }
+
+  /** True from the first moment that the whole first configuration was in force. */
+  get isReady(): boolean {
+    return this.#isReady;
+  }
+
+  get state(): ProxyState {
+    if (this.#isDraining || this.#hasFailedHealthcheck) return 'DRAINING';
+    if (this.#isReady) return 'LIVE';
+    return this.#areStaticsReady ? 'INITIALIZING' : 'PRE_INITIALIZING';
+  }
+
+  setHealthcheckFailed(isFailed: boolean): void {
+    this.#hasFailedHealthcheck = isFailed;
+  }
+
+  /** Puts the static resources in force and begins discovery. Rejects with StartFailed when a static listener cannot listen. */
+  async start(): Promise<void> {
+    const { clusters, dynamic } = this.#compiled;
+    const now = this.clock.wall();
+    for (const { message, value } of clusters) {
+      this.store.put(value);
+      const config = { message, origin: 'static', version: '', updatedMs: now } as const;
+      this.books.clusters.accept(message.name, { config, bytes: NO_BYTES, value });
+    }
+    if (dynamic !== null) this.#connect();
+    await this.#clustersWarm();
+    const starting = this.#startListeners();
+    this.dynamic?.followStatics();
+    const failures = (await Promise.all(starting)).filter((message) => message !== null);
+    if (failures.length > 0) {
+      await this.stop(0);
+      throw new StartFailed(failures.join('\n'));
+    }
+    this.#areStaticsReady = true;
+    this.#checkReady();
+  }
+
+  /** Stops accepting connections; requests under way are answered, connections then close. */
+  drain(): void {
+    this.#isDraining = true;
+    this.listeners.drain();
+  }
+
+  /** Drains for at most `drainSeconds`, then ends everything. Safe to call twice. */
+  stop(drainSeconds: number = this.#options.drainSeconds ?? DRAIN_SECONDS): Promise<void> {
+    this.#stopping ??= this.#stop(drainSeconds);
+    return this.#stopping;
+  }
+
+  async #stop(drainSeconds: number): Promise<void> {
+    this.drain();
+    this.#feed?.close();
+    const deadlineMs = this.clock.now() + drainSeconds * 1000;
+    while (this.listeners.active > 0 && this.clock.now() < deadlineMs) {
+      await new Promise((resolve) => setTimeout(resolve, DRAIN_POLL_MS));
+    }
+    this.dynamic?.close();
+    this.listeners.destroy();
+    this.store.close();
+    this.engine.pools.destroy();
+    await Promise.allSettled([this.#spans.close(), this.#logFiles.close()]);
+  }
+
+  #startListeners(): Promise<string | null>[] {
+    const now = this.clock.wall();
+    return this.#compiled.listeners.map(async ({ message, value }) => {
+      const { name } = value.config;
+      const config = { message, origin: 'static', version: '', updatedMs: now } as const;
+      this.books.listeners.accept(name, { config, bytes: NO_BYTES, value });
+      for (const { inline } of value.routes) {
+        if (inline === null) continue;
+        const routes = { message: inline, origin: 'static', version: '', updatedMs: now } as const;
+        this.books.routes.accept(`${name}/${inline.name}`, { config: routes, bytes: NO_BYTES, value: true });
+      }
+      const result = await this.listeners.put(name, value);
+      return result.kind === 'failed' ? `listener ${name}: ${result.message}` : null;
+    });
+  }
+
+  #makeDynamic(context: CompileContext): DynamicResources {
+    const { fetchTimeoutMs } = this.#options;
+    return new DynamicResources({
+      context,
+      store: this.store,
+      listeners: this.listeners,
+      books: this.books,
+      clock: this.clock,
+      log: this.log.child('xds'),
+      subscribe: (typeUrl, names) => this.#feed?.subscribe(typeUrl, names),
+      onProgress: () => this.#checkReady(),
+      ...(fetchTimeoutMs === undefined ? {} : { fetchTimeoutMs }),
+    });
+  }
+
+  #connect(): void {
+    const { dynamic } = this;
+    const plan = this.#compiled.dynamic;
+    if (dynamic === null || plan === null) return;
+    const connect = this.#options.connect ?? ((options) => new DiscoveryClient(options));
+    const log = this.log.child('xds');
+    this.#feed = connect({
+      control: plan.control,
+      node: this.bootstrap.node ?? create(NodeSchema),
+      variant: plan.variant,
+      log,
+      clock: this.clock,
+      onUpdate: dynamic.onUpdate,
+      onState: (state) => log.info(`control service ${state}`),
+    });
+    if (plan.hasClusters) this.#feed.subscribe(CLUSTER_TYPE, '*');
+    else dynamic.expectNoClusters();
+    if (plan.hasListeners) this.#feed.subscribe(LISTENER_TYPE, '*');
+    dynamic.followStatics();
+  }
+
+  /** Static listeners listen when the clusters of the bootstrap are known, as Envoy has it. */
+  async #clustersWarm(): Promise<void> {
+    const warming = [...this.store.clusters.values()].map(
+      (cluster) => new Promise<void>((resolve) => cluster.onWarm(resolve)),
+    );
+    await Promise.all(warming);
+  }
+
+  #checkReady(): void {
+    if (this.#isReady || !this.#areStaticsReady || this.#stopping !== null) return;
+    const plan = this.#compiled.dynamic;
+    if (this.dynamic !== null && plan !== null) {
+      if (plan.hasClusters && !this.dynamic.areClustersReady) return;
+      if (plan.hasListeners && !this.dynamic.areListenersReady) return;
+    }
+    this.#isReady = true;
+    this.#isReadyNow();
+  }
+}
+
+const NO_BYTES = new Uint8Array();

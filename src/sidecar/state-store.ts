@@ -1,0 +1,92 @@
+// The state that outlives configuration: live clusters with their endpoints, balancers and pools, and
+// the references that routes hold to them. An update of a cluster changes its settings in place; a
+// cluster that is new is put behind its reference when it is warm; one that goes drains its pools.
+// References are made on first use and stay, so a route may be pushed before its clusters.
+import { clusterId } from '../base/brand.ts';
+import type { Problem } from '../base/problem.ts';
+import { ClusterRef } from '../plan/cluster.ts';
+import { LiveCluster, type ClusterDependencies } from '../resilience/cluster.ts';
+import type { ClusterSettings } from '../resilience/cluster-settings.ts';
+import type { ClusterLoadAssignment } from '../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
+import type { PoolRegistry } from './upstream-pool.ts';
+
+export class StateStore {
+  readonly #dependencies: ClusterDependencies;
+  readonly #pools: PoolRegistry;
+  readonly #refs = new Map<string, ClusterRef>();
+  readonly #clusters = new Map<string, LiveCluster>();
+
+  constructor(dependencies: ClusterDependencies, pools: PoolRegistry) {
+    this.#dependencies = dependencies;
+    this.#pools = pools;
+  }
+
+  /** The one reference of this name. */
+  readonly ref = (name: string): ClusterRef => {
+    let ref = this.#refs.get(name);
+    if (ref === undefined) {
+      ref = new ClusterRef(clusterId(name));
+      this.#refs.set(name, ref);
+    }
+    return ref;
+  };
+
+  /** All clusters, warm or not, in the order they came. */
+  get clusters(): ReadonlyMap<string, LiveCluster> {
+    return this.#clusters;
+  }
+
+  /** Begins or updates the cluster of these settings; what is live of it stays. */
+  put(settings: ClusterSettings): LiveCluster {
+    const known = this.#clusters.get(settings.name);
+    if (known !== undefined) {
+      known.update(settings);
+      return known;
+    }
+    const cluster = new LiveCluster(settings, this.#dependencies);
+    this.#clusters.set(settings.name, cluster);
+    cluster.onEndpoints((removed) => {
+      for (const endpoint of removed) this.#pools.drain(endpoint);
+    });
+    cluster.onWarm(() => {
+      if (this.#clusters.get(settings.name) === cluster) this.ref(settings.name).cluster = cluster;
+    });
+    cluster.start();
+    return cluster;
+  }
+
+  remove(name: string): void {
+    const cluster = this.#clusters.get(name);
+    if (cluster === undefined) return;
+    this.#clusters.delete(name);
+    this.ref(name).cluster = null;
+    cluster.close();
+  }
+
+  /** Resource names that the EDS clusters ask for. */
+  serviceNames(): ReadonlySet<string> {
+    const names = new Set<string>();
+    for (const { settings } of this.#clusters.values()) {
+      if (settings.discovery.kind === 'eds') names.add(settings.discovery.serviceName);
+    }
+    return names;
+  }
+
+  /** The clusters that take their endpoints from this resource name. */
+  clustersOf(serviceName: string): readonly LiveCluster[] {
+    return [...this.#clusters.values()].filter(
+      ({ settings: { discovery } }) => discovery.kind === 'eds' && discovery.serviceName === serviceName,
+    );
+  }
+
+  /** Swaps the endpoints of every cluster of this name; with an error among the Problems nothing changed. */
+  putEndpoints(assignment: ClusterLoadAssignment): readonly Problem[] {
+    let problems: readonly Problem[] = [];
+    for (const cluster of this.clustersOf(assignment.clusterName)) problems = cluster.updateEndpoints(assignment);
+    return problems;
+  }
+
+  close(): void {
+    for (const name of Array.from(this.#clusters.keys())) this.remove(name);
+  }
+}

@@ -1,0 +1,160 @@
+// What the sidecar does with the fields of clusters, their protocols and their endpoints: the table for
+// unsupported.ts. The cluster compilers decide on values; here stands only which settings exist at all.
+import type { MessageFields } from './unsupported.ts';
+
+const NO_EFFECT_YET = 'has no effect yet';
+const KERNEL = 'has no effect: the kernel default is used';
+const ALL: MessageFields = { supported: '*' };
+const HASH_RING = {
+  hash_function: NO_EFFECT_YET,
+  minimum_ring_size: NO_EFFECT_YET,
+  maximum_ring_size: NO_EFFECT_YET,
+  use_hostname_for_hashing: NO_EFFECT_YET,
+  hash_balance_factor: NO_EFFECT_YET,
+  consistent_hashing_lb_config: NO_EFFECT_YET,
+  locality_weighted_lb_config: NO_EFFECT_YET,
+  table_size: NO_EFFECT_YET,
+};
+
+export const CLUSTER_FIELDS: Readonly<Record<string, MessageFields>> = {
+  'envoy.config.cluster.v3.Cluster': {
+    supported: `name type eds_cluster_config connect_timeout lb_policy load_assignment max_requests_per_connection
+      common_http_protocol_options http_protocol_options http2_protocol_options typed_extension_protocol_options
+      dns_resolvers dns_resolution_config dns_refresh_rate respect_dns_ttl dns_lookup_family least_request_lb_config round_robin_lb_config common_lb_config
+      transport_socket metadata alt_stat_name dns_failure_refresh_rate load_balancing_policy`,
+    required: 'name',
+    harmless: {
+      health_checks: NO_EFFECT_YET,
+      circuit_breakers: NO_EFFECT_YET,
+      outlier_detection: NO_EFFECT_YET,
+      per_connection_buffer_limit_bytes: NO_EFFECT_YET,
+      upstream_connection_options: KERNEL,
+      upstream_http_protocol_options: 'has no effect without TLS',
+      use_tcp_for_dns_lookups: "has no effect: the system's resolver is used",
+      typed_dns_resolver_config: "has no effect: the system's resolver is used",
+      wait_for_warm_on_init: NO_EFFECT_YET,
+      cleanup_interval: NO_EFFECT_YET,
+      close_connections_on_host_health_failure: NO_EFFECT_YET,
+      ignore_health_on_host_removal: NO_EFFECT_YET,
+      lrs_server: NO_EFFECT_YET,
+      lrs_report_endpoint_metrics: NO_EFFECT_YET,
+      track_timeout_budgets: NO_EFFECT_YET,
+      track_cluster_stats: NO_EFFECT_YET,
+      preconnect_policy: NO_EFFECT_YET,
+      filters: NO_EFFECT_YET,
+      ring_hash_lb_config: NO_EFFECT_YET,
+      maglev_lb_config: NO_EFFECT_YET,
+    },
+    refused: {
+      lb_subset_config: 'write one cluster for each subset',
+      cluster_type: 'write type STATIC, STRICT_DNS, LOGICAL_DNS or EDS',
+      transport_socket_matches: 'TLS is not supported yet',
+      protocol_selection: 'write typed_extension_protocol_options',
+    },
+    values: {
+      type: 'STATIC STRICT_DNS LOGICAL_DNS EDS',
+      lb_policy: 'ROUND_ROBIN LEAST_REQUEST RANDOM RING_HASH MAGLEV LOAD_BALANCING_POLICY_CONFIG',
+    },
+  },
+  'envoy.config.cluster.v3.Cluster.EdsClusterConfig': ALL,
+  'envoy.config.cluster.v3.Cluster.RefreshRate': ALL,
+  'envoy.config.cluster.v3.Cluster.LeastRequestLbConfig': {
+    supported: 'choice_count active_request_bias',
+    harmless: { slow_start_config: NO_EFFECT_YET },
+  },
+  'envoy.config.cluster.v3.Cluster.RoundRobinLbConfig': {
+    supported: '',
+    harmless: { slow_start_config: NO_EFFECT_YET },
+  },
+  'envoy.config.cluster.v3.Cluster.CommonLbConfig': {
+    supported: 'healthy_panic_threshold locality_weighted_lb_config',
+    harmless: {
+      zone_aware_lb_config: NO_EFFECT_YET,
+      update_merge_window: NO_EFFECT_YET,
+      ignore_new_hosts_until_first_hc: NO_EFFECT_YET,
+      close_connections_on_host_set_change: NO_EFFECT_YET,
+      consistent_hashing_lb_config: NO_EFFECT_YET,
+      override_host_status: NO_EFFECT_YET,
+    },
+  },
+  'envoy.config.cluster.v3.Cluster.CommonLbConfig.LocalityWeightedLbConfig': ALL,
+  'envoy.config.cluster.v3.LoadBalancingPolicy': ALL,
+  'envoy.config.cluster.v3.LoadBalancingPolicy.Policy': ALL,
+  'envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin': {
+    supported: 'locality_lb_config',
+    harmless: { slow_start_config: NO_EFFECT_YET },
+  },
+  'envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest': {
+    supported: 'choice_count active_request_bias locality_lb_config selection_method enable_full_scan',
+    harmless: { slow_start_config: NO_EFFECT_YET },
+  },
+  'envoy.extensions.load_balancing_policies.random.v3.Random': {
+    supported: 'locality_lb_config',
+  },
+  'envoy.extensions.load_balancing_policies.wrr_locality.v3.WrrLocality': ALL,
+  // The balancers that come later: the compiler of clusters puts round robin in their place and says so.
+  'envoy.extensions.load_balancing_policies.ring_hash.v3.RingHash': { supported: '', harmless: HASH_RING },
+  'envoy.extensions.load_balancing_policies.maglev.v3.Maglev': { supported: '', harmless: HASH_RING },
+  'envoy.extensions.load_balancing_policies.pick_first.v3.PickFirst': {
+    supported: '',
+    harmless: { shuffle_address_list: NO_EFFECT_YET },
+  },
+  'envoy.extensions.load_balancing_policies.common.v3.LocalityLbConfig': ALL,
+  'envoy.extensions.load_balancing_policies.common.v3.LocalityLbConfig.LocalityWeightedLbConfig': ALL,
+  'envoy.extensions.load_balancing_policies.common.v3.LocalityLbConfig.ZoneAwareLbConfig': {
+    supported: '',
+    harmless: {
+      routing_enabled: NO_EFFECT_YET,
+      min_cluster_size: NO_EFFECT_YET,
+      fail_traffic_on_panic: NO_EFFECT_YET,
+      force_local_zone: NO_EFFECT_YET,
+      force_locality_direct_routing: NO_EFFECT_YET,
+    },
+  },
+  'envoy.config.core.v3.TypedExtensionConfig': ALL,
+  'envoy.config.core.v3.DnsResolutionConfig': ALL,
+  'envoy.config.core.v3.DnsResolverOptions': ALL,
+  'envoy.config.core.v3.RuntimeDouble': ALL,
+  'envoy.config.core.v3.UpstreamHttpProtocolOptions': ALL,
+  'envoy.config.endpoint.v3.ClusterLoadAssignment': {
+    supported: 'cluster_name endpoints',
+    harmless: { policy: NO_EFFECT_YET, named_endpoints: NO_EFFECT_YET },
+  },
+  'envoy.config.endpoint.v3.LocalityLbEndpoints': {
+    supported: 'locality lb_endpoints load_balancing_weight priority metadata load_balancer_endpoints',
+    harmless: { proximity: NO_EFFECT_YET },
+    refused: { leds_cluster_locality_config: 'write lb_endpoints' },
+  },
+  'envoy.config.endpoint.v3.LocalityLbEndpoints.LbEndpointList': ALL,
+  'envoy.config.endpoint.v3.LbEndpoint': {
+    supported: 'endpoint health_status metadata load_balancing_weight',
+    refused: { endpoint_name: 'write endpoint' },
+  },
+  'envoy.config.endpoint.v3.Endpoint': {
+    supported: 'address hostname',
+    required: 'address',
+    harmless: { health_check_config: NO_EFFECT_YET, additional_addresses: NO_EFFECT_YET },
+  },
+  'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
+    supported: 'common_http_protocol_options explicit_http_config use_downstream_protocol_config',
+    harmless: {
+      upstream_http_protocol_options: 'has no effect without TLS',
+      header_validation_config: 'has no effect: headers are always validated',
+    },
+    refused: {
+      auto_config: 'write explicit_http_config with http_protocol_options',
+      http_filters: 'write http_filters in the connection manager',
+    },
+  },
+  'envoy.extensions.upstreams.http.v3.HttpProtocolOptions.ExplicitHttpConfig': {
+    supported: 'http_protocol_options http2_protocol_options',
+    refused: { http3_protocol_options: 'HTTP/3 is not supported' },
+  },
+  'envoy.extensions.upstreams.http.v3.HttpProtocolOptions.UseDownstreamHttpConfig': {
+    supported: 'http_protocol_options',
+    harmless: {
+      http2_protocol_options: 'has no effect: HTTP/1.1 is spoken',
+      http3_protocol_options: 'has no effect: HTTP/1.1 is spoken',
+    },
+  },
+};

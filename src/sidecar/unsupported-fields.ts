@@ -1,0 +1,332 @@
+// What the sidecar does with the fields of bootstraps, listeners and managers: the tables
+// that unsupported.ts walks by. Adding a feature means moving its field to `supported` here. The
+// reason of a harmless field is a whole message: it says what is done instead.
+import type { MessageFields } from './unsupported.ts';
+
+const NO_EFFECT_YET = 'has no effect yet';
+const ONE_THREAD = 'has no effect: the sidecar runs one event loop';
+const KERNEL = 'has no effect: the kernel default is used';
+const ALL: MessageFields = { supported: '*' };
+
+const BOOTSTRAP: Readonly<Record<string, MessageFields>> = {
+  'envoy.config.bootstrap.v3.Bootstrap': {
+    supported: 'node static_resources dynamic_resources cluster_manager layered_runtime admin default_regex_engine',
+    harmless: {
+      node_context_params: NO_EFFECT_YET,
+      flags_path: NO_EFFECT_YET,
+      stats_config: 'has no effect: statistics keep their own names',
+      stats_flush_interval: 'has no effect: statistics are read when asked for',
+      stats_flush_on_admin: 'has no effect: statistics are read when asked for',
+      deferred_stat_options: NO_EFFECT_YET,
+      watchdog: 'has no effect: there is no watchdog',
+      watchdogs: 'has no effect: there is no watchdog',
+      overload_manager: NO_EFFECT_YET,
+      enable_dispatcher_stats: NO_EFFECT_YET,
+      stats_server_version_override: NO_EFFECT_YET,
+      use_tcp_for_dns_lookups: "has no effect: the system's resolver is used",
+      dns_resolution_config: "has no effect: the system's resolver is used",
+      typed_dns_resolver_config: "has no effect: the system's resolver is used",
+      bootstrap_extensions: NO_EFFECT_YET,
+      fatal_actions: NO_EFFECT_YET,
+      default_socket_interface: KERNEL,
+      inline_headers: 'has no effect: headers need no declaration',
+      perf_tracing_file_path: NO_EFFECT_YET,
+      application_log_config: 'has no effect: logs are JSON lines',
+      grpc_async_client_manager_config: NO_EFFECT_YET,
+      memory_allocator_manager: 'has no effect: V8 manages memory',
+      stats_sinks: 'has no effect: scrape /stats/prometheus',
+    },
+    refused: { tracing: 'write tracing.provider in the HTTP connection manager' },
+  },
+  'envoy.config.bootstrap.v3.Bootstrap.StaticResources': {
+    supported: 'listeners clusters',
+    refused: { secrets: 'TLS is not supported yet' },
+  },
+  'envoy.config.bootstrap.v3.Bootstrap.DynamicResources': {
+    supported: 'lds_config cds_config ads_config',
+    refused: { lds_resources_locator: 'write lds_config', cds_resources_locator: 'write cds_config' },
+  },
+  'envoy.config.bootstrap.v3.ClusterManager': {
+    supported: 'local_cluster_name',
+    harmless: {
+      outlier_detection: NO_EFFECT_YET,
+      load_stats_config: NO_EFFECT_YET,
+      enable_deferred_cluster_creation: NO_EFFECT_YET,
+    },
+  },
+  'envoy.config.bootstrap.v3.LayeredRuntime': ALL,
+  'envoy.config.bootstrap.v3.RuntimeLayer': {
+    supported: 'name static_layer admin_layer',
+    required: 'name',
+    harmless: { disk_layer: 'has no effect: only static layers are read' },
+    refused: { rtds_layer: 'write a static_layer' },
+  },
+  'envoy.config.bootstrap.v3.RuntimeLayer.AdminLayer': ALL,
+  'envoy.config.bootstrap.v3.Admin': {
+    supported: 'address',
+    harmless: {
+      access_log: 'has no effect: requests to the admin port are not logged',
+      access_log_path: 'has no effect: requests to the admin port are not logged',
+      profile_path: NO_EFFECT_YET,
+      socket_options: KERNEL,
+      ignore_global_conn_limit: NO_EFFECT_YET,
+    },
+  },
+  'envoy.config.core.v3.Node': ALL,
+  'envoy.config.core.v3.Locality': ALL,
+  'envoy.config.core.v3.BuildVersion': ALL,
+  'envoy.config.core.v3.Extension': ALL,
+  'xds.core.v3.ContextParams': ALL,
+  'envoy.config.core.v3.Metadata': { supported: 'filter_metadata', harmless: { typed_filter_metadata: NO_EFFECT_YET } },
+  'envoy.config.core.v3.Address': {
+    supported: 'socket_address pipe',
+    refused: { envoy_internal_address: 'write a socket_address' },
+  },
+  'envoy.config.core.v3.SocketAddress': {
+    supported: 'protocol address port_value',
+    required: 'address',
+    harmless: { ipv4_compat: KERNEL },
+    refused: { named_port: 'write port_value', resolver_name: 'remove it' },
+    values: { protocol: 'TCP' },
+  },
+  'envoy.config.core.v3.Pipe': { supported: 'path', required: 'path', harmless: { mode: KERNEL } },
+  'envoy.config.core.v3.ConfigSource': {
+    supported: 'ads self initial_fetch_timeout api_config_source',
+    harmless: { resource_api_version: 'has no effect: only version 3 is spoken' },
+    refused: {
+      path: 'files as a source are not supported: use ads',
+      path_config_source: 'files as a source are not supported: use ads',
+    },
+  },
+  'envoy.config.core.v3.AggregatedConfigSource': ALL,
+  'envoy.config.core.v3.SelfConfigSource': ALL,
+  'envoy.config.core.v3.ApiConfigSource': {
+    supported: 'api_type grpc_services set_node_on_first_message_only transport_api_version request_timeout',
+    harmless: { rate_limit_settings: NO_EFFECT_YET, refresh_delay: NO_EFFECT_YET },
+    refused: { cluster_names: 'write grpc_services' },
+    values: { api_type: 'GRPC DELTA_GRPC AGGREGATED_GRPC AGGREGATED_DELTA_GRPC' },
+  },
+  'envoy.config.core.v3.GrpcService': {
+    supported: 'envoy_grpc',
+    harmless: { timeout: NO_EFFECT_YET, initial_metadata: NO_EFFECT_YET, retry_policy: NO_EFFECT_YET },
+    refused: { google_grpc: 'write envoy_grpc with cluster_name' },
+  },
+  'envoy.config.core.v3.GrpcService.EnvoyGrpc': {
+    supported: 'cluster_name authority',
+    required: 'cluster_name',
+    harmless: {
+      retry_policy: NO_EFFECT_YET,
+      max_receive_message_length: NO_EFFECT_YET,
+      skip_envoy_headers: NO_EFFECT_YET,
+    },
+  },
+};
+
+const LISTENER: Readonly<Record<string, MessageFields>> = {
+  'envoy.config.listener.v3.Listener': {
+    supported: `name address filter_chains default_filter_chain per_connection_buffer_limit_bytes metadata
+      traffic_direction listener_filters bind_to_port stat_prefix`,
+    harmless: {
+      drain_type: NO_EFFECT_YET,
+      listener_filters_timeout: NO_EFFECT_YET,
+      continue_on_listener_filters_timeout: NO_EFFECT_YET,
+      socket_options: KERNEL,
+      tcp_fast_open_queue_length: KERNEL,
+      connection_balance_config: ONE_THREAD,
+      reuse_port: ONE_THREAD,
+      enable_reuse_port: ONE_THREAD,
+      tcp_backlog_size: KERNEL,
+      max_connections_to_accept_per_socket_event: ONE_THREAD,
+      enable_mptcp: KERNEL,
+      ignore_global_conn_limit: NO_EFFECT_YET,
+      bypass_overload_manager: NO_EFFECT_YET,
+      freebind: KERNEL,
+      access_log: 'has no effect yet: write access_log in the network filter',
+    },
+    refused: {
+      use_original_dst: 'capture of traffic is not supported yet: listen on the port itself',
+      transparent: 'capture of traffic is not supported yet',
+      additional_addresses: 'write one listener for each address',
+      filter_chain_matcher: 'write filter_chains',
+      udp_listener_config: 'UDP is not supported',
+      api_listener: 'write an address',
+      internal_listener: 'write an address',
+      deprecated_v1: 'write bind_to_port',
+    },
+    values: { traffic_direction: 'UNSPECIFIED INBOUND OUTBOUND' },
+  },
+  'envoy.config.listener.v3.ListenerFilter': {
+    supported: 'name typed_config',
+    harmless: { filter_disabled: NO_EFFECT_YET },
+    refused: { config_discovery: 'write typed_config' },
+  },
+  'envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector': ALL,
+  'envoy.extensions.filters.listener.http_inspector.v3.HttpInspector': ALL,
+  'envoy.config.listener.v3.FilterChain': {
+    supported: 'filters transport_socket name metadata filter_chain_match',
+    harmless: { transport_socket_connect_timeout: NO_EFFECT_YET, on_demand_configuration: NO_EFFECT_YET },
+    refused: { use_proxy_proto: 'the PROXY protocol is not supported' },
+  },
+  'envoy.config.listener.v3.FilterChainMatch': {
+    supported: '',
+    values: { source_type: 'ANY' },
+  },
+  'envoy.config.core.v3.TransportSocket': { supported: 'name typed_config' },
+  'envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer': ALL,
+  'envoy.config.listener.v3.Filter': {
+    supported: 'name typed_config',
+    refused: { config_discovery: 'write typed_config' },
+  },
+  'envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy': {
+    supported: 'stat_prefix cluster weighted_clusters idle_timeout max_connect_attempts access_log access_log_options',
+    required: 'stat_prefix',
+    harmless: {
+      access_log_flush_interval: NO_EFFECT_YET,
+      flush_access_log_on_connected: NO_EFFECT_YET,
+      downstream_idle_timeout: NO_EFFECT_YET,
+      upstream_idle_timeout: NO_EFFECT_YET,
+      hash_policy: NO_EFFECT_YET,
+    },
+    refused: {
+      tunneling_config: 'tunnels are not supported',
+      on_demand: 'write a cluster that is configured',
+      metadata_match: 'subsets of endpoints are not supported: write a cluster of its own',
+    },
+  },
+  'envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.WeightedCluster': ALL,
+  'envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.WeightedCluster.ClusterWeight': {
+    supported: 'name weight',
+    required: 'name weight',
+    refused: { metadata_match: 'subsets of endpoints are not supported: write a cluster of its own' },
+  },
+  'envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.TcpAccessLogOptions': {
+    supported: '',
+    harmless: { access_log_flush_interval: NO_EFFECT_YET, flush_access_log_on_connected: NO_EFFECT_YET },
+  },
+};
+
+const MANAGER: Readonly<Record<string, MessageFields>> = {
+  'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager': {
+    supported: `codec_type stat_prefix rds route_config http_filters tracing common_http_protocol_options
+      http_protocol_options server_name server_header_transformation max_request_headers_kb stream_idle_timeout
+      request_timeout request_headers_timeout access_log use_remote_address xff_num_trusted_hops skip_xff_append via
+      generate_request_id preserve_external_request_id always_set_request_id_in_response normalize_path merge_slashes
+      path_with_escaped_slashes_action strip_matching_host_port strip_any_host_port strip_trailing_host_dot
+      forward_client_cert_details access_log_options`,
+    required: 'stat_prefix',
+    harmless: {
+      http2_protocol_options: 'has no effect: HTTP/2 is not spoken on this listener yet',
+      drain_timeout: 'has no effect: --drain-seconds says how long draining lasts',
+      delayed_close_timeout: NO_EFFECT_YET,
+      access_log_flush_interval: NO_EFFECT_YET,
+      flush_access_log_on_new_request: NO_EFFECT_YET,
+      internal_address_config: NO_EFFECT_YET,
+      set_current_client_cert_details: 'has no effect without TLS',
+      proxy_100_continue: 'has no effect: 100 (Continue) is answered here',
+      stream_error_on_invalid_http_message: 'has no effect: an invalid message closes the connection',
+      request_id_extension: 'has no effect: request ids are UUIDs',
+      proxy_status_config: NO_EFFECT_YET,
+      append_local_overload: NO_EFFECT_YET,
+      typed_header_validation_config: 'has no effect: headers are always validated',
+      add_proxy_protocol_connection_state: NO_EFFECT_YET,
+      add_user_agent: NO_EFFECT_YET,
+    },
+    refused: {
+      scoped_routes: 'write rds or route_config',
+      http3_protocol_options: 'HTTP/3 is not supported',
+      upgrade_configs: 'upgrades are not supported yet',
+      path_normalization_options: 'write normalize_path',
+    },
+    values: { codec_type: 'AUTO HTTP1', forward_client_cert_details: 'SANITIZE' },
+  },
+  'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.HcmAccessLogOptions': {
+    supported: '',
+    harmless: {
+      access_log_flush_interval: NO_EFFECT_YET,
+      flush_access_log_on_new_request: NO_EFFECT_YET,
+      flush_log_on_tunnel_successfully_established: NO_EFFECT_YET,
+    },
+  },
+  'envoy.extensions.filters.network.http_connection_manager.v3.Rds': {
+    supported: 'config_source route_config_name',
+    required: 'config_source route_config_name',
+  },
+  'envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter': {
+    supported: 'name typed_config is_optional disabled',
+    required: 'name',
+    refused: { config_discovery: 'write typed_config' },
+  },
+  'envoy.extensions.filters.http.router.v3.Router': {
+    supported: 'suppress_envoy_headers',
+    harmless: {
+      dynamic_stats: NO_EFFECT_YET,
+      start_child_span: 'has no effect: a client span is always made when a request is traced',
+      upstream_log: NO_EFFECT_YET,
+      upstream_log_options: NO_EFFECT_YET,
+      strict_check_headers: NO_EFFECT_YET,
+      respect_expected_rq_timeout: NO_EFFECT_YET,
+      suppress_grpc_request_failure_code_stats: NO_EFFECT_YET,
+    },
+    refused: { upstream_http_filters: 'write http_filters in the connection manager' },
+  },
+  'envoy.extensions.filters.http.grpc_stats.v3.FilterConfig': ALL,
+  'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.Tracing': {
+    supported: `client_sampling random_sampling overall_sampling provider custom_tags spawn_upstream_span
+      max_path_tag_length`,
+    harmless: { verbose: NO_EFFECT_YET },
+  },
+  'envoy.config.trace.v3.Tracing.Http': { supported: 'name typed_config', required: 'name' },
+  'envoy.config.trace.v3.OpenTelemetryConfig': {
+    supported: 'grpc_service http_service service_name',
+    harmless: { resource_detectors: NO_EFFECT_YET, sampler: NO_EFFECT_YET },
+  },
+  'envoy.config.core.v3.HttpService': {
+    supported: 'http_uri request_headers_to_add',
+  },
+  'envoy.config.core.v3.HttpUri': ALL,
+  'envoy.config.accesslog.v3.AccessLog': { supported: 'name typed_config filter' },
+  'envoy.config.accesslog.v3.AccessLogFilter': ALL,
+  'envoy.config.accesslog.v3.ComparisonFilter': ALL,
+  'envoy.config.accesslog.v3.StatusCodeFilter': ALL,
+  'envoy.config.accesslog.v3.DurationFilter': ALL,
+  'envoy.config.accesslog.v3.NotHealthCheckFilter': ALL,
+  'envoy.config.accesslog.v3.TraceableFilter': ALL,
+  'envoy.config.accesslog.v3.RuntimeFilter': ALL,
+  'envoy.config.accesslog.v3.AndFilter': ALL,
+  'envoy.config.accesslog.v3.OrFilter': ALL,
+  'envoy.config.accesslog.v3.HeaderFilter': ALL,
+  'envoy.config.accesslog.v3.ResponseFlagFilter': ALL,
+  'envoy.config.accesslog.v3.GrpcStatusFilter': ALL,
+  'envoy.config.core.v3.RuntimeUInt32': ALL,
+  'envoy.extensions.access_loggers.file.v3.FileAccessLog': { supported: '*', required: 'path' },
+  'envoy.extensions.access_loggers.stream.v3.StdoutAccessLog': ALL,
+  'envoy.extensions.access_loggers.stream.v3.StderrAccessLog': ALL,
+  'envoy.config.core.v3.SubstitutionFormatString': {
+    supported: 'text_format text_format_source json_format omit_empty_values content_type',
+    harmless: { json_format_options: NO_EFFECT_YET },
+    refused: { formatters: 'only the built-in commands are supported' },
+  },
+  'envoy.config.core.v3.DataSource': { supported: '*', harmless: { watched_directory: NO_EFFECT_YET } },
+  'envoy.config.core.v3.HttpProtocolOptions': {
+    supported: 'idle_timeout max_connection_duration max_headers_count max_stream_duration max_requests_per_connection',
+    values: { headers_with_underscores_action: 'ALLOW' },
+  },
+  // Only clusters of gRPC services may have these: compile.ts sees to it.
+  'envoy.config.core.v3.Http2ProtocolOptions': ALL,
+  'envoy.config.core.v3.KeepaliveSettings': ALL,
+  'envoy.config.core.v3.Http2ProtocolOptions.SettingsParameter': ALL,
+  'envoy.config.core.v3.Http1ProtocolOptions': {
+    supported: 'allow_absolute_url accept_http_10 default_host_for_http_10',
+    harmless: {
+      header_key_format: 'has no effect: header names keep the case they came in',
+      enable_trailers: NO_EFFECT_YET,
+      override_stream_error_on_invalid_http_message: NO_EFFECT_YET,
+      use_balsa_parser: 'has no effect: there is one parser',
+    },
+    refused: {
+      allow_chunked_length: 'a message with both lengths is refused (RFC 9112 section 6.1)',
+    },
+  },
+};
+
+export const FIELDS: Readonly<Record<string, MessageFields>> = { ...BOOTSTRAP, ...LISTENER, ...MANAGER };

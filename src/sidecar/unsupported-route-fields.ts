@@ -1,0 +1,111 @@
+// What the sidecar does with the fields of route configurations: the table for unsupported.ts. The
+// routing compilers decide on values; here stands only which settings exist at all.
+import type { MessageFields } from './unsupported.ts';
+
+const NO_EFFECT_YET = 'has no effect yet';
+const ALL: MessageFields = { supported: '*' };
+const NO_SUBSETS = 'subsets of endpoints are not supported: write a cluster of its own';
+const NO_FILTERS = 'no filter takes settings by route yet';
+
+export const ROUTE_FIELDS: Readonly<Record<string, MessageFields>> = {
+  'envoy.config.route.v3.RouteConfiguration': {
+    supported: `name virtual_hosts internal_only_headers response_headers_to_add response_headers_to_remove
+      request_headers_to_add request_headers_to_remove most_specific_header_mutations_wins request_mirror_policies
+      ignore_port_in_host_matching ignore_path_parameters_in_path_matching max_direct_response_body_size_bytes metadata`,
+    harmless: { validate_clusters: 'has no effect: a cluster may come later', typed_per_filter_config: NO_FILTERS },
+    refused: { vhds: 'write virtual_hosts', cluster_specifier_plugins: 'write cluster or weighted_clusters' },
+  },
+  'envoy.config.route.v3.VirtualHost': {
+    supported: `name domains routes require_tls request_headers_to_add request_headers_to_remove response_headers_to_add
+      response_headers_to_remove include_request_attempt_count include_attempt_count_in_response
+      request_mirror_policies metadata`,
+    required: 'name domains',
+    harmless: {
+      virtual_clusters: NO_EFFECT_YET,
+      rate_limits: NO_EFFECT_YET,
+      retry_policy: NO_EFFECT_YET,
+      hedge_policy: NO_EFFECT_YET,
+      include_is_timeout_retry_header: NO_EFFECT_YET,
+      per_request_buffer_limit_bytes: NO_EFFECT_YET,
+      cors: NO_EFFECT_YET,
+      typed_per_filter_config: NO_FILTERS,
+    },
+    refused: { matcher: 'write routes' },
+  },
+  'envoy.config.route.v3.Route': {
+    supported: `name match route redirect direct_response metadata decorator request_headers_to_add
+      request_headers_to_remove response_headers_to_add response_headers_to_remove tracing stat_prefix
+      non_forwarding_action`,
+    required: 'match',
+    harmless: { per_request_buffer_limit_bytes: NO_EFFECT_YET, typed_per_filter_config: NO_FILTERS },
+    refused: { filter_action: 'write route, redirect or direct_response' },
+  },
+  'envoy.config.route.v3.Decorator': ALL,
+  'envoy.config.route.v3.Tracing': ALL,
+  'envoy.config.route.v3.NonForwardingAction': ALL,
+  'envoy.config.route.v3.RouteMatch': {
+    supported: `prefix path safe_regex path_separated_prefix path_match_policy case_sensitive runtime_fraction headers
+      query_parameters grpc`,
+    refused: {
+      connect_matcher: 'CONNECT is not supported yet',
+      tls_context: 'TLS is not supported yet',
+      dynamic_metadata: 'write headers',
+    },
+  },
+  'envoy.config.route.v3.RouteMatch.GrpcRouteMatchOptions': ALL,
+  'envoy.config.core.v3.RuntimeFractionalPercent': ALL,
+  'envoy.config.route.v3.HeaderMatcher': { supported: '*', required: 'name' },
+  'envoy.config.route.v3.QueryParameterMatcher': { supported: '*', required: 'name' },
+  'envoy.config.route.v3.RouteAction': {
+    supported: `cluster cluster_header weighted_clusters cluster_not_found_response_code prefix_rewrite regex_rewrite
+      path_rewrite_policy host_rewrite_literal auto_host_rewrite host_rewrite_header host_rewrite_path_regex
+      append_x_forwarded_host timeout idle_timeout request_mirror_policies max_stream_duration`,
+    harmless: {
+      retry_policy: NO_EFFECT_YET,
+      retry_policy_typed_config: NO_EFFECT_YET,
+      rate_limits: NO_EFFECT_YET,
+      include_vh_rate_limits: NO_EFFECT_YET,
+      hash_policy: NO_EFFECT_YET,
+      cors: NO_EFFECT_YET,
+      hedge_policy: NO_EFFECT_YET,
+      priority: NO_EFFECT_YET,
+      early_data_policy: 'has no effect without TLS',
+      max_grpc_timeout: NO_EFFECT_YET,
+      grpc_timeout_offset: NO_EFFECT_YET,
+    },
+    refused: {
+      metadata_match: NO_SUBSETS,
+      cluster_specifier_plugin: 'write cluster or weighted_clusters',
+      inline_cluster_specifier_plugin: 'write cluster or weighted_clusters',
+      upgrade_configs: 'upgrades are not supported yet',
+      internal_redirect_policy: 'redirects are passed to the client',
+      internal_redirect_action: 'redirects are passed to the client',
+    },
+  },
+  'envoy.config.route.v3.RouteAction.MaxStreamDuration': {
+    supported: 'max_stream_duration',
+    harmless: { grpc_timeout_header_max: NO_EFFECT_YET, grpc_timeout_header_offset: NO_EFFECT_YET },
+  },
+  'envoy.config.route.v3.RouteAction.RequestMirrorPolicy': {
+    supported: 'cluster runtime_fraction disable_shadow_host_suffix_append',
+    harmless: { trace_sampled: NO_EFFECT_YET },
+    refused: {
+      cluster_header: 'write cluster',
+    },
+  },
+  'envoy.config.route.v3.WeightedCluster': {
+    supported: 'clusters total_weight runtime_key_prefix header_name',
+  },
+  'envoy.config.route.v3.WeightedCluster.ClusterWeight': {
+    supported: `name cluster_header weight request_headers_to_add request_headers_to_remove response_headers_to_add
+      response_headers_to_remove host_rewrite_literal`,
+    harmless: { typed_per_filter_config: NO_FILTERS },
+    refused: { metadata_match: NO_SUBSETS },
+  },
+  'envoy.config.route.v3.RedirectAction': ALL,
+  'envoy.config.route.v3.DirectResponseAction': { supported: 'status body', required: 'status' },
+  'envoy.config.core.v3.HeaderValueOption': ALL,
+  'envoy.config.core.v3.HeaderValue': { supported: '*', required: 'key' },
+  'envoy.extensions.path.match.uri_template.v3.UriTemplateMatchConfig': ALL,
+  'envoy.extensions.path.rewrite.uri_template.v3.UriTemplateRewriteConfig': ALL,
+};

@@ -58,6 +58,7 @@ export interface EndpointInit {
   readonly weight: number;
 }
 
+// config time
 export function formatAddress(address: string, port: number): string {
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }

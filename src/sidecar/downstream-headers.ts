@@ -119,7 +119,7 @@ function isLoopback(address: string): boolean {
 
 let machine = '';
 
-/** The machine's own address, which stands for a client on loopback. */
+/** The machine's own address, which stands for a client on loopback. Looked up once: config time. */
 function machineAddress(): string {
   if (machine === '') {
     const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);

@@ -22,38 +22,16 @@ import { CONTINUE, PAUSE, REPLY, RESET } from '../plan/plan.ts';
 import { FLAGS } from '../plan/response-flags.ts';
 import { run } from '../plan/run.ts';
 import { finishResponse } from './downstream-headers.ts';
+import type { Downstream } from './downstream.ts';
+import { enterEndpoint, leaveEndpoint } from './endpoint-load.ts';
 import type { Engine } from './engine.ts';
-import {
-  CLOSED_MID_RESPONSE,
-  PROTOCOL_ERROR,
-  type UpstreamConnection,
-  type UpstreamEnd,
-  type UpstreamUser,
-} from './h1-client.ts';
+import { PROTOCOL_ERROR, type UpstreamConnection, type UpstreamEnd, type UpstreamUser } from './h1-client.ts';
 import type { HttpManager } from './http-manager.ts';
-import { MirrorRequest, startMirrors } from './mirror.ts';
+import { startMirrors, type MirrorSet } from './mirror-set.ts';
 import { ReplayBuffer } from './replay-buffer.ts';
-import { explain, rescue } from './rescue.ts';
+import { explain, frameReply, rescue } from './rescue.ts';
+import { closeFailure, isSafeToRepeat } from './stale-retry.ts';
 import type { EndpointPool, PoolUser } from './upstream-pool.ts';
-
-/** The downstream connection as the driver uses it. */
-export interface Downstream {
-  /** Writes a response head; `kind` frames the body that follows. */
-  sendHead(text: string, kind: BodyKind): void;
-  sendInterim(text: string): void;
-  /** False when the client is slow: wait for Driver.onDownstreamDrain. */
-  sendBody(bytes: Buffer, start: number, end: number): boolean;
-  sendText(text: string): void;
-  flush(): void;
-  /** The response is complete and flushed; the exchange has ended. */
-  endResponse(): void;
-  /** Cut the connection: the client must not take what it got for complete. */
-  abort(): void;
-  /** The upstream takes request body (again). */
-  resumeBody(): void;
-  /** `connection: close␍␊` when this response is the last, else empty. Decides HTTP/1.0 too. */
-  connectionField(kind: BodyKind): string;
-}
 
 const ATTEMPTS_MAX = 2;
 
@@ -73,7 +51,7 @@ export class Driver implements UpstreamUser, PoolUser {
   #cluster: Cluster | null = null;
   #pool: EndpointPool | null = null;
   #upstream: UpstreamConnection | null = null;
-  #mirrors: MirrorRequest[] | null = null;
+  #mirrors: MirrorSet | null = null;
   readonly #replay = new ReplayBuffer();
   readonly #routeTimer: WheelTimer;
 
@@ -82,7 +60,7 @@ export class Driver implements UpstreamUser, PoolUser {
     this.manager = manager;
     this.x = x;
     this.#downstream = downstream;
-    this.#routeTimer = new WheelTimer(() => this.#onTimeout(failure('timeout', 'upstream', 'no')));
+    this.#routeTimer = new WheelTimer(() => this.#giveUp(FLAGS.UT, failure('timeout', 'upstream', 'no')));
   }
 
   get responseHead(): Head {
@@ -101,11 +79,7 @@ export class Driver implements UpstreamUser, PoolUser {
   /** Begins the exchange; its request head is parsed and prepared, `bodyKind` frames its body. */
   start(bodyKind: BodyKind): void {
     const { x, manager } = this;
-    this.isActive = true;
-    this.#bodyKind = bodyKind;
-    this.#isRequestComplete = bodyKind === NO_BODY;
-    this.#isResponseStarted = false;
-    this.#isBlocked = false;
+    this.#begin(bodyKind);
     this.#isStarting = true;
     x.streamIdleTimeoutMs = manager.streamIdleTimeoutMs;
     const { table } = manager.routes;
@@ -122,15 +96,21 @@ export class Driver implements UpstreamUser, PoolUser {
   /** Answers a request that never reached a route: refused by the codec or the connection manager. */
   refuse(status: number, body: string, details: string): void {
     const { x } = this;
-    this.isActive = true;
-    this.#isResponseStarted = false;
-    this.#isRequestComplete = true;
+    this.#begin(NO_BODY);
     x.plan = this.manager.missPlan;
     x.flags |= FLAGS.DPE;
     x.details = details;
     x.response.status = status;
     x.replyBody = body;
     this.#reply();
+  }
+
+  #begin(bodyKind: BodyKind): void {
+    this.isActive = true;
+    this.#bodyKind = bodyKind;
+    this.#isRequestComplete = bodyKind === NO_BODY;
+    this.#isResponseStarted = false;
+    this.#isBlocked = false;
   }
 
   /** A step that paused goes on; a late call for an older exchange does nothing. */
@@ -169,21 +149,16 @@ export class Driver implements UpstreamUser, PoolUser {
   #forward(): void {
     const { x } = this;
     const cluster = x.cluster === null ? null : x.cluster.cluster;
-    if (!x.isPermitted) {
-      this.#fail(failure('not-permitted', 'internal', 'no'));
-      return;
-    }
-    if (cluster === null) {
-      this.#fail(failure('no-cluster', 'internal', 'no'));
+    if (!x.isPermitted || cluster === null) {
+      this.#fail(failure(x.isPermitted ? 'no-cluster' : 'not-permitted', 'internal', 'no'));
       return;
     }
     this.#cluster = cluster;
     if (x.timeoutMs > 0 && !this.manager.suppressesEnvoyHeaders) {
       x.request.set(H.envoyExpectedTimeout, String(x.timeoutMs));
     }
-    const { plan } = x;
-    if (plan !== null && plan.mirrors.length > 0) {
-      this.#mirrors = startMirrors(this.#engine, x, plan.mirrors, this.#bodyKind);
+    if (x.plan !== null && x.plan.mirrors.length > 0) {
+      this.#mirrors = startMirrors(this.#engine, x, x.plan.mirrors, this.#bodyKind);
     }
     if (this.#isRequestComplete) this.#requestCompleted(x.startMs);
     this.#attempt(cluster, false);
@@ -196,10 +171,7 @@ export class Driver implements UpstreamUser, PoolUser {
       this.#fail(failure('no-healthy-upstream', 'internal', 'no'));
       return;
     }
-    x.endpoint = endpoint;
-    x.attempts++;
-    endpoint.active++;
-    endpoint.requestsTotal++;
+    enterEndpoint(x, endpoint);
     const pool = this.#engine.pools.poolOf(cluster, endpoint);
     this.#pool = pool;
     const connection = pool.acquire(cluster, this, isFresh);
@@ -229,7 +201,7 @@ export class Driver implements UpstreamUser, PoolUser {
 
   onPoolFailure(failed: Failure): void {
     this.#pool = null;
-    this.#leaveEndpoint(true);
+    leaveEndpoint(this.x, true);
     if (failed.kind === 'connect-failed' && this.x.attempts < ATTEMPTS_MAX && this.#cluster !== null) {
       this.#attempt(this.#cluster, true);
       return;
@@ -242,7 +214,7 @@ export class Driver implements UpstreamUser, PoolUser {
     const { x } = this;
     x.requestBytes += end - start;
     if (!this.isActive) return;
-    if (this.#mirrors !== null) for (const mirror of this.#mirrors) mirror.onBody(bytes, start, end);
+    this.#mirrors?.onBody(bytes, start, end);
     if (this.#upstream === null) return;
     if (!this.#isResponseStarted) this.#replay.keep(bytes, start, end);
     if (!this.#upstream.writeBody(bytes, start, end)) this.#isBlocked = true;
@@ -253,13 +225,13 @@ export class Driver implements UpstreamUser, PoolUser {
     if (!this.isActive) return;
     this.#requestCompleted(this.#engine.clock.now());
     this.#upstream?.endRequest();
-    if (this.#mirrors !== null) for (const mirror of this.#mirrors) mirror.onEnd();
+    this.#mirrors?.onEnd();
   }
 
   /** Sends what this turn gathered upstream. */
   flushRequest(): void {
     if (this.#upstream !== null && !this.#upstream.flush()) this.#isBlocked = true;
-    if (this.#mirrors !== null) for (const mirror of this.#mirrors) mirror.flush();
+    this.#mirrors?.flush();
   }
 
   /** The route's timeout counts from here (Envoy RouteAction.timeout). */
@@ -326,14 +298,14 @@ export class Driver implements UpstreamUser, PoolUser {
 
   onUpstreamEnd(): void {
     this.#upstream = null;
-    this.#leaveEndpoint(this.x.response.status >= 500);
+    leaveEndpoint(this.x, this.x.response.status >= 500);
     this.#finish();
     this.#downstream.endResponse();
   }
 
   onUpstreamClose(end: UpstreamEnd, cause: string): void {
     this.#upstream = null;
-    this.#leaveEndpoint(true);
+    leaveEndpoint(this.x, true);
     const failed = closeFailure(end, cause);
     if (this.#isResponseStarted) {
       this.x.flags |= end === PROTOCOL_ERROR ? FLAGS.UPE : FLAGS.UC;
@@ -350,16 +322,10 @@ export class Driver implements UpstreamUser, PoolUser {
     this.#fail(failed);
   }
 
-  /**
-   * A connection that had served before and closed without a byte was stale. EPIPE says that the peer
-   * had gone before the request was written: any method may go again. Else the request may have
-   * reached the app, and RFC 9110 section 9.2.2 leaves only idempotent methods.
-   */
   #mayTryAgain(failed: Failure): boolean {
     const { x } = this;
-    if (failed.kind !== 'reset-before-response' || x.attempts >= ATTEMPTS_MAX) return false;
-    if (failed.cause === 'response head cut' || !this.#wasReused || this.#replay.isOverflown) return false;
-    return failed.cause === 'EPIPE' || isIdempotent(x.request.method);
+    if (!this.#wasReused || x.attempts >= ATTEMPTS_MAX || this.#replay.isOverflown) return false;
+    return isSafeToRepeat(failed, x.request.method);
   }
 
   #fail(failed: Failure): void {
@@ -370,17 +336,10 @@ export class Driver implements UpstreamUser, PoolUser {
   /** Answers with x.response and x.replyBody. */
   #reply(): void {
     const { x, manager } = this;
-    const { response } = x;
     x.responseStartMs = this.#engine.clock.now();
-    if (manager.explainsErrors && x.flags !== 0) response.set(H.outriggerError, explain(x));
+    if (manager.explainsErrors && x.flags !== 0) x.response.set(H.outriggerError, explain(x));
     this.#runResponse();
-    const { status } = response;
-    const hasBody = status >= 200 && status !== 204 && status !== 304;
-    if (hasBody) {
-      response.set(H.contentLength, String(Buffer.byteLength(x.replyBody)));
-      if (x.replyBody !== '' && !response.has(H.contentType)) response.add(H.contentType, 'text/plain');
-    }
-    const isEmpty = !hasBody || x.replyBody === '' || x.request.method === 'HEAD';
+    const isEmpty = !frameReply(x);
     this.#sendHead(isEmpty ? NO_BODY : BY_LENGTH);
     if (!isEmpty) {
       x.responseBytes = Buffer.byteLength(x.replyBody);
@@ -396,21 +355,17 @@ export class Driver implements UpstreamUser, PoolUser {
     this.#downstream.abort();
   }
 
-  #onTimeout(failed: Failure): void {
+  /** No byte moved for the stream idle timeout (Envoy stream_idle_timeout). */
+  onIdle(): void {
+    this.#giveUp(FLAGS.SI, failure('idle-timeout', 'internal', 'no'));
+  }
+
+  #giveUp(flag: number, failed: Failure): void {
     if (!this.isActive) return;
-    this.x.flags |= FLAGS.UT;
+    this.x.flags |= flag;
     this.#dropUpstream();
     if (this.#isResponseStarted) this.#cut();
     else this.#fail(failed);
-  }
-
-  /** No byte moved for the stream idle timeout (Envoy stream_idle_timeout). */
-  onIdle(): void {
-    const { x } = this;
-    x.flags |= FLAGS.SI;
-    this.#dropUpstream();
-    if (this.#isResponseStarted) this.#cut();
-    else this.#fail(failure('idle-timeout', 'internal', 'no'));
   }
 
   /** The client went away. */
@@ -427,20 +382,13 @@ export class Driver implements UpstreamUser, PoolUser {
     if (this.#pool !== null) {
       this.#pool.cancel(this);
       this.#pool = null;
-      this.#leaveEndpoint(false);
+      leaveEndpoint(this.x, false);
     }
     const upstream = this.#upstream;
     if (upstream === null) return;
     this.#upstream = null;
     upstream.abandon();
-    this.#leaveEndpoint(false);
-  }
-
-  #leaveEndpoint(isFailure: boolean): void {
-    const { endpoint } = this.x;
-    if (endpoint === null) return;
-    endpoint.active--;
-    if (isFailure) endpoint.failuresTotal++;
+    leaveEndpoint(this.x, false);
   }
 
   #finish(): void {
@@ -456,25 +404,5 @@ export class Driver implements UpstreamUser, PoolUser {
       x.pc = 0;
       run(x, x.plan.onEnd);
     }
-  }
-}
-
-function closeFailure(end: UpstreamEnd, cause: string): Failure {
-  if (end === PROTOCOL_ERROR) return failure('protocol', 'upstream', 'no', cause);
-  if (end === CLOSED_MID_RESPONSE) return failure('reset-mid-response', 'upstream', 'no', cause);
-  return failure('reset-before-response', 'upstream', 'if-reused', cause);
-}
-
-function isIdempotent(method: string): boolean {
-  switch (method) {
-    case 'GET':
-    case 'HEAD':
-    case 'OPTIONS':
-    case 'PUT':
-    case 'DELETE':
-    case 'TRACE':
-      return true;
-    default:
-      return false;
   }
 }

@@ -15,7 +15,8 @@ import { Exchange } from '../plan/exchange.ts';
 import { BodyWriter } from './body-writer.ts';
 import { SocketConnection } from './connection.ts';
 import { PREPARED, REDIRECTED, prepareRequest } from './downstream-headers.ts';
-import { Driver, type Downstream } from './driver.ts';
+import type { Downstream } from './downstream.ts';
+import { Driver } from './driver.ts';
 import type { Engine } from './engine.ts';
 import type { HttpManager } from './http-manager.ts';
 
@@ -335,7 +336,7 @@ export class H1Server implements Downstream, BodySink {
     this.#owner.closed(this);
   }
 
-  /** Says FIN after what was written, reads on without looking, and destroys soon after. */
+  /** Per connection: says FIN after what was written, reads on without looking, and destroys soon after. */
   #linger(): void {
     this.#engine.wheel.disarm(this.#headTimer);
     this.socket.end();

@@ -1,11 +1,8 @@
-// Copies of a request to other clusters, fire and forget: the answer is read and dropped, a failure is
+// One copy of a request to another cluster, fire and forget: the answer is read and dropped, a failure is
 // counted on its endpoint and nowhere else, and a slow mirror loses the copy, never slows the request.
-import { writeRequestHead } from '../http/head-writer.ts';
 import { NO_BODY, type BodyKind } from '../http/body-decoder.ts';
 import { Head } from '../http/head.ts';
 import type { Endpoint } from '../plan/cluster.ts';
-import type { Exchange } from '../plan/exchange.ts';
-import type { Mirror } from '../plan/plan.ts';
 import { WheelTimer } from '../base/timer-wheel.ts';
 import type { Engine } from './engine.ts';
 import type { UpstreamConnection, UpstreamUser } from './h1-client.ts';
@@ -123,39 +120,4 @@ export class MirrorRequest implements UpstreamUser, PoolUser {
     this.#endpoint.active--;
     this.#engine.wheel.disarm(this.#timer);
   }
-}
-
-/** Starts the copies that chance and configuration ask for; null when there are none. */
-export function startMirrors(
-  engine: Engine,
-  x: Exchange,
-  mirrors: readonly Mirror[],
-  bodyKind: BodyKind,
-): MirrorRequest[] | null {
-  let started: MirrorRequest[] | null = null;
-  for (const mirror of mirrors) {
-    const { cluster } = mirror.cluster;
-    if (cluster === null || (mirror.fraction < 1 && engine.random() >= mirror.fraction)) continue;
-    const endpoint = cluster.picker.pick(x);
-    if (endpoint === null) continue;
-    const headText = writeCopy(x, mirror, bodyKind);
-    const request = new MirrorRequest(engine, endpoint, { headText, bodyKind, isToHead: x.request.method === 'HEAD' });
-    const pool = engine.pools.poolOf(cluster, endpoint);
-    request.join(pool, pool.acquire(cluster, request, false));
-    started ??= [];
-    started.push(request);
-  }
-  return started;
-}
-
-/** The request head as it goes to the mirror; the request itself is left as it was. */
-function writeCopy(x: Exchange, mirror: Mirror, bodyKind: BodyKind): string {
-  const { request } = x;
-  if (!mirror.appendsShadowSuffix) return writeRequestHead(request, bodyKind);
-  const { authority } = request;
-  const name = request.hostname();
-  request.setAuthority(`${name}-shadow${authority.slice(name.length)}`);
-  const text = writeRequestHead(request, bodyKind);
-  request.setAuthority(authority);
-  return text;
 }

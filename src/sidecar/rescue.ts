@@ -1,6 +1,7 @@
 // The one place where a Failure becomes what the client sees: a status, a body, a response flag and
 // the details that logs show. Texts and codes are Envoy's, so that what people search for is found.
 import type { Exchange } from '../plan/exchange.ts';
+import { assertNever } from '../base/assert.ts';
 import type { Failure } from '../plan/failure.ts';
 import { FLAGS, flagLetters } from '../plan/response-flags.ts';
 import { H } from '../http/header-name.ts';
@@ -71,6 +72,8 @@ function rescueOf(failed: Failure): Rescue {
       return { status: 403, flag: 0, body: 'RBAC: access denied', details: 'rbac_access_denied' };
     case 'downstream-closed':
       return { status: 499, flag: FLAGS.DC, body: '', details: 'downstream_remote_disconnect' };
+    default:
+      return assertNever(failed.kind);
   }
 }
 
@@ -81,6 +84,17 @@ function beforeResponse(status: number, flag: number, reason: string): Rescue {
     body: RESET + reason,
     details: `upstream_reset_before_response_started{${reason.replaceAll(' ', '_')}}`,
   };
+}
+
+/** Lays Content-Length and Content-Type of a reply; true when its body is to be sent. */
+export function frameReply(x: Exchange): boolean {
+  const { response, replyBody } = x;
+  const { status } = response;
+  if (status < 200 || status === 204 || status === 304) return false;
+  response.set(H.contentLength, String(Buffer.byteLength(replyBody)));
+  if (replyBody === '') return false;
+  if (!response.has(H.contentType)) response.add(H.contentType, 'text/plain');
+  return x.request.method !== 'HEAD';
 }
 
 /** `x-outrigger-error`: the response flags, and the resource or cluster that decided. */

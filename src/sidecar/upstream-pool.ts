@@ -121,6 +121,7 @@ export class EndpointPool implements UpstreamOwner {
     for (const connection of this.#open) connection.abandon();
   }
 
+  /** Opens one more connection (per connection, not per request). */
   #dial(): void {
     const { endpoint } = this;
     endpoint.connectionsTotal++;

@@ -1,3 +1,4 @@
+// The wheel on a clock that the test moves: never early, at most a tick late, once.
 import { expect, test } from 'vitest';
 import { TimerWheel, WheelTimer } from '../../../src/base/timer-wheel.ts';
 

@@ -1,4 +1,5 @@
-import fc from 'fast-check';
+// Bodies by length, chunked and until close: what is taken, what is refused, however the input is cut.
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
   BODY_MALFORMED,

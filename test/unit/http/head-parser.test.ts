@@ -1,4 +1,5 @@
-import fc from 'fast-check';
+// Heads that are taken and heads that are refused, in one piece and byte by byte.
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Head } from '../../../src/http/head.ts';
 import {
@@ -164,7 +165,7 @@ describe('response heads', () => {
 });
 
 test('gives the same result however the input is cut', () => {
-  const token = fc.string({ unit: fc.constantFrom(...'abcXYZ-_~1 \t:\r\n\0é'), maxLength: 12 });
+  const token = fc.string({ unit: fc.constantFrom(...Array.from('abcXYZ-_~1 \t:\r\n\0é')), maxLength: 12 });
   const message = fc.tuple(token, fc.array(fc.tuple(token, token), { maxLength: 6 })).map(([target, fields]) => {
     const lines = fields.map(([name, value]) => `${name}: ${value}\r\n`).join('');
     return `GET /${target} HTTP/1.1\r\n${lines}\r\nrest`;

@@ -1,3 +1,4 @@
+// Editing a Head, and the interning of names behind it.
 import { expect, test } from 'vitest';
 import { Head } from '../../../src/http/head.ts';
 import { HeadParser } from '../../../src/http/head-parser.ts';

@@ -1,3 +1,4 @@
+// Normalisation of the path: done twice it is done once, and the query is never touched.
 import { expect, test } from 'vitest';
 import { hasEscapedSlash, mergeSlashes, normalizePath, unescapeSlashes } from '../../../src/http/path.ts';
 

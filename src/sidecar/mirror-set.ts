@@ -1,0 +1,62 @@
+// The copies of one request: which mirrors take part is decided when the request is forwarded, from
+// there on each gets the same bytes.
+import { writeRequestHead } from '../http/head-writer.ts';
+import type { BodyKind } from '../http/body-decoder.ts';
+import type { Exchange } from '../plan/exchange.ts';
+import type { Mirror } from '../plan/plan.ts';
+import type { Engine } from './engine.ts';
+import { MirrorRequest } from './mirror.ts';
+
+export class MirrorSet {
+  readonly #requests: readonly MirrorRequest[];
+
+  constructor(requests: readonly MirrorRequest[]) {
+    this.#requests = requests;
+  }
+
+  onBody(bytes: Buffer, start: number, end: number): void {
+    for (const request of this.#requests) request.onBody(bytes, start, end);
+  }
+
+  onEnd(): void {
+    for (const request of this.#requests) request.onEnd();
+  }
+
+  flush(): void {
+    for (const request of this.#requests) request.flush();
+  }
+}
+
+/** Starts the copies that chance and configuration ask for; null when there are none. */
+export function startMirrors(
+  engine: Engine,
+  x: Exchange,
+  mirrors: readonly Mirror[],
+  bodyKind: BodyKind,
+): MirrorSet | null {
+  const started: MirrorRequest[] = [];
+  for (const mirror of mirrors) {
+    const { cluster } = mirror.cluster;
+    if (cluster === null || (mirror.fraction < 1 && engine.random() >= mirror.fraction)) continue;
+    const endpoint = cluster.picker.pick(x);
+    if (endpoint === null) continue;
+    const headText = writeCopy(x, mirror, bodyKind);
+    const request = new MirrorRequest(engine, endpoint, { headText, bodyKind, isToHead: x.request.method === 'HEAD' });
+    const pool = engine.pools.poolOf(cluster, endpoint);
+    request.join(pool, pool.acquire(cluster, request, false));
+    started.push(request);
+  }
+  return started.length === 0 ? null : new MirrorSet(started);
+}
+
+/** The request head as it goes to the mirror; the request itself is left as it was. */
+function writeCopy(x: Exchange, mirror: Mirror, bodyKind: BodyKind): string {
+  const { request } = x;
+  if (!mirror.appendsShadowSuffix) return writeRequestHead(request, bodyKind);
+  const { authority } = request;
+  const name = request.hostname();
+  request.setAuthority(`${name}-shadow${authority.slice(name.length)}`);
+  const text = writeRequestHead(request, bodyKind);
+  request.setAuthority(authority);
+  return text;
+}

@@ -1,0 +1,37 @@
+// @hot
+// Whether a request that met a stale connection may be sent once more. A connection that had served
+// before and closed without a byte of response was stale. EPIPE says that the peer had gone before the
+// request was written: any method may go again. Else the request may have reached the app, and RFC 9110
+// section 9.2.2 leaves only idempotent methods.
+import { failure, type Failure } from '../plan/failure.ts';
+import { CLOSED_MID_RESPONSE, PROTOCOL_ERROR, type UpstreamEnd } from './h1-client.ts';
+
+/** The cause that UpstreamConnection reports when it closed inside a response head. */
+export const HEAD_CUT = 'response head cut';
+
+/** True when a request that ended with `failed` on a reused connection cannot run twice. */
+export function isSafeToRepeat(failed: Failure, method: string): boolean {
+  if (failed.kind !== 'reset-before-response' || failed.cause === HEAD_CUT) return false;
+  return failed.cause === 'EPIPE' || isIdempotent(method);
+}
+
+/** The Failure behind the way an upstream connection ended. */
+export function closeFailure(end: UpstreamEnd, cause: string): Failure {
+  if (end === PROTOCOL_ERROR) return failure('protocol', 'upstream', 'no', cause);
+  if (end === CLOSED_MID_RESPONSE) return failure('reset-mid-response', 'upstream', 'no', cause);
+  return failure('reset-before-response', 'upstream', 'if-reused', cause);
+}
+
+function isIdempotent(method: string): boolean {
+  switch (method) {
+    case 'GET':
+    case 'HEAD':
+    case 'OPTIONS':
+    case 'PUT':
+    case 'DELETE':
+    case 'TRACE':
+      return true;
+    default:
+      return false;
+  }
+}

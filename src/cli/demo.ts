@@ -1,12 +1,7 @@
 // The command `outrigger demo`: the bookshop as a mesh on this machine. Owns the options and the ending: on
 // Ctrl-C or SIGTERM every process that it started is stopped before it exits. Exit codes: 0 ended as asked or
-// every step held, 1 otherwise, 64 for a wrong option.
+// every step held, 1 otherwise, 64 for a wrong option. Everything heavy is imported when the command runs.
 import type { Command } from 'commander';
-import { RULES_DIRECTORY } from './demo/bookshop.ts';
-import { isFreePort } from './demo/free-port.ts';
-import { runLive } from './demo/live.ts';
-import { openScreen } from './demo/screen.ts';
-import { tellStory } from './demo/story.ts';
 
 const DOOR_PORT = 8080;
 const RATE = 100;
@@ -38,6 +33,7 @@ async function demo(flags: DemoFlags): Promise<number> {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => ending.abort());
   try {
     if (flags.once === true) {
+      const { tellStory } = await import('./demo/story.ts');
       const isGood = await tellStory({
         print: (line) => void process.stdout.write(`${line}\n`),
         signal: ending.signal,
@@ -58,20 +54,19 @@ async function live(flags: DemoFlags, signal: AbortSignal): Promise<number> {
     process.stderr.write('outrigger demo: --port takes 0 to 65535 and --rate 1 to 5000 visits per second\n');
     return EXIT_USAGE;
   }
+  const { isFreePort } = await import('./demo/free-port.ts');
   const isFree = doorPort === 0 || (await isFreePort(doorPort));
   if (!isFree && flags.port !== undefined) {
     process.stderr.write(`outrigger demo: port ${doorPort} is taken by another program; choose another with --port\n`);
     return EXIT_FAILED;
   }
+  const { RULES_DIRECTORY } = await import('./demo/bookshop.ts');
+  const { runLive } = await import('./demo/live.ts');
+  const { openScreen } = await import('./demo/screen.ts');
   const screen = openScreen(process.stdout, process.env);
+  const rulesDirectory = flags.rules ?? RULES_DIRECTORY;
   try {
-    await runLive({
-      rulesDirectory: flags.rules ?? RULES_DIRECTORY,
-      doorPort: isFree ? doorPort : 0,
-      rate,
-      screen,
-      signal,
-    });
+    await runLive({ rulesDirectory, doorPort: isFree ? doorPort : 0, rate, screen, signal });
   } finally {
     screen.close();
   }

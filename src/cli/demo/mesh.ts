@@ -135,7 +135,11 @@ export class Mesh {
     const [app, inbound, outbound, admin] = [`${appPort}/http`, `${inboundPort}`, `${outboundPort}`, `${adminPort}`];
     const sidecar = new Child({
       name: `${title} sidecar`,
-      args: [LAUNCHER, 'sidecar', ...flags({ control, service, version, app, inbound, outbound, admin })],
+      args: [
+        LAUNCHER,
+        'sidecar',
+        ...flags({ control, service, version, app, inbound, outbound, admin, address: '127.0.0.1' }),
+      ],
       environment: {},
     });
     this.#watch(appProcess);

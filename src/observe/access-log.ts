@@ -111,13 +111,9 @@ function compileFileLine({ accessLogFormat: format }: FileAccessLog, env: Compil
     case 'format':
       return compileTextLine(format.value, env, `${path}.format`, false);
     case 'jsonFormat':
-      return compileJsonLine(format.value, env, `${path}.json_format`, { omitsEmpty: false, sorts: false, isTyped: false });
+      return compileJsonLine(format.value, env, `${path}.json_format`, { omitsEmpty: false, isTyped: false });
     case 'typedJsonFormat':
-      return compileJsonLine(format.value, env, `${path}.typed_json_format`, {
-        omitsEmpty: false,
-        sorts: false,
-        isTyped: true,
-      });
+      return compileJsonLine(format.value, env, `${path}.typed_json_format`, { omitsEmpty: false, isTyped: true });
     case undefined:
       return compileTextLine(ENVOY_FORMAT, env, path, false);
   }

@@ -1,7 +1,9 @@
 // The lines of an access log: text formats and JSON formats over the same commands. A value can never
-// end a line or move a terminal's cursor: control characters that come out of a command are escaped,
-// those that the format itself holds are kept. JSON is typed: a lone command keeps its number, an
-// absent one is null. Lines are wire text, one character a byte.
+// end a line or move a terminal's cursor: control characters but the tab that come out of a command
+// are escaped, those that the format itself holds are kept. JSON is typed: a lone command keeps its
+// number, an absent one is null; members are sorted by name (all measured on Envoy 1.40). Lines are
+// wire text, one character a byte.
+import { isUtf8 } from 'node:buffer';
 import { readFileSync } from 'node:fs';
 import type { JsonObject, JsonValue } from '@bufbuild/protobuf';
 import { error } from '../base/problem.ts';
@@ -44,8 +46,7 @@ export function compileLogFormat(config: SubstitutionFormatString, env: CompileE
       return text === null ? null : compileTextLine(text, env, `${path}.text_format_source`, omitsEmpty);
     }
     case 'jsonFormat': {
-      const sorts = config.jsonFormatOptions?.sortProperties ?? false;
-      return compileJsonLine(format.value, env, `${path}.json_format`, { omitsEmpty, sorts, isTyped: true });
+      return compileJsonLine(format.value, env, `${path}.json_format`, { omitsEmpty, isTyped: true });
     }
     case undefined:
       env.problems.push(error(path, 'no format is given', 'set text_format_source or json_format'));
@@ -80,13 +81,12 @@ function readSource(source: DataSource, env: CompileEnv, path: string): string |
 }
 
 // oxlint-disable-next-line no-control-regex -- Control characters are the point.
-const CONTROL = /[\x00-\x1f\x7f]/;
+const CONTROL = /[\x00-\x08\x0a-\x1f\x7f]/;
 // oxlint-disable-next-line no-control-regex -- Control characters are the point.
 const LITERAL_CONTROLS = /([\x00-\x1f\x7f]+)/;
 const SHORT_ESCAPES: ReadonlyMap<string, string> = new Map([
   ['\n', '\\n'],
   ['\r', '\\r'],
-  ['\t', '\\t'],
 ]);
 
 /** `omitsEmpty`: an absent value is nothing instead of `-`. */
@@ -120,9 +120,8 @@ function escapeControls(text: string): string {
 }
 
 export interface JsonLineOptions {
-  /** Leaves out members whose value is absent, instead of writing null. */
+  /** Leaves out what is absent, and objects that are left empty, instead of writing null or `-`. */
   readonly omitsEmpty: boolean;
-  readonly sorts: boolean;
   /** False: every value is a string (the deprecated `json_format` of file loggers). */
   readonly isTyped: boolean;
 }
@@ -145,7 +144,7 @@ function compileValue(value: JsonValue, env: CompileEnv, path: string, options: 
 }
 
 function compileText(text: string, env: CompileEnv, path: string, options: JsonLineOptions): JsonNode | null {
-  const format = compileFormat(text, env.problems, path);
+  const format = compileFormat(text, env.problems, path, options.omitsEmpty ? '' : '-');
   if (format === null) return null;
   if (format.constant !== null) {
     const literal = quote(format.constant);
@@ -159,8 +158,7 @@ function compileText(text: string, env: CompileEnv, path: string, options: JsonL
 }
 
 function compileObject(config: JsonObject, env: CompileEnv, path: string, options: JsonLineOptions): JsonNode | null {
-  const entries = Object.entries(config);
-  if (options.sorts) entries.sort(([a], [b]) => (a < b ? -1 : Number(a > b)));
+  const entries = Object.entries(config).sort(([a], [b]) => (a < b ? -1 : Number(a > b)));
   const members: (readonly [string, JsonNode])[] = [];
   let isSound = true;
   for (const [key, value] of entries) {
@@ -175,7 +173,7 @@ function compileObject(config: JsonObject, env: CompileEnv, path: string, option
       const value = node(x);
       if (value !== null) text += (text === '' ? '' : ',') + name + value;
     }
-    return `{${text}}`;
+    return text === '' && options.omitsEmpty ? null : `{${text}}`;
   };
 }
 
@@ -188,7 +186,10 @@ function compileList(config: readonly JsonValue[], env: CompileEnv, path: string
   if (nodes.length !== config.length) return null;
   return (x) => {
     let text = '';
-    for (const node of nodes) text += `${text === '' ? '' : ','}${node(x) ?? 'null'}`;
+    for (const node of nodes) {
+      const value = node(x);
+      if (value !== null) text += (text === '' ? '' : ',') + value;
+    }
     return `[${text}]`;
   };
 }
@@ -198,7 +199,13 @@ function valueText(value: FormatValue): string {
   return typeof value === 'number' ? String(value) : quote(value);
 }
 
-/** `wire` as a JSON string, in wire text again. */
+/** `wire` as a JSON string, in wire text again. Bytes that are not UTF-8 are named as Latin-1, as Envoy does. */
 function quote(wire: string): string {
-  return isAscii(wire) ? JSON.stringify(wire) : wireText(JSON.stringify(unicodeText(wire)));
+  if (isAscii(wire)) return JSON.stringify(wire);
+  if (isUtf8(Buffer.from(wire, 'latin1'))) return wireText(JSON.stringify(unicodeText(wire)));
+  let text = '';
+  for (const character of JSON.stringify(wire)) {
+    text += character < '\x80' ? character : `\\u00${character.charCodeAt(0).toString(16)}`;
+  }
+  return text;
 }

@@ -59,7 +59,8 @@ function filterSamples(body: string, isKept: (sample: string) => boolean): strin
     if (line === '# EOF') {
       kept.push(line);
     } else if (line.startsWith('#')) {
-      if (line.startsWith('# HELP')) comments = [];
+      // A comment is `# TYPE name …`: one of another family begins anew.
+      if (familyOf(line) !== familyOf(comments[0] ?? '')) comments = [];
       comments.push(line);
     } else if (isKept(line)) {
       kept.push(...comments, line);
@@ -67,4 +68,8 @@ function filterSamples(body: string, isKept: (sample: string) => boolean): strin
     }
   }
   return kept.length === 0 ? '' : `${kept.join('\n')}\n`;
+}
+
+function familyOf(comment: string): string {
+  return comment.split(' ')[2] ?? '';
 }

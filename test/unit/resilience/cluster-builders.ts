@@ -116,10 +116,20 @@ export class FakeResolver implements Resolver {
 export class HandDelays {
   readonly pending = new Map<() => void, number>();
 
+  #onNext: (() => void)[] = [];
+
   readonly delay = (callback: () => void, delayMs: number): (() => void) => {
     this.pending.set(callback, delayMs);
+    const waiters = this.#onNext;
+    this.#onNext = [];
+    for (const waiter of waiters) waiter();
     return () => this.pending.delete(callback);
   };
+
+  /** When the next delay begins. */
+  next(): Promise<void> {
+    return new Promise((resolve) => this.#onNext.push(resolve));
+  }
 
   /** The delays under way, in milliseconds. */
   get waiting(): readonly number[] {

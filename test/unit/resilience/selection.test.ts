@@ -65,16 +65,16 @@ describe('selectMembers', () => {
   });
 });
 
+/** Two endpoints in zone a, one in zone b. */
+function zones(weightOfA: number, weightOfB: number): readonly Member[] {
+  return membersOf([{}, {}, {}]).map((member, index) => {
+    member.endpoint.locality = { region: 'r', zone: index < 2 ? 'a' : 'b', subZone: '' };
+    return { ...member, localityWeight: index < 2 ? weightOfA : weightOfB };
+  });
+}
+
 describe('locality weighting', () => {
   const settings = { balancing: { kind: 'round-robin' }, panicThresholdPercent: 50 } as const;
-
-  /** Two endpoints in zone a, one in zone b. */
-  function zones(weightOfA: number, weightOfB: number): readonly Member[] {
-    return membersOf([{}, {}, {}]).map((member, index) => {
-      member.endpoint.locality = { region: 'r', zone: index < 2 ? 'a' : 'b', subZone: '' };
-      return { ...member, localityWeight: index < 2 ? weightOfA : weightOfB };
-    });
-  }
 
   function sharesOf(members: readonly Member[], weighsLocalities: boolean, picks: number): readonly number[] {
     const picker = buildPicker(members, { ...settings, weighsLocalities }, seeded(5));

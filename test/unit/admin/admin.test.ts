@@ -1,3 +1,6 @@
+// The admin server over HTTP: every path, its content type and its shape as a real Envoy 1.40 answered
+// the same bootstrap, what changes something only by POST, and that no endpoint can stop the server.
+// The config dump has a file of its own.
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { startAdminServer, type RunningServer } from '../../../src/sidecar/admin/server.ts';
 import { aSource, type SourceBench } from './admin-source-builder.ts';

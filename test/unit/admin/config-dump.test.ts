@@ -1,3 +1,6 @@
+// `/config_dump`: sections and their order, resources under proto field names, refusals beside what is
+// in force, and the three parameters that narrow a dump. Shapes are those of a real Envoy 1.40.
+// Asked without HTTP: the server is tested elsewhere.
 import { describe, expect, it } from 'vitest';
 import { configDump } from '../../../src/sidecar/admin/config-dump.ts';
 import type { RefusedResource } from '../../../src/sidecar/admin/source.ts';

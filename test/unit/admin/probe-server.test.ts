@@ -1,3 +1,6 @@
+// The ports that are open to the outside: each answers its one path,
+// and nothing that could change the proxy
+// or show its configuration.
 import { describe, expect, it } from 'vitest';
 import { startMetricsServer, startReadinessServer } from '../../../src/sidecar/admin/probe-server.ts';
 import { aSource } from './admin-source-builder.ts';

@@ -1,3 +1,6 @@
+// A live cluster over all four kinds of discovery: when it is warm, what it keeps when endpoints or
+// settings change, what it tells as removed, and how lookups that fail or answer nothing are taken.
+// Time and names are in the test's hands; resolver.test.ts has a real name server.
 import { describe, expect, it } from 'vitest';
 import type { Endpoint } from '../../../src/plan/cluster.ts';
 import { LiveCluster } from '../../../src/resilience/cluster.ts';

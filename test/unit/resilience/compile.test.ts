@@ -1,3 +1,6 @@
+// compileCluster over tables: every default, every field that counts, every Problem with its path and
+// remedy, and every balancer in both of its spellings.
+// Load assignments have a file of their own.
 import type { JsonObject } from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
 import { formatProblem } from '../../../src/base/problem.ts';

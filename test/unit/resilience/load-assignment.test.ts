@@ -1,3 +1,6 @@
+// compileLoadAssignment: everything that an assignment can say of an endpoint,
+// and every way in which one is refused,
+// with the path of the field.
 import type { JsonObject } from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
 import type { Problem } from '../../../src/base/problem.ts';

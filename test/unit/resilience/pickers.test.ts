@@ -1,3 +1,6 @@
+// The balancers: exact shares where they are promised, chi-square against the promised chances where
+// they are random (seeded, at the 0.999 quantile),
+// and a bound on the garbage that picks make.
 import { describe, expect, it } from 'vitest';
 import type { Endpoint, Picker } from '../../../src/plan/cluster.ts';
 import type { Balancing } from '../../../src/resilience/cluster-settings.ts';

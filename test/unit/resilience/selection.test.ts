@@ -1,3 +1,6 @@
+// Which endpoints may take traffic at all: health, priorities and panic as Envoy has them,
+// and how locality weights divide it.
+// The balancers themselves are tested in pickers.test.ts.
 import { describe, expect, it } from 'vitest';
 import type { ConfiguredHealth } from '../../../src/resilience/cluster-settings.ts';
 import { buildPicker, selectMembers, type Member } from '../../../src/resilience/picker.ts';

@@ -21,6 +21,8 @@ export type Answer =
   | { readonly kind: 'close' }
   /** Cuts the connection with RST without a byte of an answer. */
   | { readonly kind: 'reset' }
+  /** A body of so many bytes, as fast as the far end takes it. */
+  | { readonly kind: 'stream'; readonly bodyBytes: number }
   /** Never answers. */
   | { readonly kind: 'hang' }
   /** The default answer, after a time. */
@@ -44,6 +46,8 @@ export class RawUpstream {
   /** In order of arrival, recorded when complete. */
   seen: SeenRequest[] = [];
   answer: Answer = DEFAULT_ANSWER;
+  /** Body bytes of `stream` answers handed to the kernel so far. */
+  streamed = 0;
   /** Connections accepted so far, by name. */
   readonly accepted = new Map<string, number>();
   readonly #servers: Server[] = [];
@@ -87,6 +91,20 @@ export class RawUpstream {
     socket.end();
   }
 
+  async #stream(socket: Socket, bodyBytes: number): Promise<void> {
+    socket.write(`HTTP/1.1 200 OK\r\ncontent-length: ${bodyBytes}\r\n\r\n`);
+    const block = Buffer.alloc(64 * 1024, 'x');
+    for (let left = bodyBytes; left > 0 && !socket.destroyed; left -= block.length) {
+      const part = left < block.length ? block.subarray(0, left) : block;
+      this.streamed += part.length;
+      if (socket.write(part)) continue;
+      await new Promise<void>((done) => {
+        socket.once('drain', done);
+        socket.once('close', done);
+      });
+    }
+  }
+
   async #respond(name: string, method: string, socket: Socket): Promise<void> {
     const { answer } = this;
     switch (answer.kind) {
@@ -106,6 +124,9 @@ export class RawUpstream {
       case 'late':
         await new Promise((done) => setTimeout(done, answer.afterMs));
         if (!socket.destroyed) socket.write(defaultBytes(name, method));
+        return;
+      case 'stream':
+        await this.#stream(socket, answer.bodyBytes);
         return;
       case 'close':
         socket.end();

@@ -1,0 +1,74 @@
+// The cases of the benchmark: what is sent, which route table lies between, and who can take part.
+import { generalRoutes, manyRoutes, meshRoutes, type BootstrapRoutes } from './bench-bootstrap.ts';
+
+export const PROXY_NAMES = ['outrigger', 'envoy', 'nginx', 'haproxy', 'http-proxy'] as const;
+export type ProxyName = (typeof PROXY_NAMES)[number];
+
+export interface BenchCase {
+  readonly name: string;
+  readonly title: string;
+  readonly routes: BootstrapRoutes;
+  /** Proxies that cannot express the route table stay out; the report shows `-`. */
+  readonly proxies: readonly ProxyName[];
+  /** A path for every request, or the number of paths `/service-N/items` to pick from at random. */
+  readonly path: string | { readonly services: number };
+  readonly method: 'GET' | 'POST';
+  /** Bytes of the request body; 0 for none. */
+  readonly bodyBytes: number;
+  /** Sends `Connection: close`, so that each request needs a connection of its own. */
+  readonly closes: boolean;
+  /** Connections that the client keeps busy. */
+  readonly connections: number;
+}
+
+const DEFAULTS = { method: 'GET', bodyBytes: 0, closes: false, connections: 32 } as const;
+const MESH_ONLY: readonly ProxyName[] = ['outrigger', 'envoy'];
+
+export const BENCH_CASES: readonly BenchCase[] = [
+  { ...DEFAULTS, name: 'plain', title: 'GET 100 B', routes: generalRoutes(), proxies: PROXY_NAMES, path: '/100' },
+  {
+    ...DEFAULTS,
+    name: 'mesh',
+    title: 'GET 100 B through a mesh-like route table',
+    routes: meshRoutes(),
+    proxies: MESH_ONLY,
+    path: '/100',
+  },
+  { ...DEFAULTS, name: '16k', title: 'GET 16 KiB', routes: generalRoutes(), proxies: PROXY_NAMES, path: '/16k' },
+  {
+    ...DEFAULTS,
+    name: '1m',
+    title: 'GET 1 MiB',
+    routes: generalRoutes(),
+    proxies: PROXY_NAMES,
+    path: '/1m',
+    connections: 8,
+  },
+  {
+    ...DEFAULTS,
+    name: 'post',
+    title: 'POST 16 KiB',
+    routes: generalRoutes(),
+    proxies: PROXY_NAMES,
+    path: '/post',
+    method: 'POST',
+    bodyBytes: 16 * 1024,
+  },
+  {
+    ...DEFAULTS,
+    name: 'connect',
+    title: 'GET 100 B, a new connection for each request',
+    routes: generalRoutes(),
+    proxies: PROXY_NAMES,
+    path: '/100',
+    closes: true,
+  },
+  {
+    ...DEFAULTS,
+    name: 'routes',
+    title: 'GET 100 B, 5,000 routes in one virtual host',
+    routes: manyRoutes(5000),
+    proxies: MESH_ONLY,
+    path: { services: 5000 },
+  },
+];

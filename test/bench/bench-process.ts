@@ -1,0 +1,89 @@
+// Starts the upstream and the proxies of the benchmark, each pinned to its core.
+import { mkdir, writeFile } from 'node:fs/promises';
+import { cpus } from 'node:os';
+import { join } from 'node:path';
+import { startChild, untilReady, type Child } from '../support/child.ts';
+import { freePort, freePorts } from '../support/free-port.ts';
+import { OUTRIGGER, PROJECT_ROOT, realPart } from '../support/real-parts.ts';
+import { accepts } from '../support/until.ts';
+import type { BenchCase, ProxyName } from './bench-case.ts';
+import { benchBootstrap } from './bench-bootstrap.ts';
+import { haproxyConfig, nginxConfig, upstreamConfig } from './bench-config.ts';
+
+/** The proxy has a core of its own; load and upstream share another, or have one each where there are more. */
+export const PROXY_CORE = 0;
+export const LOAD_CORE = Math.min(1, cpus().length - 1);
+export const UPSTREAM_CORE = Math.min(2, cpus().length - 1);
+
+export const BENCH_FOLDER = join(PROJECT_ROOT, '.cache/bench');
+
+export interface BenchProcess {
+  readonly child: Child;
+  readonly port: number;
+}
+
+/** A command pinned to a core. */
+export function startPinned(core: number, command: string, args: readonly string[]): Child {
+  return startChild(realPart('taskset'), ['-c', String(core), command, ...args]);
+}
+
+export async function startUpstream(): Promise<BenchProcess> {
+  const folder = join(BENCH_FOLDER, 'upstream');
+  await mkdir(join(folder, 'files'), { recursive: true });
+  await writeFile(join(folder, 'files/16k'), 'x'.repeat(16 * 1024));
+  await writeFile(join(folder, 'files/1m'), 'x'.repeat(1024 * 1024));
+  const port = await freePort();
+  const file = join(folder, 'nginx.conf');
+  await writeFile(file, upstreamConfig(folder, port));
+  return ready(startPinned(UPSTREAM_CORE, realPart('nginx'), ['-c', file]), port);
+}
+
+export async function startProxy(name: ProxyName, benchCase: BenchCase, upstreamPort: number): Promise<BenchProcess> {
+  const folder = join(BENCH_FOLDER, name);
+  await mkdir(folder, { recursive: true });
+  const [port = 0, admin = 0] = await freePorts(2);
+  const write = async (file: string, text: string): Promise<string> => {
+    const path = join(folder, file);
+    await writeFile(path, text);
+    return path;
+  };
+  const bootstrap = (): Promise<string> =>
+    write(
+      'bootstrap.json',
+      JSON.stringify(benchBootstrap(benchCase.routes, { admin, listen: port, upstream: upstreamPort })),
+    );
+  const start = async (): Promise<Child> => {
+    switch (name) {
+      case 'outrigger':
+        return startPinned(PROXY_CORE, process.execPath, [OUTRIGGER, 'sidecar', '-c', await bootstrap()]);
+      case 'envoy': {
+        const flags = ['--concurrency', '1', '--log-level', 'error', '--disable-hot-restart', '--use-dynamic-base-id'];
+        return startPinned(PROXY_CORE, realPart('envoy'), ['-c', await bootstrap(), ...flags]);
+      }
+      case 'nginx': {
+        const file = await write('nginx.conf', nginxConfig(folder, port, upstreamPort));
+        return startPinned(PROXY_CORE, realPart('nginx'), ['-c', file]);
+      }
+      case 'haproxy':
+        return startPinned(PROXY_CORE, realPart('haproxy'), [
+          '-db',
+          '-f',
+          await write('haproxy.cfg', haproxyConfig(port, upstreamPort)),
+        ]);
+      case 'http-proxy':
+        return startPinned(PROXY_CORE, process.execPath, [
+          join(import.meta.dirname, 'http-proxy.ts'),
+          String(port),
+          String(upstreamPort),
+        ]);
+      default:
+        return name satisfies never;
+    }
+  };
+  return ready(await start(), port);
+}
+
+async function ready(child: Child, port: number): Promise<BenchProcess> {
+  await untilReady(child, () => accepts(port));
+  return { child, port };
+}

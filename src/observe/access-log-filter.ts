@@ -1,5 +1,6 @@
 // Compiles AccessLogFilter into a predicate over the finished Exchange. Kinds that we do not know
 // are refused, never passed over: a filter that lets everything through would fill disks.
+import { assertNever } from '../base/assert.ts';
 import { error } from '../base/problem.ts';
 import { H } from '../http/header-name.ts';
 import type { Exchange } from '../plan/exchange.ts';
@@ -56,6 +57,8 @@ export function compileLogFilter(config: AccessLogFilter, env: CompileEnv, path:
       return refuse(env, `${path}.log_type_filter`, 'is not supported');
     case undefined:
       return refuse(env, path, 'no filter is given');
+    default:
+      return assertNever(filter);
   }
 }
 

@@ -4,6 +4,7 @@
 import type { Message } from '@bufbuild/protobuf';
 import type { GenMessage } from '@bufbuild/protobuf/codegenv2';
 import { anyIs, anyUnpack, type Any } from '@bufbuild/protobuf/wkt';
+import { assertNever } from '../base/assert.ts';
 import { error } from '../base/problem.ts';
 import type { Exchange } from '../plan/exchange.ts';
 import { CONTINUE, type CompileEnv, type PlanPart, type Step, type Verdict } from '../plan/plan.ts';
@@ -116,6 +117,8 @@ function compileFileLine({ accessLogFormat: format }: FileAccessLog, env: Compil
       return compileJsonLine(format.value, env, `${path}.typed_json_format`, { omitsEmpty: false, isTyped: true });
     case undefined:
       return compileTextLine(ENVOY_FORMAT, env, path, false);
+    default:
+      return assertNever(format);
   }
 }
 

@@ -34,7 +34,11 @@ export function compileCustomTags(configs: readonly CustomTag[], env: CompileEnv
       case undefined:
         isRefused = true;
         env.problems.push(
-          error(`${path}.custom_tags[${index}]`, `custom tag ${name} is of a kind that is not supported`, 'use literal, environment or request_header'),
+          error(
+            `${path}.custom_tags[${index}]`,
+            `custom tag ${name} is of a kind that is not supported`,
+            'use literal, environment or request_header',
+          ),
         );
     }
   }

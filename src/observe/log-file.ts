@@ -67,7 +67,10 @@ function makeCounters(registry: Registry): Counters {
   return {
     registry,
     lines: registry.counter('outrigger_access_log_lines_total', 'Access log lines handed to a file.'),
-    dropped: registry.counter('outrigger_access_log_dropped_total', 'Access log lines dropped: their file was too slow.'),
+    dropped: registry.counter(
+      'outrigger_access_log_dropped_total',
+      'Access log lines dropped: their file was too slow.',
+    ),
     failures: registry.counter('outrigger_access_log_write_failures_total', 'Writes of access logs that failed.'),
   };
 }

@@ -6,6 +6,7 @@
 import { isUtf8 } from 'node:buffer';
 import { readFileSync } from 'node:fs';
 import type { JsonObject, JsonValue } from '@bufbuild/protobuf';
+import { assertNever } from '../base/assert.ts';
 import { error } from '../base/problem.ts';
 import type { Exchange } from '../plan/exchange.ts';
 import { compileFormat, type Format, type FormatValue } from '../plan/format.ts';
@@ -34,7 +35,9 @@ export const ISTIO_FORMAT =
 /** Null after reporting why the format is refused. */
 export function compileLogFormat(config: SubstitutionFormatString, env: CompileEnv, path: string): LogLine | null {
   if (config.formatters.length > 0) {
-    env.problems.push(error(`${path}.formatters`, 'formatter extensions are not supported', 'use the built-in commands'));
+    env.problems.push(
+      error(`${path}.formatters`, 'formatter extensions are not supported', 'use the built-in commands'),
+    );
     return null;
   }
   const { format, omitEmptyValues: omitsEmpty } = config;
@@ -51,6 +54,8 @@ export function compileLogFormat(config: SubstitutionFormatString, env: CompileE
     case undefined:
       env.problems.push(error(path, 'no format is given', 'set text_format_source or json_format'));
       return null;
+    default:
+      return assertNever(format);
   }
 }
 
@@ -77,6 +82,8 @@ function readSource(source: DataSource, env: CompileEnv, path: string): string |
     case undefined:
       env.problems.push(error(path, 'no source is given', 'set inline_string'));
       return null;
+    default:
+      return assertNever(specifier);
   }
 }
 
@@ -129,7 +136,12 @@ export interface JsonLineOptions {
 /** JSON text, or null for a value that is left out. */
 type JsonNode = (x: Exchange) => string | null;
 
-export function compileJsonLine(config: JsonObject, env: CompileEnv, path: string, options: JsonLineOptions): LogLine | null {
+export function compileJsonLine(
+  config: JsonObject,
+  env: CompileEnv,
+  path: string,
+  options: JsonLineOptions,
+): LogLine | null {
   const node = compileObject(config, env, path, options);
   if (node === null) return null;
   return (x) => `${node(x) ?? '{}'}\n`;
@@ -158,7 +170,7 @@ function compileText(text: string, env: CompileEnv, path: string, options: JsonL
 }
 
 function compileObject(config: JsonObject, env: CompileEnv, path: string, options: JsonLineOptions): JsonNode | null {
-  const entries = Object.entries(config).sort(([a], [b]) => (a < b ? -1 : Number(a > b)));
+  const entries = Object.entries(config).toSorted(([a], [b]) => (a < b ? -1 : Number(a > b)));
   const members: (readonly [string, JsonNode])[] = [];
   let isSound = true;
   for (const [key, value] of entries) {
@@ -177,7 +189,12 @@ function compileObject(config: JsonObject, env: CompileEnv, path: string, option
   };
 }
 
-function compileList(config: readonly JsonValue[], env: CompileEnv, path: string, options: JsonLineOptions): JsonNode | null {
+function compileList(
+  config: readonly JsonValue[],
+  env: CompileEnv,
+  path: string,
+  options: JsonLineOptions,
+): JsonNode | null {
   const nodes: JsonNode[] = [];
   for (const [index, value] of config.entries()) {
     const node = compileValue(value, env, `${path}[${index}]`, options);

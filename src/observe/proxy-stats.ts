@@ -92,7 +92,7 @@ export class ProxyStats {
     for (const cluster of live) clusterStats(stats, cluster, this.#clusters.get(cluster.name));
     for (const [prefix, tally] of this.#https) httpStats(stats, prefix, tally);
     for (const [address, tally] of this.#listeners) listenerStats(stats, address, tally);
-    return stats.sort((a, b) => (a.name < b.name ? -1 : Number(a.name > b.name)));
+    return stats.toSorted((a, b) => (a.name < b.name ? -1 : Number(a.name > b.name)));
   }
 
   /** Has `registry` show these statistics as `envoy_*` families. */

@@ -146,7 +146,9 @@ class RequestMetrics {
     if (isGrpc) return this.#resolve(x, destination, status, true);
     if (x.flags === 0 && peerPrincipal === '') {
       const known = destination.plain.get(status);
-      return known ?? this.#remember(destination.plain, destination, status, this.#resolve(x, destination, status, false));
+      return (
+        known ?? this.#remember(destination.plain, destination, status, this.#resolve(x, destination, status, false))
+      );
     }
     let byFlags = destination.special.get(peerPrincipal);
     if (byFlags === undefined) {

@@ -2,6 +2,7 @@
 // exporter for an address. A cluster name is resolved at export time, through the live cluster, so
 // that a Collector may move. Credentials of the channel are not supported: plaintext only.
 import type { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto';
+import { assertNever } from '../base/assert.ts';
 import { error, warning } from '../base/problem.ts';
 import { formatAddress } from '../plan/cluster.ts';
 import type { CompileEnv } from '../plan/plan.ts';
@@ -63,7 +64,11 @@ function grpcTarget(config: GrpcService, env: CompileEnv, path: string, serviceN
     case 'googleGrpc': {
       if (target.value.channelCredentials !== undefined || target.value.callCredentials.length > 0) {
         env.problems.push(
-          warning(`${path}.google_grpc`, 'credentials are not supported, spans are sent in plaintext', 'use envoy_grpc'),
+          warning(
+            `${path}.google_grpc`,
+            'credentials are not supported, spans are sent in plaintext',
+            'use envoy_grpc',
+          ),
         );
       }
       // gRPC names a scheme before the address; OTLP wants the address alone.
@@ -73,6 +78,8 @@ function grpcTarget(config: GrpcService, env: CompileEnv, path: string, serviceN
     case undefined:
       env.problems.push(error(path, 'no target', 'set envoy_grpc.cluster_name'));
       return 'refused';
+    default:
+      return assertNever(target);
   }
 }
 

@@ -106,4 +106,3 @@ export class SpanPipeline {
     for (const [record, target] of waiting) this.make(record, target);
   }
 }
-

@@ -181,8 +181,9 @@ function sendBatch(exporter: Exporter, batch: ReadableSpan[], limitMs: number): 
     const timer = setTimeout(() => resolve('the export did not end in time'), limitMs).unref();
     exporter.export(batch, (result) => {
       clearTimeout(timer);
-      // ExportResultCode.SUCCESS is 0.
-      resolve(Number(result.code) === 0 ? null : (result.error?.message ?? 'the Collector refused'));
+      // ExportResultCode.SUCCESS: the enum itself is in a package that we do not depend on.
+      const code: number = result.code;
+      resolve(code === 0 ? null : (result.error?.message ?? 'the Collector refused'));
     });
   });
 }

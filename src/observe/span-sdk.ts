@@ -1,7 +1,15 @@
 // Makes OpenTelemetry spans of finished records. One NodeSDK runs per process, without
 // auto-instrumentation, detectors, metrics or logs; spans are made after the fact with the ids and
 // times that the record says, and come back through a processor that only catches them.
-import { ROOT_CONTEXT, SamplingDecision, SpanKind, SpanStatusCode, TraceFlags, createTraceState, trace } from '@opentelemetry/api';
+import {
+  ROOT_CONTEXT,
+  SamplingDecision,
+  SpanKind,
+  SpanStatusCode,
+  TraceFlags,
+  createTraceState,
+  trace,
+} from '@opentelemetry/api';
 import type { HrTime, SpanContext, Tracer } from '@opentelemetry/api';
 import type { NodeSDKConfiguration } from '@opentelemetry/sdk-node';
 import type { ReadableSpan } from './span-exporter.ts';
@@ -43,8 +51,26 @@ class Catcher implements Processor {
   }
 }
 
-/** Loads the SDK. `serviceName` becomes the `service.name` of its resource. */
+/** The SDK registers itself process-wide, so all pipelines of a process share one; the last to stop ends it. */
+let shared: Promise<NodeSdkSpans> | null = null;
+let users = 0;
+
+/** Loads the SDK, or joins the one that runs. `serviceName` becomes the `service.name` of a new one's resource. */
 export async function startSdk(serviceName: string): Promise<Sdk> {
+  users++;
+  shared ??= load(serviceName);
+  return shared;
+}
+
+async function stopSdk(shutdown: () => Promise<void>): Promise<void> {
+  users--;
+  if (users > 0) return;
+  shared = null;
+  trace.disable();
+  await shutdown();
+}
+
+async function load(serviceName: string): Promise<NodeSdkSpans> {
   const { NodeSDK } = await import('@opentelemetry/sdk-node');
   const ids = new GivenIds();
   const catcher = new Catcher();
@@ -57,11 +83,18 @@ export async function startSdk(serviceName: string): Promise<Sdk> {
     textMapPropagator: null,
     idGenerator: ids,
     // Only sampled hops leave records: the decision was made when the request came.
+    // oxlint-disable-next-line typescript/no-unsafe-enum-assignment -- The API's enum and the SDK's are one in value.
     sampler: { shouldSample: () => ({ decision: SamplingDecision.RECORD_AND_SAMPLED }), toString: () => 'decided' },
     spanProcessors: [catcher],
   });
   sdk.start();
-  return new NodeSdkSpans({ serviceName, ids, catcher, tracer: trace.getTracer(SCOPE), shutdown: () => sdk.shutdown() });
+  return new NodeSdkSpans({
+    serviceName,
+    ids,
+    catcher,
+    tracer: trace.getTracer(SCOPE),
+    shutdown: () => sdk.shutdown(),
+  });
 }
 
 interface Parts {
@@ -107,7 +140,7 @@ class NodeSdkSpans implements Sdk {
   }
 
   stop(): Promise<void> {
-    return this.#parts.shutdown();
+    return stopSdk(this.#parts.shutdown);
   }
 }
 

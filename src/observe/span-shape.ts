@@ -139,7 +139,10 @@ export class SpanShape {
     };
   }
 
-  #childOf(x: Exchange, trace: HopTrace): Pick<SpanRecord, 'kind' | 'name' | 'traceId' | 'parentSpanId' | 'isParentRemote' | 'state'> {
+  #childOf(
+    x: Exchange,
+    trace: HopTrace,
+  ): Pick<SpanRecord, 'kind' | 'name' | 'traceId' | 'parentSpanId' | 'isParentRemote' | 'state'> {
     return {
       kind: 'client',
       name: this.isSingle ? this.#name(x) : methodName(x.request.method),
@@ -219,7 +222,8 @@ function setServer(attributes: SpanAttributes, authority: string, scheme: string
 function setPeer(attributes: SpanAttributes, address: string, port: number): void {
   attributes['network.peer.address'] = address;
   if (port !== 0) attributes['network.peer.port'] = port;
-  attributes['upstream_address'] = port === 0 ? address : address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+  attributes['upstream_address'] =
+    port === 0 ? address : address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
 function clientAddress(x: Exchange): string {

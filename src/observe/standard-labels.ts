@@ -119,7 +119,11 @@ function workloadOf(endpoint: Endpoint | null): Workload {
   };
 }
 
-function serviceOf(cluster: Cluster | null): { readonly host: string; readonly name: string; readonly namespace: string } {
+function serviceOf(cluster: Cluster | null): {
+  readonly host: string;
+  readonly name: string;
+  readonly namespace: string;
+} {
   if (cluster === null) return { host: '', name: '', namespace: '' };
   const fact = (key: string): string => cluster.metadata.get(key) ?? '';
   return { host: fact('host'), name: fact('name'), namespace: fact('namespace') };

@@ -55,7 +55,8 @@ export function readTrace(request: Head): IncomingTrace {
   if (!hasParent && !hasB3Single && !hasB3Multi) return NO_TRACE;
   const w3c = hasParent ? readParent(request) : null;
   if (w3c !== null) return { ...w3c, state: readState(request), hasB3Single, hasB3Multi };
-  const b3 = (hasB3Single ? parseB3(request.get(B3.single) ?? '') : null) ?? (hasB3Multi ? readMulti(request) : NOTHING);
+  const b3 =
+    (hasB3Single ? parseB3(request.get(B3.single) ?? '') : null) ?? (hasB3Multi ? readMulti(request) : NOTHING);
   return { ...b3, state: '', hasB3Single, hasB3Multi };
 }
 
@@ -99,7 +100,8 @@ export function isValidState(state: string): boolean {
     if (member === '') continue;
     const equals = member.indexOf('=');
     const key = member.slice(0, equals);
-    if (equals === -1 || keys.has(key) || !STATE_KEY.test(key) || !STATE_VALUE.test(member.slice(equals + 1))) return false;
+    if (equals === -1 || keys.has(key) || !STATE_KEY.test(key) || !STATE_VALUE.test(member.slice(equals + 1)))
+      return false;
     keys.add(key);
   }
   return keys.size > 0 && keys.size <= STATE_MEMBERS_MAX;

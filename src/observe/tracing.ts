@@ -106,7 +106,6 @@ export function compileTracing(
 }
 
 function compileSampling(config: HttpConnectionManager_Tracing, route: RouteTracing | null): Sampling {
-  const percent = (value: { readonly value: number } | undefined): number => (value === undefined ? 1 : value.value / 100);
   if (route === null) {
     return {
       client: percent(config.clientSampling),
@@ -121,6 +120,11 @@ function compileSampling(config: HttpConnectionManager_Tracing, route: RouteTrac
   };
 }
 
+/** Envoy's default is 100 %. */
+function percent(value: { readonly value: number } | undefined): number {
+  return value === undefined ? 1 : value.value / 100;
+}
+
 function fraction(value: FractionalPercent | undefined): number {
   if (value === undefined) return 1;
   switch (value.denominator) {
@@ -128,7 +132,7 @@ function fraction(value: FractionalPercent | undefined): number {
       return value.numerator / 10_000;
     case FractionalPercent_DenominatorType.MILLION:
       return value.numerator / 1_000_000;
-    case FractionalPercent_DenominatorType.HUNDRED:
+    default:
       return value.numerator / 100;
   }
 }

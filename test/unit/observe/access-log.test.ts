@@ -56,6 +56,18 @@ async function linesOf(config: JsonObject, inits: readonly ExchangeInit[], filte
 
 const wire = (text: string): string => Buffer.from(text, 'utf8').toString('latin1');
 
+const status = (op: string, value: number): JsonObject => ({
+  statusCodeFilter: { comparison: { op, value: { defaultValue: value, runtimeKey: 'k' } } },
+});
+
+const duration = (op: string, value: number): JsonObject => ({
+  durationFilter: { comparison: { op, value: { defaultValue: value, runtimeKey: 'k' } } },
+});
+
+const percent = (numerator: number, independent = false): JsonObject => ({
+  runtimeFilter: { runtimeKey: 'k', percentSampled: { numerator }, useIndependentRandomness: independent },
+});
+
 describe('access log formats', () => {
   test('the default is Envoy’s', async () => {
     const endpoint = anEndpoint();
@@ -72,7 +84,9 @@ describe('access log formats', () => {
   });
 
   test('Istio’s default is Istio’s', async () => {
-    const line = await linesOf({ logFormat: { textFormatSource: { inlineString: ISTIO_FORMAT } } }, [{ flags: FLAGS.NR, status: 404 }]);
+    const line = await linesOf({ logFormat: { textFormatSource: { inlineString: ISTIO_FORMAT } } }, [
+      { flags: FLAGS.NR, status: 404 },
+    ]);
     expect(line.startsWith('[2023-11-14T22:13:20.000Z] "GET / HTTP/1.1" 404 NR ')).toBe(true);
     expect(line.endsWith('\n')).toBe(true);
     expect(line.split(' ').length).toBe(ISTIO_FORMAT.split(' ').length);
@@ -102,12 +116,16 @@ describe('access log formats', () => {
       nested: { a: '%REQ(NOPE)%' },
       list: ['%RESPONSE_CODE%', '%REQ(NOPE)%'],
     };
-    expect(await linesOf({ logFormat: { jsonFormat, omitEmptyValues: true } }, [{}])).toBe('{"list":[200],"s":"x ","zeta":200}\n');
+    expect(await linesOf({ logFormat: { jsonFormat, omitEmptyValues: true } }, [{}])).toBe(
+      '{"list":[200],"s":"x ","zeta":200}\n',
+    );
   });
 
   test('bytes that are not UTF-8 are named in JSON', async () => {
     const headers = [['user-agent', 'bad \xff e']] as const;
-    expect(await linesOf({ logFormat: { jsonFormat: { ua: '%REQ(USER-AGENT)%' } } }, [{ headers }])).toBe('{"ua":"bad \\u00ff e"}\n');
+    expect(await linesOf({ logFormat: { jsonFormat: { ua: '%REQ(USER-AGENT)%' } } }, [{ headers }])).toBe(
+      '{"ua":"bad \\u00ff e"}\n',
+    );
   });
 
   test.each([
@@ -130,21 +148,18 @@ describe('access log formats', () => {
 });
 
 describe('access log filters', () => {
-  const status = (op: string, value: number): JsonObject => ({
-    statusCodeFilter: { comparison: { op, value: { defaultValue: value, runtimeKey: 'k' } } },
-  });
-  const duration = (op: string, value: number): JsonObject => ({
-    durationFilter: { comparison: { op, value: { defaultValue: value, runtimeKey: 'k' } } },
-  });
   const header: JsonObject = { headerFilter: { header: { name: 'x-log', stringMatch: { exact: 'yes' } } } };
   const all: readonly ExchangeInit[] = [
     { path: '/a', status: 200, durationMs: 5 },
-    { path: '/b', status: 404, durationMs: 50, flags: FLAGS.NR, headers: [['x-request-id', '00000063-0000-4000-8000-000000000000']] },
+    {
+      path: '/b',
+      status: 404,
+      durationMs: 50,
+      flags: FLAGS.NR,
+      headers: [['x-request-id', '00000063-0000-4000-8000-000000000000']],
+    },
     { path: '/c', status: 503, durationMs: 500, flags: FLAGS.UF | FLAGS.URX, headers: [['x-log', 'yes']] },
   ];
-  const percent = (numerator: number, independent = false): JsonObject => ({
-    runtimeFilter: { runtimeKey: 'k', percentSampled: { numerator }, useIndependentRandomness: independent },
-  });
   test.each([
     ['status at least', status('GE', 404), '/b /c'],
     ['status at most', status('LE', 404), '/a /b'],
@@ -176,7 +191,11 @@ describe('access log problems', () => {
       aLogger('grpc.v3.HttpGrpcAccessLogConfig', {}),
       'access_log[0].typed_config: access logger type.googleapis.com/envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig is not supported; use a file, stdout or stderr access logger',
     ],
-    ['no logger', create(AccessLogSchema, { name: 'x' }), 'access_log[0].typed_config: is missing; set a FileAccessLog, StdoutAccessLog or StderrAccessLog'],
+    [
+      'no logger',
+      create(AccessLogSchema, { name: 'x' }),
+      'access_log[0].typed_config: is missing; set a FileAccessLog, StdoutAccessLog or StderrAccessLog',
+    ],
     ['no path', aFileLogger(''), 'access_log[0].typed_config.path: must not be empty; name a file, or /dev/stdout'],
     [
       'an unknown filter',
@@ -202,7 +221,10 @@ describe('access log problems', () => {
   test('every refused logger is reported, not only the first', () => {
     const env = anEnv();
     compileAccessLog([aFileLogger(''), aFileLogger('')], env, 'access_log', new LogFiles());
-    expect(env.problems.map(({ path }) => path)).toEqual(['access_log[0].typed_config.path', 'access_log[1].typed_config.path']);
+    expect(env.problems.map(({ path }) => path)).toEqual([
+      'access_log[0].typed_config.path',
+      'access_log[1].typed_config.path',
+    ]);
   });
 });
 

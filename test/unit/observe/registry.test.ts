@@ -74,7 +74,8 @@ up 1
     for (let i = 0; i < 100_000; i++) registry.add(family.slot([String(i)]), 1);
     expect(family.series.size).toBe(3);
     expect(registry.values.length).toBe(1024);
-    expect(renderPrometheus(registry)).toBe(`# HELP outrigger_metrics_overflow_total ${''}Label sets that did not fit a full metric family and were counted in its overflow series.
+    expect(renderPrometheus(registry))
+      .toBe(`# HELP outrigger_metrics_overflow_total Label sets that did not fit a full metric family and were counted in its overflow series.
 # TYPE outrigger_metrics_overflow_total counter
 outrigger_metrics_overflow_total{family="f_total"} 99998
 # HELP f_total F.

@@ -39,7 +39,10 @@ const CLUSTER = aCluster('outbound|9080||reviews.books.svc.cluster.local', [ENDP
 function labelsAfter(reporter: 'source' | 'destination', init: ExchangeInit): Record<string, string> {
   const registry = new Registry();
   runPhase(anExchange(init), compileMetrics({ registry, node: NODE, reporter, statPrefix: 'http' }, anEnv()), 'onEnd');
-  const line = renderPrometheus(registry).split('\n').find((text) => text.startsWith('istio_requests_total{')) ?? '';
+  const line =
+    renderPrometheus(registry)
+      .split('\n')
+      .find((text) => text.startsWith('istio_requests_total{')) ?? '';
   expect(line.endsWith('} 1')).toBe(true);
   return Object.fromEntries([...line.matchAll(/(\w+)="([^"]*)"/g)].map(([, name = '', value = '']) => [name, value]));
 }
@@ -123,7 +126,10 @@ describe('request metrics', () => {
   });
 
   test('a plaintext inbound request has security policy none', () => {
-    expect(labelsAfter('destination', {})).toMatchObject({ source_principal: 'unknown', connection_security_policy: 'none' });
+    expect(labelsAfter('destination', {})).toMatchObject({
+      source_principal: 'unknown',
+      connection_security_policy: 'none',
+    });
   });
 
   test('a gRPC request says so', () => {
@@ -229,9 +235,12 @@ describe('tcp metrics', () => {
     counters.close();
     counters.close();
     const text = renderPrometheus(registry);
-    const value = (name: string): string | undefined => new RegExp(`^${name}\\{.*request_protocol="tcp".*\\} (\\d+)$`, 'm').exec(text)?.[1];
+    const value = (name: string): string | undefined =>
+      new RegExp(`^${name}\\{.*request_protocol="tcp".*\\} (\\d+)$`, 'm').exec(text)?.[1];
     expect(
-      ['sent_bytes', 'received_bytes', 'connections_opened', 'connections_closed'].map((name) => value(`istio_tcp_${name}_total`)),
+      ['sent_bytes', 'received_bytes', 'connections_opened', 'connections_closed'].map((name) =>
+        value(`istio_tcp_${name}_total`),
+      ),
     ).toEqual(['15', '3', '1', '1']);
   });
 });
@@ -250,7 +259,9 @@ describe('proxy stats', () => {
     const values = new Map(stats.list().map(({ name, value }) => [name, value]));
     const cluster = 'cluster.outbound|9080||reviews.books.svc.cluster.local';
     expect(
-      ['upstream_rq_total', 'upstream_cx_total', 'upstream_rq_2xx', 'upstream_rq_5xx'].map((leaf) => values.get(`${cluster}.${leaf}`)),
+      ['upstream_rq_total', 'upstream_cx_total', 'upstream_rq_2xx', 'upstream_rq_5xx'].map((leaf) =>
+        values.get(`${cluster}.${leaf}`),
+      ),
     ).toEqual([4, 2, 1, 1]);
     expect(
       ['downstream_rq_total', 'downstream_rq_2xx', 'downstream_rq_5xx'].map((leaf) => values.get(`http.out.${leaf}`)),

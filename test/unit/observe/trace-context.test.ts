@@ -1,7 +1,13 @@
 import { describe, expect, test } from 'vitest';
 import { Head } from '../../../src/http/head.ts';
 import { headerNameOf, internHeader } from '../../../src/http/header-name.ts';
-import { NO_TRACE, isValidState, readTrace, writeTrace, type IncomingTrace } from '../../../src/observe/trace-context.ts';
+import {
+  NO_TRACE,
+  isValidState,
+  readTrace,
+  writeTrace,
+  type IncomingTrace,
+} from '../../../src/observe/trace-context.ts';
 
 const TRACE = '0af7651916cd43dd8448eb211c80319c';
 const SPAN = 'b7ad6b7169203331';
@@ -41,9 +47,31 @@ describe('reading a trace context', () => {
     ['unknown flags without sampled', [['traceparent', `00-${TRACE}-${SPAN}-02`]], { ...W3C, decision: 'not-sampled' }],
     ['a future version', [['traceparent', `cc-${TRACE}-${SPAN}-01`]], W3C],
     ['a future version with more fields', [['traceparent', `cc-${TRACE}-${SPAN}-01-what-more`]], W3C],
-    ['with state', [['traceparent', `00-${TRACE}-${SPAN}-01`], ['tracestate', 'a=1, b@c=2']], { ...W3C, state: 'a=1, b@c=2' }],
-    ['state on two lines', [['traceparent', `00-${TRACE}-${SPAN}-01`], ['tracestate', 'a=1'], ['tracestate', 'b=2']], { ...W3C, state: 'a=1,b=2' }],
-    ['invalid state is dropped alone', [['traceparent', `00-${TRACE}-${SPAN}-01`], ['tracestate', 'A=1']], W3C],
+    [
+      'with state',
+      [
+        ['traceparent', `00-${TRACE}-${SPAN}-01`],
+        ['tracestate', 'a=1, b@c=2'],
+      ],
+      { ...W3C, state: 'a=1, b@c=2' },
+    ],
+    [
+      'state on two lines',
+      [
+        ['traceparent', `00-${TRACE}-${SPAN}-01`],
+        ['tracestate', 'a=1'],
+        ['tracestate', 'b=2'],
+      ],
+      { ...W3C, state: 'a=1,b=2' },
+    ],
+    [
+      'invalid state is dropped alone',
+      [
+        ['traceparent', `00-${TRACE}-${SPAN}-01`],
+        ['tracestate', 'A=1'],
+      ],
+      W3C,
+    ],
     ['state without parent', [['tracestate', 'a=1']], NO_TRACE],
     ['B3 single', [['b3', `${TRACE}-${SPAN}-1`]], SINGLE],
     ['B3 single with a parent', [['b3', `${TRACE}-${SPAN}-1-05e3ac9a4f6e3b90`]], SINGLE],
@@ -51,7 +79,11 @@ describe('reading a trace context', () => {
     ['B3 single, denied', [['b3', `${TRACE}-${SPAN}-0`]], { ...SINGLE, decision: 'not-sampled' }],
     ['B3 single, debug', [['b3', `${TRACE}-${SPAN}-d`]], { ...SINGLE, decision: 'debug' }],
     ['B3 single, decision deferred', [['b3', `${TRACE}-${SPAN}`]], { ...SINGLE, decision: 'deferred' }],
-    ['B3 single of 64 bits', [['b3', `${SHORT}-${SPAN}-1`]], { ...SINGLE, traceId: `0000000000000000${SHORT}`, isShort: true }],
+    [
+      'B3 single of 64 bits',
+      [['b3', `${SHORT}-${SPAN}-1`]],
+      { ...SINGLE, traceId: `0000000000000000${SHORT}`, isShort: true },
+    ],
     ['b3: 0', [['b3', '0']], { ...NO_TRACE, decision: 'not-sampled', hasB3Single: true }],
     ['b3: 1', [['b3', '1']], { ...NO_TRACE, decision: 'sampled', hasB3Single: true }],
     ['b3: d', [['b3', 'd']], { ...NO_TRACE, decision: 'debug', hasB3Single: true }],
@@ -61,8 +93,22 @@ describe('reading a trace context', () => {
     ['B3 multi, debug', [...IDS, ['x-b3-flags', '1']], { ...MULTI, decision: 'debug' }],
     ['B3 multi, decision deferred', IDS, { ...MULTI, decision: 'deferred' }],
     ['B3 multi, only a decision', [['x-b3-sampled', '0']], { ...NO_TRACE, decision: 'not-sampled', hasB3Multi: true }],
-    ['W3C before B3', [['traceparent', `00-${TRACE}-${SPAN}-01`], ['b3', '0']], SINGLE],
-    ['B3 when W3C is broken', [['traceparent', 'nonsense'], ['b3', `${TRACE}-${SPAN}-1`]], SINGLE],
+    [
+      'W3C before B3',
+      [
+        ['traceparent', `00-${TRACE}-${SPAN}-01`],
+        ['b3', '0'],
+      ],
+      SINGLE,
+    ],
+    [
+      'B3 when W3C is broken',
+      [
+        ['traceparent', 'nonsense'],
+        ['b3', `${TRACE}-${SPAN}-1`],
+      ],
+      SINGLE,
+    ],
   ])('%s', (_name, headers, expected) => {
     expect(readTrace(aHead(headers))).toEqual(expected);
   });
@@ -83,7 +129,14 @@ describe('reading a trace context', () => {
     ['short flags', `00-${TRACE}-${SPAN}-1`],
     ['other separators', `00_${TRACE}_${SPAN}_01`],
   ])('a traceparent with %s starts a new trace, without its tracestate', (_name, value) => {
-    expect(readTrace(aHead([['traceparent', value], ['tracestate', 'a=1']]))).toEqual(NO_TRACE);
+    expect(
+      readTrace(
+        aHead([
+          ['traceparent', value],
+          ['tracestate', 'a=1'],
+        ]),
+      ),
+    ).toEqual(NO_TRACE);
   });
 
   test('two traceparent lines start a new trace', () => {
@@ -93,7 +146,7 @@ describe('reading a trace context', () => {
 
   test.each([
     ['nonsense'],
-    [`${TRACE}`],
+    [TRACE],
     [`${TRACE}-${SPAN}-x`],
     [`${TRACE}-${SPAN}-1-short`],
     [`${TRACE}-${SPAN}-1-05e3ac9a4f6e3b90-more`],
@@ -144,17 +197,39 @@ describe('writing a trace context', () => {
     ['W3C only', base, { traceparent, ...untouched }],
     ['not sampled', { ...base, isSampled: false }, { traceparent: `00-${TRACE}-1111111111111111-00`, ...untouched }],
     ['with state', { ...base, state: 'a=1' }, { traceparent, tracestate: 'a=1', ...untouched }],
-    ['B3 single', { ...base, writesB3Single: true }, { ...untouched, traceparent, b3: `${TRACE}-1111111111111111-1-${SPAN}` }],
-    ['B3 single, debug, short, at the root', { ...base, writesB3Single: true, isDebug: true, isShort: true, parentSpanId: '' }, { ...untouched, traceparent, b3: `${SHORT}-1111111111111111-d` }],
+    [
+      'B3 single',
+      { ...base, writesB3Single: true },
+      { ...untouched, traceparent, b3: `${TRACE}-1111111111111111-1-${SPAN}` },
+    ],
+    [
+      'B3 single, debug, short, at the root',
+      { ...base, writesB3Single: true, isDebug: true, isShort: true, parentSpanId: '' },
+      { ...untouched, traceparent, b3: `${SHORT}-1111111111111111-d` },
+    ],
     [
       'B3 multi',
       { ...base, writesB3Multi: true },
-      { traceparent, b3: '0', 'x-b3-traceid': TRACE, 'x-b3-spanid': '1111111111111111', 'x-b3-parentspanid': SPAN, 'x-b3-sampled': '1' },
+      {
+        traceparent,
+        b3: '0',
+        'x-b3-traceid': TRACE,
+        'x-b3-spanid': '1111111111111111',
+        'x-b3-parentspanid': SPAN,
+        'x-b3-sampled': '1',
+      },
     ],
     [
       'B3 multi, debug',
       { ...base, writesB3Multi: true, isDebug: true },
-      { traceparent, b3: '0', 'x-b3-traceid': TRACE, 'x-b3-spanid': '1111111111111111', 'x-b3-parentspanid': SPAN, 'x-b3-flags': '1' },
+      {
+        traceparent,
+        b3: '0',
+        'x-b3-traceid': TRACE,
+        'x-b3-spanid': '1111111111111111',
+        'x-b3-parentspanid': SPAN,
+        'x-b3-flags': '1',
+      },
     ],
   ])('%s', (_name, trace, expected) => {
     const head = aHead(incoming);

@@ -27,7 +27,11 @@ const SPAN = 'b7ad6b7169203331';
 
 function aConfig(init: JsonObject = {}, provider: JsonObject = {}): HttpConnectionManager_Tracing {
   const typedConfig = { '@type': 'type.googleapis.com/envoy.config.trace.v3.OpenTelemetryConfig', ...provider };
-  return fromJson(HttpConnectionManager_TracingSchema, { provider: { name: 'envoy.tracers.opentelemetry', typedConfig }, ...init }, { registry });
+  return fromJson(
+    HttpConnectionManager_TracingSchema,
+    { provider: { name: 'envoy.tracers.opentelemetry', typedConfig }, ...init },
+    { registry },
+  );
 }
 
 interface Compiled {
@@ -37,13 +41,26 @@ interface Compiled {
   readonly registry: Registry;
 }
 
-function compiled(config: HttpConnectionManager_Tracing, random?: () => number, route: Parameters<typeof compileTracing>[2]['route'] = null): Compiled {
+function compiled(
+  config: HttpConnectionManager_Tracing,
+  random?: () => number,
+  route: Parameters<typeof compileTracing>[2]['route'] = null,
+): Compiled {
   const env = anEnv(random);
   const metrics = new Registry();
   const pipeline = new SpanPipeline({ registry: metrics });
   const part = compileTracing(config, env, { node: NODE, pipeline, isInbound: false, path: 'tracing', route });
   return { part, env, pipeline, registry: metrics };
 }
+
+const percent = (value: number): JsonObject => ({ value });
+
+const value = (metrics: Registry, name: string): number => metrics.get(metrics.counter(name, ''));
+
+const dropped = (metrics: Registry): number => {
+  const family = metrics.families.get('outrigger_spans_dropped_total');
+  return ['queue-full', 'export-failed'].reduce((sum, reason) => sum + metrics.get(family?.slot([reason]) ?? 0), 0);
+};
 
 describe('the way in', () => {
   test('a new trace gets ids and tells the next hop', () => {
@@ -60,24 +77,39 @@ describe('the way in', () => {
 
   test('a hop continues the trace that came, in the words it came in', () => {
     const { part } = compiled(aConfig());
-    const x = anExchange({ headers: [['traceparent', `00-${TRACE}-${SPAN}-01`], ['tracestate', 'a=1'], ['b3', '0']] });
+    const x = anExchange({
+      headers: [
+        ['traceparent', `00-${TRACE}-${SPAN}-01`],
+        ['tracestate', 'a=1'],
+        ['b3', '0'],
+      ],
+    });
     runPhase(x, part, 'onRequest');
     expect(x.trace).toMatchObject({ traceId: TRACE, parentSpanId: SPAN, isSampled: true, state: 'a=1' });
     expect(x.request.get(H.tracestate)).toBe('a=1');
     expect(x.request.get(internHeader('b3'))).toBe(`${TRACE}-${x.trace?.clientSpanId}-1-${x.trace?.serverSpanId}`);
   });
 
-  const percent = (value: number): JsonObject => ({ value });
   test.each<[string, JsonObject, readonly (readonly [string, string])[], boolean]>([
     ['random below', { randomSampling: percent(51) }, [], true],
     ['random above', { randomSampling: percent(50) }, [], false],
-    ['0 %, but the parent is sampled', { randomSampling: percent(0) }, [['traceparent', `00-${TRACE}-${SPAN}-01`]], true],
+    [
+      '0 %, but the parent is sampled',
+      { randomSampling: percent(0) },
+      [['traceparent', `00-${TRACE}-${SPAN}-01`]],
+      true,
+    ],
     ['100 %, but the parent is not', {}, [['traceparent', `00-${TRACE}-${SPAN}-00`]], false],
     ['100 %, but b3: 0', {}, [['b3', '0']], false],
     ['0 %, but debug', { randomSampling: percent(0) }, [['b3', 'd']], true],
     ['0 %, the parent deferred', { randomSampling: percent(0) }, [['b3', `${TRACE}-${SPAN}`]], false],
     ['0 %, the client asks', { randomSampling: percent(0) }, [['x-client-trace-id', 'a']], true],
-    ['0 %, the client asks but may not', { randomSampling: percent(0), clientSampling: percent(0) }, [['x-client-trace-id', 'a']], false],
+    [
+      '0 %, the client asks but may not',
+      { randomSampling: percent(0), clientSampling: percent(0) },
+      [['x-client-trace-id', 'a']],
+      false,
+    ],
     ['overall caps the rest', { overallSampling: percent(50) }, [['x-client-trace-id', 'a']], false],
   ])('sampling: %s', (_name, init, headers, expected) => {
     const { part } = compiled(aConfig(init), () => 0.5);
@@ -118,7 +150,13 @@ describe('tracing problems', () => {
     [
       'another tracer',
       create(HttpConnectionManager_TracingSchema, {
-        provider: { name: 'envoy.tracers.zipkin', configType: { case: 'typedConfig', value: { typeUrl: 'type.googleapis.com/envoy.config.trace.v3.ZipkinConfig' } } },
+        provider: {
+          name: 'envoy.tracers.zipkin',
+          configType: {
+            case: 'typedConfig',
+            value: { typeUrl: 'type.googleapis.com/envoy.config.trace.v3.ZipkinConfig' },
+          },
+        },
       }),
       'tracing.provider: tracer type.googleapis.com/envoy.config.trace.v3.ZipkinConfig is not supported; use envoy.tracers.opentelemetry with a Collector',
     ],
@@ -132,7 +170,11 @@ describe('tracing problems', () => {
       aConfig({}, { httpService: { httpUri: { uri: 'nonsense', cluster: 'c', timeout: '1s' } } }),
       'tracing.provider.typed_config.http_service.http_uri.uri: is not a URI; write http://HOST:PORT/v1/traces',
     ],
-    ['no target', aConfig({}, { grpcService: {} }), 'tracing.provider.typed_config.grpc_service: no target; set envoy_grpc.cluster_name'],
+    [
+      'no target',
+      aConfig({}, { grpcService: {} }),
+      'tracing.provider.typed_config.grpc_service: no target; set envoy_grpc.cluster_name',
+    ],
   ])('%s is refused with its place', (_name, config, expected) => {
     const { part, env } = compiled(config);
     expect(part).toBe(null);
@@ -142,11 +184,30 @@ describe('tracing problems', () => {
 
 describe('spans', () => {
   const ids = { traceId: TRACE, serverSpanId: '1111111111111111', clientSpanId: '2222222222222222', isSampled: true };
-  const incoming = { traceId: TRACE, spanId: SPAN, decision: 'sampled', state: 'a=1', hasB3Single: false, hasB3Multi: false, isShort: false } as const;
-  const shapeInit: SpanShapeInit = { node: NODE, isInbound: false, tags: [], operation: '', pathLengthMax: 256, isSingle: false };
+  const incoming = {
+    traceId: TRACE,
+    spanId: SPAN,
+    decision: 'sampled',
+    state: 'a=1',
+    hasB3Single: false,
+    hasB3Multi: false,
+    isShort: false,
+  } as const;
+  const shapeInit: SpanShapeInit = {
+    node: NODE,
+    isInbound: false,
+    tags: [],
+    operation: '',
+    pathLengthMax: 256,
+    isSingle: false,
+  };
   const endpoint = anEndpoint(9080);
   const cluster = aCluster('outbound|9080||reviews', [endpoint]);
-  const aHop = (init: Parameters<typeof anExchange>[0], shape = shapeInit, change: (trace: HopTrace) => void = () => {}): SpanRecord[] => {
+  const aHop = (
+    init: Parameters<typeof anExchange>[0],
+    shape = shapeInit,
+    change: (trace: HopTrace) => void = () => {},
+  ): SpanRecord[] => {
     const x = anExchange(init);
     const trace = new HopTrace(x, incoming, ids);
     change(trace);
@@ -154,7 +215,11 @@ describe('spans', () => {
   };
 
   test('a hop is a server span and a client span below it, by the HTTP conventions', () => {
-    const headers = [['user-agent', 'curl/8'], ['x-request-id', 'r1'], ['x-forwarded-for', '1.2.3.4, 10.0.0.1']] as const;
+    const headers = [
+      ['user-agent', 'curl/8'],
+      ['x-request-id', 'r1'],
+      ['x-forwarded-for', '1.2.3.4, 10.0.0.1'],
+    ] as const;
     const common = {
       component: 'proxy',
       node_id: 'n',
@@ -222,15 +287,18 @@ describe('spans', () => {
     [404, false, undefined, true, '404'],
     [503, true, '503', true, '503'],
     [0, true, '_OTHER', true, '_OTHER'],
-  ])('status %s: server error %s %s, client error %s %s', (status, serverError, serverType, clientError, clientType) => {
-    const [server, client] = aHop({ status, endpoint, cluster });
-    expect([server?.isError, server?.attributes['error.type'], client?.isError, client?.attributes['error.type']]).toEqual([
-      serverError,
-      serverType,
-      clientError,
-      clientType,
-    ]);
-  });
+  ])(
+    'status %s: server error %s %s, client error %s %s',
+    (status, serverError, serverType, clientError, clientType) => {
+      const [server, client] = aHop({ status, endpoint, cluster });
+      expect([
+        server?.isError,
+        server?.attributes['error.type'],
+        client?.isError,
+        client?.attributes['error.type'],
+      ]).toEqual([serverError, serverType, clientError, clientType]);
+    },
+  );
 
   test('an answer of our own without a try has no client span', () => {
     expect(aHop({ status: 404 }).map(({ kind }) => kind)).toEqual(['server']);
@@ -238,7 +306,11 @@ describe('spans', () => {
 
   test('an unknown method is _OTHER', () => {
     const [server] = aHop({ method: 'BREW' });
-    expect([server?.name, server?.attributes['http.request.method'], server?.attributes['http.request.method_original']]).toEqual(['HTTP', '_OTHER', 'BREW']);
+    expect([
+      server?.name,
+      server?.attributes['http.request.method'],
+      server?.attributes['http.request.method_original'],
+    ]).toEqual(['HTTP', '_OTHER', 'BREW']);
   });
 
   test('long paths are cut', () => {
@@ -251,15 +323,35 @@ describe('spans', () => {
     [false, 'client', '2222222222222222'],
   ])('one span for the whole hop, inbound %s, is a %s span', (isInbound, kind, spanId) => {
     const records = aHop({ endpoint, cluster }, { ...shapeInit, isInbound, isSingle: true, operation: 'op' });
-    expect(records.map((record) => [record.kind, record.name, record.spanId, record.parentSpanId])).toEqual([[kind, 'op', spanId, SPAN]]);
+    expect(records.map((record) => [record.kind, record.name, record.spanId, record.parentSpanId])).toEqual([
+      [kind, 'op', spanId, SPAN],
+    ]);
   });
 
   test('each try is a client span', () => {
-    const earlier = { spanId: '3333333333333333', startMs: 1001, endMs: 1003, errorType: 'reset-before-response', status: 0, address: '10.0.0.8', port: 80 };
+    const earlier = {
+      spanId: '3333333333333333',
+      startMs: 1001,
+      endMs: 1003,
+      errorType: 'reset-before-response',
+      status: 0,
+      address: '10.0.0.8',
+      port: 80,
+    };
     const records = aHop({ endpoint, cluster }, shapeInit, (trace) => {
       trace.earlier = [earlier];
     });
-    expect(records.map(({ spanId, parentSpanId, isError, startMs, endMs, attributes }) => [spanId, parentSpanId, isError, startMs - 1.7e12, endMs - 1.7e12, attributes['error.type'], attributes['http.request.resend_count']])).toEqual([
+    expect(
+      records.map(({ spanId, parentSpanId, isError, startMs, endMs, attributes }) => [
+        spanId,
+        parentSpanId,
+        isError,
+        startMs - 1.7e12,
+        endMs - 1.7e12,
+        attributes['error.type'],
+        attributes['http.request.resend_count'],
+      ]),
+    ).toEqual([
       ['1111111111111111', SPAN, false, 0, 7, undefined, undefined],
       ['3333333333333333', '1111111111111111', true, 1, 3, 'reset-before-response', undefined],
       ['2222222222222222', '1111111111111111', false, 1, 7, undefined, 1],
@@ -283,22 +375,29 @@ describe('spans', () => {
     );
     const [server] = aHop({ headers: [['x-user', 'ann']] }, { ...shapeInit, tags: tags ?? [] });
     const { attributes } = server ?? { attributes: {} };
-    expect(['a', 'b', 'c', 'e', 'f', 'g'].map((name) => attributes[name as keyof typeof attributes])).toEqual(['new', 'from-env', 'd', undefined, 'ann', undefined]);
+    expect(['a', 'b', 'c', 'e', 'f', 'g'].map((name) => attributes[name as keyof typeof attributes])).toEqual([
+      'new',
+      'from-env',
+      'd',
+      undefined,
+      'ann',
+      undefined,
+    ]);
   });
 });
 
 describe('a Collector in trouble', () => {
-  const value = (metrics: Registry, name: string): number => metrics.get(metrics.counter(name, ''));
-  const dropped = (metrics: Registry): number => {
-    const family = metrics.families.get('outrigger_spans_dropped_total');
-    return ['queue-full', 'export-failed'].reduce((sum, reason) => sum + metrics.get(family?.slot([reason]) ?? 0), 0);
-  };
-
   test('a black hole neither blocks nor grows: what does not fit is dropped and counted', async () => {
     const sockets: Socket[] = [];
     const server = createServer((socket) => sockets.push(socket.on('error', () => {})));
     const port = await listen(server);
-    const config = aConfig({}, { grpcService: { googleGrpc: { targetUri: `127.0.0.1:${port}`, statPrefix: 's' }, timeout: '0.2s' }, serviceName: 's' });
+    const config = aConfig(
+      {},
+      {
+        grpcService: { googleGrpc: { targetUri: `127.0.0.1:${port}`, statPrefix: 's' }, timeout: '0.2s' },
+        serviceName: 's',
+      },
+    );
     const { part, pipeline, registry: metrics } = compiled(config);
     const endpoint = anEndpoint();
     let slowestMs = 0;

@@ -36,6 +36,8 @@ export class Child {
       cwd: fileURLToPath(new URL('../../../', import.meta.url)),
       env: { ...process.env, ...command.environment, NODE_OPTIONS: nodeOptions },
       stdio: ['pipe', 'pipe', 'pipe'],
+      // A group of its own: Ctrl-C is the demo's to hear, and it ends the rest in good order.
+      detached: true,
     });
     this.pid = this.#process.pid ?? 0;
     // A child that ends while we hold its standard input open is no error of ours.

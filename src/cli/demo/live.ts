@@ -51,7 +51,7 @@ export async function runLive(options: LiveOptions): Promise<void> {
     rulesDirectory,
     doorPort,
     onDeath: (child) => {
-      dead ??= child;
+      if (!signal.aborted) dead ??= child;
       stopped.resolve();
     },
   });

@@ -20,16 +20,19 @@ export function openScreen(stream: WriteStream | NodeJS.WritableStream, environm
     return { isLive, paint, frame: (lines) => void stream.write(`${lines.join('\n')}\n`), close: () => {} };
   }
   const columns = (): number => ('columns' in stream ? stream.columns : 80);
+  // A frame taller than the terminal could not be drawn over: its end is left out.
+  const rows = (): number => ('rows' in stream && stream.rows > 2 ? stream.rows - 1 : 23);
   let height = 0;
   stream.write('\u001b[?25l');
   return {
     isLive,
     paint,
     frame(lines) {
-      const cut = lines.map((line) => `${clip(line, columns())}\u001b[K`);
+      const shown = lines.slice(0, rows());
+      const cut = shown.map((line) => `${clip(line, columns())}\u001b[K`);
       const up = height === 0 ? '' : `\u001b[${height}A\r`;
       stream.write(`${up}${cut.join('\n')}\n\u001b[J`);
-      height = lines.length;
+      height = shown.length;
     },
     close() {
       stream.write('\u001b[?25h');

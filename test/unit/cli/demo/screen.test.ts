@@ -1,12 +1,14 @@
-// Hints point at real lines of the real rules, and the story's edits change what they mean to change.
+// What a person sees around the table: hints that point at real lines of the real rules, refusals, and the
+// screen itself; and the edits of the story, which must change what they mean to change.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { Writable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
 import { RULES_DIRECTORY } from '../../../../src/cli/demo/bookshop.ts';
 import { currentHints, lineOf } from '../../../../src/cli/demo/hint.ts';
 import { refusalIn } from '../../../../src/cli/demo/live.ts';
 import { setCanaryWeights } from '../../../../src/cli/demo/rules-copy.ts';
-import { clip } from '../../../../src/cli/demo/screen.ts';
+import { clip, openScreen } from '../../../../src/cli/demo/screen.ts';
 
 const REVIEWS = join(RULES_DIRECTORY, 'reviews.yaml');
 
@@ -57,8 +59,47 @@ describe('a refusal in the control service’s log', () => {
   }
 });
 
-describe('a line that is too long for the terminal', () => {
-  it('is cut by what is visible, colour codes kept', () => {
+describe('a screen', () => {
+  it('cuts lines by what is visible, colour codes kept', () => {
     expect(clip('\u001b[1mabc\u001b[0mdef', 4)).toBe('\u001b[1mabc\u001b[0md');
   });
+
+  it('draws over the frame before on a terminal, no more lines than it has', () => {
+    const terminal = aTerminal(10, 4);
+    const screen = openScreen(terminal.stream, { TERM: 'xterm', NO_COLOR: '1' });
+    screen.frame(['one', 'two', 'three', 'four']);
+    screen.frame(['a line that is too long']);
+    screen.close();
+    expect(screen.paint('red', 'plain')).toBe('plain');
+    expect(terminal.written.map(visibleEscapes)).toEqual([
+      '<?25l>',
+      'one<K>\ntwo<K>\nthree<K>\n<J>',
+      '<3A>\ra line tha<K>\n<J>',
+      '<?25h>',
+    ]);
+  });
+
+  it('prints plain lines one after the other elsewhere', () => {
+    const terminal = aTerminal(0, 0);
+    const screen = openScreen(terminal.stream, { TERM: 'dumb' });
+    screen.frame(['one']);
+    screen.frame(['two', 'three']);
+    screen.close();
+    expect(terminal.written).toEqual(['one\n', 'two\nthree\n']);
+  });
 });
+
+function aTerminal(columns: number, rows: number): { readonly stream: Writable; readonly written: string[] } {
+  const written: string[] = [];
+  const stream = new Writable({
+    write(chunk, _encoding, done) {
+      written.push(String(chunk));
+      done();
+    },
+  });
+  return { stream: Object.assign(stream, { isTTY: true, columns, rows }), written };
+}
+
+function visibleEscapes(text: string): string {
+  return text.replaceAll(new RegExp(`${String.fromCharCode(27)}\\[([?0-9]*[A-Za-z])`, 'g'), '<$1>');
+}

@@ -1,0 +1,12 @@
+// The data plane in a process of its own, which tells its parent how many bytes it has allocated on the
+// JavaScript heap so far: what allocation.test.ts divides by requests.
+import { getHeapStatistics } from 'node:v8';
+import { startDataPlane } from './data-plane.ts';
+
+const plane = await startDataPlane(Number(process.argv[2]));
+
+process.on('message', () => {
+  const { total_allocated_bytes: bytes } = getHeapStatistics();
+  process.send?.({ bytes });
+});
+process.send?.({ port: plane.port });

@@ -1,0 +1,44 @@
+// Bundles the sources into dist/: what the image ships and what the launcher runs when it is newer than
+// the sources. One file per command that is loaded on its own; a bundle starts faster than sources and
+// takes 30 MB less, because no types have to be stripped and few modules are held. A stamp of all that
+// goes in makes a second run a matter of milliseconds.
+import { createHash } from 'node:crypto';
+import { existsSync, globSync, mkdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { rolldown } from 'rolldown';
+
+const here = fileURLToPath(import.meta.url);
+const root = join(dirname(here), '..', '..');
+const out = join(root, 'dist');
+const stampFile = join(out, '.stamp');
+
+function stampOf(): string {
+  const hash = createHash('sha256').update(readFileSync(here)).update(readFileSync(join(root, 'package-lock.json')));
+  const generated = join(root, 'src', 'xds', 'gen', '.stamp');
+  if (existsSync(generated)) hash.update(readFileSync(generated));
+  for (const file of globSync('src/**/*.ts', { cwd: root }).toSorted()) {
+    if (!file.startsWith('src/xds/gen/')) hash.update(`${file}\0`).update(readFileSync(join(root, file)));
+  }
+  return hash.digest('hex');
+}
+
+async function bundle(): Promise<void> {
+  const build = await rolldown({ input: { outrigger: join(root, 'src', 'cli', 'outrigger.ts') }, platform: 'node', cwd: root });
+  rmSync(out, { recursive: true, force: true });
+  mkdirSync(out, { recursive: true });
+  await build.write({ dir: out, format: 'esm', minify: 'dce-only', chunkFileNames: '[name]-[hash].js', sourcemap: true });
+  await build.close();
+}
+
+const stamp = stampOf();
+if (existsSync(stampFile) && readFileSync(stampFile, 'utf8') === stamp) {
+  // The launcher compares times: a checkout may have touched files without changing them.
+  const now = new Date();
+  utimesSync(stampFile, now, now);
+} else {
+  const started = performance.now();
+  await bundle();
+  writeFileSync(stampFile, stamp);
+  process.stderr.write(`dist: bundled in ${((performance.now() - started) / 1000).toFixed(1)} s\n`);
+}

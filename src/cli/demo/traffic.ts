@@ -1,7 +1,8 @@
 // Who calls whom, from what the sidecars count. A Tally is everything counted up to one moment; the
 // difference of two Tallies is the traffic between them: rate, share of each version, statuses, p50 and p99.
-// Calls inside the mesh are read where they are sent (reporter="source"); a request that comes from outside the
-// mesh is read where it arrives.
+// Calls inside the mesh are read where they are sent (reporter="source"). Where a request arrives, the sidecar does
+// not know who sent it as long as nobody proves who he is; so only what arrives at a service that nobody in
+// the mesh calls is taken to come from outside.
 import type { Sample } from './prometheus-text.ts';
 
 export interface Flow {
@@ -61,6 +62,8 @@ export function tally(atMs: number, scrapes: readonly Scrape[]): Tally {
       else addTo(flow.buckets, parseBound(sample.labels.get('le') ?? ''), sample.value);
     }
   }
+  const called = new Set([...flows.values()].filter(({ from }) => from !== OUTSIDE).map(({ to }) => to));
+  for (const [key, { from, to }] of flows) if (from === OUTSIDE && called.has(to)) flows.delete(key);
   return { atMs, flows };
 }
 

@@ -76,6 +76,13 @@ describe('traffic between two tallies', () => {
     ]);
   });
 
+  it('does not take calls inside the mesh for visitors where they arrive', () => {
+    const arrived = 'istio_requests_total{reporter="destination",source_workload="unknown",response_code="200"} 7';
+    const reviews: Scrape = { service: 'reviews', samples: parsePrometheusText(arrived) };
+    const rows = trafficBetween(tally(0, []), tally(1_000, [frontendScrape(1, 0, 0), reviews]), []);
+    expect(rows.map(({ from, to }) => `${from} ${to}`)).toEqual(['visitors frontend', 'frontend reviews']);
+  });
+
   it('counts a counter that went back as one that started anew', () => {
     const rows = trafficBetween(tally(0, [frontendScrape(100, 0, 0)]), tally(1_000, [frontendScrape(40, 0, 0)]), []);
     expect(rows.find((row) => row.to === 'reviews')?.rate).toBe(40);

@@ -91,28 +91,28 @@ function endpointsSection(clusters: readonly ClusterStatus[], refused: readonly 
   return section('EndpointsConfigDump', { static_endpoint_configs: fixed, dynamic_endpoint_configs: dynamic });
 }
 
-/** The endpoints of a cluster without EDS, as the assignment that would give them. */
+/** The endpoints of a cluster without EDS, as the assignment that would give them: one group per locality and priority. */
 function assignmentOf({ cluster, config, healthOf }: ClusterStatus): Dump {
-  const endpoints = cluster.endpoints.map((endpoint): Dump => {
+  const groups = new Map<string, { readonly head: Dump; readonly endpoints: Dump[] }>();
+  for (const endpoint of cluster.endpoints) {
     const { region, zone, subZone } = endpoint.locality;
-    const where = { region, zone, sub_zone: subZone };
-    const host = endpoint.hostname === '' ? {} : { hostname: endpoint.hostname };
-    return {
-      locality: Object.fromEntries(Object.entries(where).filter(([, value]) => value !== '')),
-      lb_endpoints: [
-        {
-          endpoint: { address: jsonAddress(endpoint), ...host },
-          health_status: healthOf(endpoint).toUpperCase(),
-          load_balancing_weight: endpoint.weight,
-        },
-      ],
-      ...(endpoint.priority === 0 ? {} : { priority: endpoint.priority }),
-    };
-  });
+    const where = Object.entries({ region, zone, sub_zone: subZone }).filter(([, value]) => value !== '');
+    const priority = endpoint.priority === 0 ? {} : { priority: endpoint.priority };
+    const head: Dump = { locality: Object.fromEntries(where), ...priority };
+    const key = JSON.stringify(head);
+    const group = groups.get(key) ?? { head, endpoints: [] };
+    groups.set(key, group);
+    const hostname = endpoint.hostname === '' ? {} : { hostname: endpoint.hostname };
+    group.endpoints.push({
+      endpoint: { address: jsonAddress(endpoint), ...hostname },
+      health_status: healthOf(endpoint).toUpperCase(),
+      load_balancing_weight: endpoint.weight,
+    });
+  }
   return {
     '@type': `type.googleapis.com/${ClusterLoadAssignmentSchema.typeName}`,
     cluster_name: config.message.loadAssignment?.clusterName ?? cluster.name,
-    endpoints,
+    endpoints: [...groups.values()].map(({ head, endpoints }): Dump => ({ ...head, lb_endpoints: endpoints })),
     policy: { overprovisioning_factor: 140 },
   };
 }

@@ -96,10 +96,8 @@ describe('/config_dump', () => {
                     health_status: 'HEALTHY',
                     load_balancing_weight: 3,
                   },
+                  { endpoint: { address: { pipe: { path: '/tmp/x.sock' } } }, health_status: 'DEGRADED' },
                 ],
-              },
-              {
-                lb_endpoints: [{ endpoint: { address: { pipe: { path: '/tmp/x.sock' } } }, health_status: 'DEGRADED' }],
               },
               { priority: 1, lb_endpoints: [{ health_status: 'UNHEALTHY' }] },
             ],

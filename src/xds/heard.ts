@@ -19,13 +19,10 @@ export function answer(watch: Watch, nonce: string, detail: Status | undefined):
   if (nonce !== watch.lastNonce) return { kind: 'stale', watch };
   const message = watch.inFlight;
   if (message === null) return { kind: 'subscribed', watch };
-  watch.inFlight = null;
   if (detail !== undefined) {
-    watch.lastError = detail.message === '' ? `code ${detail.code}` : detail.message;
+    watch.refuse(message, detail.message === '' ? `code ${detail.code}` : detail.message);
     return { kind: 'nacked', watch, message, error: watch.lastError };
   }
-  watch.lastError = '';
-  watch.ackedVersion = message.version;
-  watch.ackedGeneration = message.generation;
+  watch.accept(message);
   return { kind: 'acked', watch, message };
 }

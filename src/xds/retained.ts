@@ -7,6 +7,8 @@ interface Kept {
   readonly generation: number;
 }
 
+type Named = ReadonlyMap<string, EncodedResource>;
+
 export class Retained {
   readonly #kept = new Map<string, Kept>();
 
@@ -23,14 +25,17 @@ export class Retained {
   }
 
   /** Keeps what is in `before` and no longer in `after`; forgets what has come back. */
-  change(
-    before: ReadonlyMap<string, EncodedResource>,
-    after: ReadonlyMap<string, EncodedResource>,
-    generation: number,
-  ): void {
+  change(before: Named, after: Named, generation: number): void {
     for (const name of this.#kept.keys()) if (after.has(name)) this.#kept.delete(name);
     if (before === after) return;
     for (const [name, resource] of before) if (!after.has(name)) this.#kept.set(name, { resource, generation });
+  }
+
+  /** Forgets these: the client refused them, so nothing it runs refers to them. True when any was kept. */
+  forget(names: Iterable<string>): boolean {
+    let hasForgotten = false;
+    for (const name of names) hasForgotten = this.#kept.delete(name) || hasForgotten;
+    return hasForgotten;
   }
 
   /** Forgets what was dropped in `generation` or earlier; true when there was any. */

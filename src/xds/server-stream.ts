@@ -91,6 +91,7 @@ export class ServerStream {
     for (const [typeUrl, retained] of this.#retained) {
       const before = previous?.resources.get(typeUrl) ?? NO_RESOURCES;
       retained.change(before, view.resources.get(typeUrl) ?? NO_RESOURCES, this.#generation);
+      retained.forget(this.#watches.get(typeUrl)?.suspects ?? NO_NAMES);
     }
     if (previous !== null) this.#await(previous, view);
   }
@@ -111,6 +112,9 @@ export class ServerStream {
   #took(typeUrl: TypeUrl, heard: Heard): Heard {
     if (heard.kind === 'unsubscribed') this.#watches.delete(typeUrl);
     else this.#watches.set(typeUrl, heard.watch);
+    if (heard.kind === 'nacked' && this.#retained.get(typeUrl)?.forget(heard.watch.suspects) === true) {
+      heard.watch.isDirty = true;
+    }
     if (heard.kind === 'acked' || heard.kind === 'nacked') {
       const awaited = typeUrl === CLUSTER_TYPE ? this.#awaitedClusters : this.#awaitedEndpoints;
       if (typeUrl === CLUSTER_TYPE || typeUrl === ENDPOINT_TYPE) {
@@ -137,7 +141,7 @@ export class ServerStream {
     if (typeUrl === CLUSTER_TYPE) this.#rewarm(resources.filter((resource) => !watch.holds(resource)));
     if (typeUrl === ENDPOINT_TYPE) for (const { name } of resources) this.#rewarmed.delete(name);
     const nonce = `${this.#noncePrefix}${++this.#nonces}`;
-    const names = resources.map((resource) => resource.name);
+    const names = new Set(resources.map((resource) => resource.name));
     const generation = difference.isPartial ? watch.ackedGeneration : this.#generation;
     watch.note(difference, { nonce, version: offer.version, generation, names });
     return { typeUrl, nonce, version: offer.version, resources, removed };

@@ -26,6 +26,8 @@ interface Interest {
   nonce: string;
   /** This stream has asked for names: an empty list would now mean none. */
   hasNamed: boolean;
+  /** Names that this stream asked for and then let go. */
+  readonly dropped: Set<string>;
   /** Bytes by name of what the client holds. */
   readonly held: Map<string, Uint8Array>;
 }
@@ -55,7 +57,20 @@ export class SotwClient implements ClientStream<DiscoveryRequest, DiscoveryRespo
   subscribe(typeUrl: TypeUrl, names: ReadonlySet<string> | '*'): DiscoveryRequest | null {
     const known = this.#interests.get(typeUrl);
     if (areEqual(known?.names ?? NO_NAMES, names)) return null;
-    const interest: Interest = known ?? { typeUrl, names, version: '', nonce: '', hasNamed: false, held: new Map() };
+    const interest: Interest = known ?? {
+      typeUrl,
+      names,
+      version: '',
+      nonce: '',
+      hasNamed: false,
+      dropped: new Set(),
+      held: new Map(),
+    };
+    // The server may never learn that something was not wanted in between: a request with an outdated
+    // nonce is dropped, and no names can mean everything. Begin anew then, without a nonce.
+    if (names === '*' || [...names].some((name) => interest.dropped.has(name))) begin(interest);
+    if (interest.names !== '*') for (const name of interest.names) interest.dropped.add(name);
+    if (names !== '*') for (const name of names) interest.dropped.delete(name);
     interest.names = names === '*' ? names : new Set(names);
     this.#interests.set(typeUrl, interest);
     if (names !== '*') for (const name of interest.held.keys()) if (!names.has(name)) interest.held.delete(name);
@@ -106,7 +121,7 @@ export class SotwClient implements ClientStream<DiscoveryRequest, DiscoveryRespo
     this.#isOpen = false;
     this.#hasSentNode = false;
     for (const interest of this.#interests.values()) {
-      interest.nonce = '';
+      begin(interest);
       interest.hasNamed = false;
     }
   }
@@ -122,6 +137,11 @@ export class SotwClient implements ClientStream<DiscoveryRequest, DiscoveryRespo
     this.#hasSentNode = true;
     return request;
   }
+}
+
+function begin(interest: Interest): void {
+  interest.nonce = '';
+  interest.dropped.clear();
 }
 
 const NO_NAMES: ReadonlySet<string> = new Set();

@@ -21,7 +21,7 @@ export interface InFlight {
   readonly version: string;
   /** The stream's view generation that the message was made from. */
   readonly generation: number;
-  readonly names: readonly string[];
+  readonly names: ReadonlySet<string>;
 }
 
 /** The resources of one type as a stream may send them now. */
@@ -62,6 +62,10 @@ export class Watch {
   lastError = '';
   /** The newest generation whose message was acknowledged. */
   ackedGeneration = 0;
+  /** Names of the newest refused messages that the client has never accepted in any version. */
+  readonly suspects = new Set<string>();
+  /** Names that the client has accepted at least once. */
+  readonly #accepted = new Set<string>();
   /** By name: the version that the client was sent, UNSURE or ABSENT. */
   readonly #sent = new Map<string, string>();
 
@@ -82,7 +86,7 @@ export class Watch {
   remove(name: string): void {
     if (!this.names.delete(name)) return;
     if (!this.isWildcard) {
-      this.#sent.delete(name);
+      this.#forget(name);
       return;
     }
     if (this.variant === 'sotw') return;
@@ -98,12 +102,13 @@ export class Watch {
       this.isDirty = true;
       return;
     }
-    for (const name of this.#sent.keys()) if (!this.names.has(name)) this.#sent.delete(name);
+    for (const name of this.#sent.keys()) if (!this.names.has(name)) this.#forget(name);
   }
 
   /** The client says that it holds this version already (`initial_resource_versions`). */
   claim(name: string, version: string): void {
     this.#sent.set(name, version === ABSENT ? UNSURE : version);
+    this.#accepted.add(name);
     this.isDirty = true;
   }
 
@@ -117,6 +122,25 @@ export class Watch {
 
   holds(resource: EncodedResource): boolean {
     return this.#sent.get(resource.name) === resource.version;
+  }
+
+  /** The message in flight was acknowledged. */
+  accept(message: InFlight): void {
+    this.#answered(message);
+    this.lastError = '';
+    this.ackedVersion = message.version;
+    this.ackedGeneration = message.generation;
+    for (const name of message.names) {
+      this.#accepted.add(name);
+      this.suspects.delete(name);
+    }
+  }
+
+  /** The message in flight was refused. Which of its resources was to blame is not known for sure. */
+  refuse(message: InFlight, error: string): void {
+    this.#answered(message);
+    this.lastError = error;
+    for (const name of message.names) if (!this.#accepted.has(name)) this.suspects.add(name);
   }
 
   /** What must be sent so that the client has `offer`; null when it has. At most `bytesMax`, but at least one resource. */
@@ -139,9 +163,26 @@ export class Watch {
     if (this.variant === 'sotw' && sendsWholeState(this.typeUrl)) this.#sent.clear();
     for (const { name, version } of difference.resources) this.#sent.set(name, version);
     for (const name of difference.removed) {
+      this.#accepted.delete(name);
+      this.suspects.delete(name);
       if (this.names.has(name)) this.#sent.set(name, ABSENT);
       else this.#sent.delete(name);
     }
+  }
+
+  /**
+   * The client wants `name` no more. While a message with it is under way the client may still come to
+   * hold it, by asking for everything before the message arrives; that is settled by the answer.
+   */
+  #forget(name: string): void {
+    if (this.inFlight?.names.has(name) === true) this.#sent.set(name, UNSURE);
+    else this.#sent.delete(name);
+  }
+
+  #answered(message: InFlight): void {
+    this.inFlight = null;
+    if (this.isWildcard) return;
+    for (const name of message.names) if (!this.names.has(name)) this.#sent.delete(name);
   }
 
   *#wanted(offer: Offer): Iterable<EncodedResource> {
@@ -180,6 +221,7 @@ export class Watch {
     }
     for (const [name, version] of this.#sent) {
       if (version === ABSENT || offer.get(name) !== undefined) continue;
+      if (!this.isWildcard && !this.names.has(name)) continue;
       if (this.variant === 'sotw') this.#sent.delete(name);
       else if (mayBeRemoved(this.typeUrl)) removed.push(name);
     }

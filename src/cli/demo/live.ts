@@ -10,6 +10,7 @@ import { currentHints } from './hint.ts';
 import { Load } from './load.ts';
 import { Mesh } from './mesh.ts';
 import { parsePrometheusText } from './prometheus-text.ts';
+import { readRefusedRules } from './refused-rules.ts';
 import type { Screen } from './screen.ts';
 import { drawTable } from './table.ts';
 import { drawTrace } from './trace-tree.ts';
@@ -33,7 +34,6 @@ const PLAIN_FRAME_MS = 5_000;
 const WINDOW_FRAMES = 2;
 const HINT_MS = 12_000;
 const TRACE_MS = 10_000;
-const REFUSAL_SHOWN_MS = 15_000;
 const VISITORS = 16;
 const SPANS_IN_FULL_TRACE = 6;
 
@@ -80,8 +80,7 @@ class LiveView {
   readonly #load: Load;
   readonly #startMs = performance.now();
   readonly #tallies: Tally[] = [];
-  #refusals: string[] = [];
-  #refusedAtMs = 0;
+  #refusals: readonly string[] = [];
   #trace: readonly string[] = [];
   #tracedAtMs = -TRACE_MS;
   #printedAtMs = 0;
@@ -92,7 +91,6 @@ class LiveView {
     this.#mesh = mesh;
     this.#collector = collector;
     this.#load = load;
-    mesh.onControlLine((line) => this.#noteRefusal(line));
   }
 
   async tick(): Promise<void> {
@@ -100,6 +98,7 @@ class LiveView {
     this.#isBusy = true;
     try {
       const nowMs = performance.now();
+      this.#refusals = await readRefusedRules(this.#mesh.httpPort);
       this.#tallies.push(tally(nowMs, await scrapeAll(this.#mesh)));
       if (this.#tallies.length > WINDOW_FRAMES + 1) this.#tallies.shift();
       const { screen } = this.#options;
@@ -134,7 +133,7 @@ class LiveView {
 
   #news(nowMs: number): string[] {
     const { paint } = this.#options.screen;
-    if (this.#refusals.length > 0 && nowMs - this.#refusedAtMs < REFUSAL_SHOWN_MS) {
+    if (this.#refusals.length > 0) {
       return [
         paint('yellow', 'Refused; the last good rules stay in force:'),
         ...this.#refusals.map((line) => `  ${line}`),
@@ -164,22 +163,6 @@ class LiveView {
     }
     return this.#trace;
   }
-
-  #noteRefusal(line: string): void {
-    const refusal = refusalIn(line);
-    if (refusal === null) return;
-    const nowMs = performance.now();
-    if (nowMs - this.#refusedAtMs > FRAME_MS) this.#refusals = [];
-    this.#refusedAtMs = nowMs;
-    this.#refusals.push(refusal);
-  }
-}
-
-/** The `file:line:column: …` of a line that the control service wrote, as text or inside JSON; null when it has none. */
-export function refusalIn(line: string): string | null {
-  const found = /[^\s"':]*?([\w.-]+\.ya?ml:\d+:\d+:.*)$/.exec(line)?.[1];
-  if (found === undefined) return null;
-  return line.startsWith('{') ? found.replace(/(?<!\\)".*$/, '').replaceAll('\\"', '"') : found;
 }
 
 /** What every sidecar counts, asked of all at once; a sidecar that does not answer is left out. */

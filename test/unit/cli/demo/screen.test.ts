@@ -4,9 +4,10 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
+import { error, warning } from '../../../../src/base/problem.ts';
 import { RULES_DIRECTORY } from '../../../../src/cli/demo/bookshop.ts';
 import { currentHints, lineOf } from '../../../../src/cli/demo/hint.ts';
-import { refusalIn } from '../../../../src/cli/demo/live.ts';
+import { linesOf } from '../../../../src/cli/demo/refused-rules.ts';
 import { setCanaryWeights } from '../../../../src/cli/demo/rules-copy.ts';
 import { clip, openScreen } from '../../../../src/cli/demo/screen.ts';
 
@@ -43,20 +44,22 @@ describe('the edit of the weights', () => {
   });
 });
 
-describe('a refusal in the control service’s log', () => {
-  const table = [
-    { line: 'rules/reviews.yaml:61:19: weight: not a number', expected: 'reviews.yaml:61:19: weight: not a number' },
-    {
-      line: '{"level":"error","message":"/tmp/x/reviews.yaml:61:19: \\"ninety\\" is no number; write one","count":1}',
-      expected: 'reviews.yaml:61:19: "ninety" is no number; write one',
-    },
-    { line: '{"level":"info","message":"ready"}', expected: null },
-  ];
-  for (const { line, expected } of table) {
-    it(`is found as ${expected}`, () => {
-      expect(refusalIn(line)).toBe(expected);
-    });
-  }
+describe('refused rules', () => {
+  it('are the errors of the control service with their places, and nothing else', () => {
+    const place = { file: 'rules/reviews.yaml', line: 61, column: 19 };
+    const problems: unknown = JSON.parse(
+      JSON.stringify([
+        error('spec.http[1].weight', 'must be a number, not "ninety"', 'write 90', place),
+        warning('spec', 'is doubtful'),
+        error('', 'no place'),
+      ]),
+    );
+    expect(linesOf(problems)).toEqual([
+      'rules/reviews.yaml:61:19: spec.http[1].weight: must be a number, not "ninety"; write 90',
+      'no place',
+    ]);
+    expect(linesOf({ error: 'no list' })).toEqual([]);
+  });
 });
 
 describe('a screen', () => {

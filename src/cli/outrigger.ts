@@ -1,34 +1,48 @@
-// The `outrigger` program. Each command lives in a file of its own and is imported only when it is the
-// one that was called, so that a sidecar does not pay for what the others need. Help lists them all.
+// The program `outrigger`: finds the command that was called and loads that one file. Each command's file
+// exports `register(program)`; a new command needs one line here.
 import { Command, CommanderError } from 'commander';
 
-type Register = (program: Command) => void;
+interface CommandFile {
+  register(program: Command): void;
+}
 
-const COMMANDS: Readonly<Record<string, () => Promise<{ readonly register: Register }>>> = {
+const EXIT_FAILED = 1;
+const EXIT_USAGE = 64;
+
+const COMMANDS: Readonly<Record<string, () => Promise<CommandFile>>> = {
   sidecar: () => import('./sidecar.ts'),
   control: () => import('./control.ts'),
+  demo: () => import('./demo.ts'),
   check: () => import('./check.ts'),
   translate: () => import('./translate.ts'),
-  demo: () => import('./demo.ts'),
 };
 
-const USAGE = 64;
-
-async function main(args: readonly string[]): Promise<void> {
+export async function main(argv: readonly string[]): Promise<void> {
   const program = new Command('outrigger')
     .description('a service mesh: a control service, sidecars, Istio and Gateway API rules')
+    .version('0.1.0')
+    .showHelpAfterError('(outrigger <command> --help shows the options)')
     .exitOverride();
-  const called = COMMANDS[args[0] ?? ''];
-  const loaders = called === undefined ? Object.values(COMMANDS) : [called];
-  for (const load of loaders) (await load()).register(program);
+  const load = COMMANDS[argv[0] ?? ''];
+  // Help and unknown commands need the names of all; a command needs only itself.
+  const files = load === undefined ? await Promise.all(Object.values(COMMANDS).map((file) => file())) : [await load()];
+  for (const file of files) file.register(program);
   for (const command of program.commands) command.exitOverride();
   try {
-    await program.parseAsync(args, { from: 'user' });
-  } catch (error) {
-    // Commander has printed what was wrong; help and version end well.
-    if (!(error instanceof CommanderError)) throw error;
-    process.exitCode = error.exitCode === 0 ? 0 : USAGE;
+    if (argv.length === 0) program.help();
+    await program.parseAsync([...argv], { from: 'user' });
+  } catch (cause) {
+    process.exitCode = exitCodeOf(cause);
   }
 }
 
-await main(process.argv.slice(2));
+/** Commander has already said what was wrong with the usage; anything else is said here. */
+function exitCodeOf(cause: unknown): number {
+  if (cause instanceof CommanderError) return cause.exitCode === 0 || cause.code === 'commander.help' ? 0 : EXIT_USAGE;
+  process.stderr.write(`outrigger: ${cause instanceof Error ? messageOf(cause) : String(cause)}\n`);
+  return EXIT_FAILED;
+}
+
+function messageOf(error: Error): string {
+  return error.cause instanceof Error ? `${error.message}: ${error.cause.message}` : error.message;
+}

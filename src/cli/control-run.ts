@@ -1,0 +1,76 @@
+// Runs the control service for the command line until a signal ends it. Exit codes: 0 ended as asked, 1 it
+// could not start, 64 a wrong option.
+import { createHash } from 'node:crypto';
+import { stat } from 'node:fs/promises';
+import { tmpdir, userInfo } from 'node:os';
+import { join, resolve } from 'node:path';
+import { LOG_LEVELS, createLog } from '../base/log.ts';
+import { ControlService } from '../control/control.ts';
+import { parseTracing } from '../control/given-tracing.ts';
+import type { GivenTracing } from '../control/given-tracing.ts';
+import type { ControlFlags } from './control.ts';
+
+const EXIT_FAILED = 1;
+const EXIT_USAGE = 64;
+const ADDRESS = /^(?:\[[0-9a-fA-F:]+\]|[^:\s]+):\d{1,5}$/;
+
+export async function runControl(flags: ControlFlags): Promise<number> {
+  const xdsAddress = flags.xds ?? flags.xdsAddress;
+  const httpAddress = flags.http ?? flags.httpAddress;
+  for (const address of [xdsAddress, httpAddress])
+    if (!ADDRESS.test(address)) return wrong(`"${address}" is not host:port`);
+  const debounceMs = Number(flags.debounceMs);
+  const settleMs = Number(flags.settleMs);
+  if (![debounceMs, settleMs].every((ms) => Number.isFinite(ms) && ms >= 0))
+    return wrong('--debounce-ms and --settle-ms take milliseconds');
+  const level = LOG_LEVELS.find((known) => known === flags.logLevel);
+  if (level === undefined)
+    return wrong(`"${flags.logLevel}" is not a log level; write one of ${LOG_LEVELS.join(', ')}`);
+  const tracing: GivenTracing[] = [];
+  for (const text of flags.tracing) {
+    const given = parseTracing(text);
+    if (given === null) return wrong(`--tracing "${text}" is not name=host:port`);
+    tracing.push(given);
+  }
+  const found = await stat(flags.rules).catch(() => null);
+  if (found === null || !found.isDirectory()) return wrong(`--rules: there is no directory ${flags.rules}`);
+  const control = new ControlService({
+    rules: flags.rules,
+    log: createLog('control', level),
+    xdsAddress,
+    httpAddress,
+    domain: flags.domain,
+    debounceMs,
+    settleMs,
+    tracing,
+    ...(flags.memory ? { memoryFile: memoryFile(flags.rules, xdsAddress) } : {}),
+  });
+  const ended = new Promise<void>((done) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => done());
+  });
+  try {
+    await control.start();
+  } catch (cause) {
+    await control.stop();
+    const reason = cause instanceof Error && cause.cause instanceof Error ? `: ${cause.cause.message}` : '';
+    process.stderr.write(`outrigger control: ${cause instanceof Error ? cause.message : String(cause)}${reason}\n`);
+    return EXIT_FAILED;
+  }
+  await ended;
+  await control.stop();
+  return 0;
+}
+
+/** One per rules directory and xDS address of this user, where it may vanish at any time. */
+function memoryFile(rules: string, xdsAddress: string): string {
+  const key = createHash('sha256')
+    .update(`${resolve(rules)} ${xdsAddress}`)
+    .digest('hex')
+    .slice(0, 16);
+  return join(tmpdir(), `outrigger-${userInfo().uid}`, `workloads-${key}.json`);
+}
+
+function wrong(message: string): number {
+  process.stderr.write(`outrigger control: ${message}\n`);
+  return EXIT_USAGE;
+}

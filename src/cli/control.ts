@@ -1,0 +1,45 @@
+// `outrigger control`: the control service on a directory of rules. Logs are JSON lines on standard error;
+// SIGTERM and SIGINT end it in order.
+import type { Command } from 'commander';
+
+export interface ControlFlags {
+  readonly rules: string;
+  readonly xdsAddress: string;
+  readonly xds?: string;
+  readonly httpAddress: string;
+  readonly http?: string;
+  readonly domain: string;
+  readonly debounceMs: string;
+  readonly settleMs: string;
+  readonly tracing: readonly string[];
+  readonly memory: boolean;
+  readonly logLevel: string;
+}
+
+const collect = (value: string, before: readonly string[]): readonly string[] => [...before, value];
+
+export function register(program: Command): void {
+  program
+    .command('control')
+    .description('run the control service on a directory of rules')
+    .requiredOption('--rules <directory>', 'Istio and Gateway API rules, read now and whenever they change')
+    .option('--xds-address <host:port>', 'where sidecars connect', '127.0.0.1:15010')
+    .option('--xds <host:port>', 'short for --xds-address')
+    .option('--http-address <host:port>', 'readiness, metrics and debug pages', '127.0.0.1:15014')
+    .option('--http <host:port>', 'short for --http-address')
+    .option('--domain <domain>', 'the domain of services', 'cluster.local')
+    .option('--debounce-ms <n>', 'quiet time before a change of rules is sent', '100')
+    .option('--settle-ms <n>', 'how long after the start sidecars wait for each other', '1000')
+    .option(
+      '--tracing <name=host:port>',
+      'a collector that takes OTLP over gRPC, as a provider of that name; may be given again',
+      collect,
+      [],
+    )
+    .option('--no-memory', 'do not remember across a crash which workloads had joined')
+    .option('--log-level <level>', 'debug, info, warning, error or off', 'info')
+    .action(async (flags: ControlFlags) => {
+      const { runControl } = await import('./control-run.ts');
+      process.exitCode = await runControl(flags);
+    });
+}

@@ -1,0 +1,36 @@
+// The work of `outrigger translate`. Resources go to standard output, Problems to standard error. Exit
+// codes: 0 printed, 64 wrong usage, 65 a rule was refused.
+import { stringify } from 'yaml';
+import { formatProblem } from '../base/problem.ts';
+import { offlineNode, printedView, staticBootstrap, translateFiles } from '../control/offline.ts';
+import { readRuleFiles } from './rule-files.ts';
+import type { TranslateFlags } from './translate.ts';
+
+const EXIT_USAGE = 64;
+const EXIT_DATA = 65;
+
+export async function runTranslate(flags: TranslateFlags): Promise<number> {
+  const files = await readRuleFiles(flags.filename).catch((cause: unknown) => {
+    process.stderr.write(`outrigger translate: ${cause instanceof Error ? cause.message : String(cause)}\n`);
+    return null;
+  });
+  if (files === null) return EXIT_USAGE;
+  const node = offlineNode({
+    service: flags.for,
+    version: flags.version ?? '',
+    apps: flags.app,
+    isEnvoy: flags.envoy === true || flags.bootstrap === true,
+  });
+  if (typeof node === 'string') {
+    process.stderr.write(`outrigger translate: ${node}\n`);
+    return EXIT_USAGE;
+  }
+  const { problems, viewOf } = translateFiles(files, { domain: flags.domain });
+  for (const problem of problems) process.stderr.write(`${problem.severity}: ${formatProblem(problem)}\n`);
+  const view = viewOf(node);
+  const printed = flags.bootstrap === true ? staticBootstrap(view) : printedView(view);
+  process.stdout.write(
+    flags.output === 'json' ? `${JSON.stringify(printed, null, 2)}\n` : stringify(printed, { lineWidth: 0 }),
+  );
+  return problems.some((problem) => problem.severity === 'error') ? EXIT_DATA : 0;
+}

@@ -1,0 +1,228 @@
+// The control service in one process: rules from a directory, workloads that join, and the view that each
+// connected sidecar gets. It is the ViewSource of the discovery server and knows nothing of streams.
+//
+//   directory ─► index ─► debounce ─► snapshot ─► view per sidecar ─► discovery
+//   sidecars ──► registry ──(does not wait)──┘
+import type { Clock } from '../base/clock.ts';
+import { systemClock } from '../base/clock.ts';
+import type { Log } from '../base/log.ts';
+import type { Problem } from '../base/problem.ts';
+import { parseFile } from '../config/parse.ts';
+import { Debounce } from './debounce.ts';
+import { DirectorySource } from './directory-source.ts';
+import { DiscoveryServer } from './discovery.ts';
+import type { NodeInfo, View, ViewListener, ViewSource, ViewSubscription } from './flow.ts';
+import type { GivenTracing } from './given-tracing.ts';
+import { readNode } from './mesh-node.ts';
+import type { MeshNode } from './mesh-node.ts';
+import { ProblemLog } from './problem-log.ts';
+import { ResourceIndex } from './resource-index.ts';
+import type { Touched } from './resource-index.ts';
+import { buildSnapshot } from './snapshot.ts';
+import type { Snapshot } from './snapshot.ts';
+import { StatusServer } from './status-server.ts';
+import { checkSnapshot } from './translate/check.ts';
+import { Interner, ViewBuilder } from './translate/sidecar-view.ts';
+import { WorkloadMemory } from './workload-memory.ts';
+import { WorkloadRegistry } from './workload-registry.ts';
+
+export interface ControlOptions {
+  readonly rules: string;
+  readonly log: Log;
+  /** `127.0.0.1:15010` by default; port 0 picks one. */
+  readonly xdsAddress?: string;
+  /** `127.0.0.1:15014` by default; port 0 picks one. */
+  readonly httpAddress?: string;
+  /** `cluster.local` by default. */
+  readonly domain?: string;
+  /** 100 ms by default. */
+  readonly debounceMs?: number;
+  /** How long after the start sidecars wait for others to come back before anybody gets a view; 1 s by default. */
+  readonly settleMs?: number;
+  /** How long a workload stays after its stream ended; 5 s by default. */
+  readonly graceMs?: number;
+  /** A file that remembers the workloads across a crash; none by default. */
+  readonly memoryFile?: string;
+  readonly tracing?: readonly GivenTracing[];
+  readonly clock?: Clock;
+}
+
+export interface ControlAddresses {
+  readonly xds: string;
+  readonly http: string;
+}
+
+interface Subscriber {
+  readonly node: MeshNode;
+  readonly listener: ViewListener;
+  readonly leave: () => void;
+  view: View | null;
+}
+
+export class ControlService implements ViewSource {
+  readonly #options: ControlOptions;
+  readonly #index = new ResourceIndex();
+  readonly #registry: WorkloadRegistry;
+  readonly #memory: WorkloadMemory | null;
+  readonly #debounce: Debounce;
+  readonly #source: DirectorySource;
+  readonly #discovery: DiscoveryServer;
+  readonly #status: StatusServer;
+  readonly #problemLog: ProblemLog;
+  readonly #interner = new Interner();
+  readonly #subscribers = new Set<Subscriber>();
+  #snapshot: Snapshot;
+  #builder: ViewBuilder;
+  #sequence = 0;
+  #isStale = true;
+  #isSettled = false;
+  #settling: NodeJS.Timeout | null = null;
+  #problems: readonly Problem[] = [];
+  #publications = 0;
+
+  constructor(options: ControlOptions) {
+    this.#options = options;
+    const {
+      rules,
+      log,
+      clock = systemClock,
+      debounceMs = 100,
+      graceMs = 5_000,
+      xdsAddress = '127.0.0.1:15010',
+    } = options;
+    this.#registry = new WorkloadRegistry({ onChange: () => this.#workloadsChanged(), graceMs });
+    this.#memory =
+      options.memoryFile === undefined ? null : new WorkloadMemory(options.memoryFile, log.child('memory'));
+    this.#debounce = new Debounce({ run: () => this.#publish(), quietMs: debounceMs, clock });
+    this.#problemLog = new ProblemLog(log.child('rules'));
+    this.#source = new DirectorySource({
+      directory: rules,
+      log: log.child('rules'),
+      onFile: (file, text) => this.#touched(this.#index.apply(file, parseFile(file, text))),
+      onRemoved: (file) => this.#touched(this.#index.remove(file)),
+    });
+    this.#discovery = new DiscoveryServer({ source: this, log: log.child('xds'), clock, address: xdsAddress });
+    this.#status = new StatusServer({ control: this, address: options.httpAddress ?? '127.0.0.1:15014' });
+    this.#snapshot = this.#takeSnapshot();
+    this.#builder = new ViewBuilder(this.#snapshot, 0, this.#interner);
+  }
+
+  /** Reads the rules, then listens. Rejects when the directory cannot be read or an address is taken. */
+  async start(): Promise<ControlAddresses> {
+    await this.#source.start();
+    for (const node of (await this.#memory?.recall()) ?? []) this.#registry.join(node)();
+    this.#publish();
+    const xds = await this.#discovery.start();
+    const http = await this.#status.start();
+    this.#settling = setTimeout(() => this.#settle(), this.#options.settleMs ?? 1_000);
+    this.#options.log.info('control service listens', { xds, http, rules: this.#options.rules });
+    return { xds, http };
+  }
+
+  async stop(): Promise<void> {
+    if (this.#settling !== null) clearTimeout(this.#settling);
+    this.#debounce.close();
+    await Promise.all([this.#source.stop(), this.#discovery.stop(), this.#status.stop()]);
+    this.#registry.close();
+    await this.#memory?.forget();
+  }
+
+  open(info: NodeInfo, listener: ViewListener): ReturnType<ViewSource['open']> {
+    const node = readNode(info);
+    if (typeof node === 'string') return { kind: 'refused', message: node };
+    const subscriber: Subscriber = { node, listener, leave: this.#registry.join(node), view: null };
+    this.#subscribers.add(subscriber);
+    if (this.#isSettled) subscriber.view = this.#currentBuilder().build(node, null);
+    const subscription: ViewSubscription = {
+      get view() {
+        return subscriber.view;
+      },
+      close: () => {
+        this.#subscribers.delete(subscriber);
+        subscriber.leave();
+      },
+    };
+    return { kind: 'open', subscription };
+  }
+
+  get isReady(): boolean {
+    return this.#isSettled;
+  }
+
+  get problems(): readonly Problem[] {
+    return this.#problems;
+  }
+
+  get snapshot(): Snapshot {
+    return this.#snapshot;
+  }
+
+  get discovery(): DiscoveryServer {
+    return this.#discovery;
+  }
+
+  counters(): ReadonlyMap<string, number> {
+    return new Map([
+      ...this.#discovery.counters(),
+      ['pilot_xds', this.#subscribers.size],
+      ['pilot_services', this.#snapshot.services.size],
+      ['pilot_virt_services', this.#snapshot.virtualServices.length],
+      ['pilot_push_triggers', this.#publications],
+      ['outrigger_workloads', this.#registry.workloads().length],
+      ['outrigger_rule_errors', this.#problems.filter((problem) => problem.severity === 'error').length],
+      ['outrigger_rule_warnings', this.#problems.filter((problem) => problem.severity === 'warning').length],
+    ]);
+  }
+
+  #touched({ keys, isEndpointsOnly }: Touched): void {
+    this.#isStale = true;
+    if (isEndpointsOnly && keys.length > 0) this.#debounce.noteEndpoints();
+    else this.#debounce.note();
+  }
+
+  #workloadsChanged(): void {
+    this.#isStale = true;
+    this.#memory?.remember(this.#registry.workloads());
+    this.#debounce.noteEndpoints();
+  }
+
+  #settle(): void {
+    this.#settling = null;
+    this.#isSettled = true;
+    this.#publish();
+  }
+
+  #currentBuilder(): ViewBuilder {
+    if (!this.#isStale) return this.#builder;
+    this.#isStale = false;
+    this.#snapshot = this.#takeSnapshot();
+    this.#builder = new ViewBuilder(this.#snapshot, ++this.#sequence, this.#interner);
+    return this.#builder;
+  }
+
+  #takeSnapshot(): Snapshot {
+    const { domain = 'cluster.local', tracing = [] } = this.#options;
+    return buildSnapshot({
+      resources: this.#index.resources(),
+      workloads: this.#registry.workloads(),
+      domain,
+      providers: tracing.map((given) => given.provider),
+      services: tracing.map((given) => given.service),
+    });
+  }
+
+  #publish(): void {
+    const builder = this.#currentBuilder();
+    this.#problems = [...this.#index.problems(), ...checkSnapshot(this.#snapshot)];
+    this.#problemLog.update(this.#problems);
+    if (!this.#isSettled) return;
+    this.#publications += 1;
+    for (const subscriber of this.#subscribers) {
+      const view = builder.build(subscriber.node, subscriber.view);
+      if (view === subscriber.view) continue;
+      subscriber.view = view;
+      subscriber.listener(view);
+    }
+    this.#interner.sweep();
+  }
+}

@@ -1,0 +1,92 @@
+// One sidecar as the control service sees it: what its node metadata says (docs/plans/1-mesh-runs.md).
+// A node of another kind, a real Envoy for one, has no OUTRIGGER struct: it gets the outbound half.
+import type { NodeInfo } from './flow.ts';
+
+export interface MeshApp {
+  /** Where the app listens on 127.0.0.1. */
+  readonly port: number;
+  readonly protocol: 'http' | 'http2' | 'grpc' | 'tcp';
+  /** Where its sidecar listens for others. */
+  readonly inboundPort: number;
+}
+
+/** What our own sidecar does not do yet is left out of what it gets: it would refuse the whole resource. */
+export interface Abilities {
+  readonly upgrades: boolean;
+  readonly http2: boolean;
+  readonly tls: boolean;
+}
+
+export const ALL_ABILITIES: Abilities = { upgrades: true, http2: true, tls: true };
+export const SIDECAR_ABILITIES: Abilities = { upgrades: false, http2: false, tls: false };
+
+export interface MeshNode {
+  readonly id: string;
+  readonly ip: string;
+  readonly namespace: string;
+  readonly workload: string;
+  /** The name it joins under; empty when it only wants to send. */
+  readonly service: string;
+  readonly version: string;
+  readonly labels: ReadonlyMap<string, string>;
+  readonly apps: readonly MeshApp[];
+  readonly outboundPort: number;
+  readonly abilities: Abilities;
+}
+
+const APP_PROTOCOLS = ['http', 'http2', 'grpc', 'tcp'] as const;
+const OUTBOUND_PORT = 15_001;
+const INBOUND_PORT = 15_006;
+
+/** The node, or what is wrong with it. */
+export function readNode(info: NodeInfo): MeshNode | string {
+  if (info.id === '') return 'the node has no id';
+  const [, idAddress = '', idWorkload = ''] = info.id.split('~');
+  const { metadata } = info;
+  const own = recordOf(metadata['OUTRIGGER']);
+  const namespace = textOf(metadata['NAMESPACE']) || idWorkload.split('.')[1] || 'default';
+  const apps: MeshApp[] = [];
+  for (const [index, entry] of listOf(own?.['apps']).entries()) {
+    const app = recordOf(entry);
+    const port = portOf(app?.['port'], 0);
+    const protocol = APP_PROTOCOLS.find((known) => known === (textOf(app?.['protocol']) || 'http'));
+    if (port === 0 || protocol === undefined) return `OUTRIGGER.apps[${index}] is not a port with a protocol`;
+    apps.push({ port, protocol, inboundPort: portOf(app?.['inboundPort'], INBOUND_PORT + index) });
+  }
+  const labels = new Map<string, string>();
+  for (const [name, value] of Object.entries(recordOf(metadata['LABELS']) ?? {})) labels.set(name, textOf(value));
+  const service = textOf(own?.['service']);
+  const version = textOf(own?.['version']);
+  if (service !== '' && !labels.has('app')) labels.set('app', service);
+  if (version !== '' && !labels.has('version')) labels.set('version', version);
+  return {
+    id: info.id,
+    ip: (textOf(metadata['INSTANCE_IPS']) || idAddress || '127.0.0.1').split(',')[0] ?? '127.0.0.1',
+    namespace,
+    workload: textOf(metadata['WORKLOAD_NAME']) || textOf(metadata['NAME']) || idWorkload.split('.')[0] || service,
+    service: service.split('.')[0] ?? service,
+    version,
+    labels,
+    apps,
+    outboundPort: portOf(own?.['outboundPort'], OUTBOUND_PORT),
+    abilities: own === null ? ALL_ABILITIES : SIDECAR_ABILITIES,
+  };
+}
+
+function recordOf(value: unknown): Readonly<Record<string, unknown>> | null {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return null;
+  return Object.fromEntries(Object.entries(value));
+}
+
+function listOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}
+
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : '';
+}
+
+function portOf(value: unknown, fallback: number): number {
+  const port = typeof value === 'string' ? Number(value) : value;
+  return typeof port === 'number' && Number.isInteger(port) && port > 0 && port < 65_536 ? port : fallback;
+}

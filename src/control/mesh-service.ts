@@ -1,0 +1,117 @@
+// The control service's own picture of what can be called: one MeshService per host, whether it comes
+// from a Service, a ServiceEntry, or only from sidecars that joined under a name.
+import type { Meta, Source } from '../config/meta.ts';
+
+export type Protocol = 'http' | 'http2' | 'grpc' | 'tcp' | 'udp';
+
+export interface MeshPort {
+  readonly number: number;
+  readonly name: string;
+  readonly protocol: Protocol;
+}
+
+export interface Locality {
+  readonly region: string;
+  readonly zone: string;
+  readonly subZone: string;
+}
+
+export interface MeshEndpoint {
+  /** An IP address, a DNS name, or a path when `port` is 0. */
+  readonly address: string;
+  readonly port: number;
+  readonly labels: ReadonlyMap<string, string>;
+  readonly weight: number;
+  readonly locality: Locality;
+  readonly workload: string;
+  readonly namespace: string;
+}
+
+export interface MeshService {
+  readonly host: string;
+  readonly name: string;
+  readonly namespace: string;
+  readonly kind: 'service' | 'entry' | 'joined';
+  /** `eds`: instances are known here. `dns`, `one-of-dns`: the sidecar resolves them. */
+  readonly resolution: 'eds' | 'dns' | 'one-of-dns';
+  readonly ports: readonly MeshPort[];
+  /** By port number. */
+  readonly endpoints: ReadonlyMap<number, readonly MeshEndpoint[]>;
+  readonly clusterIps: readonly string[];
+  readonly exportTo: readonly string[];
+  readonly meta: Meta;
+  /** Null for a service that nobody wrote down. */
+  readonly source: Source | null;
+}
+
+export function isHttp(protocol: Protocol): boolean {
+  return protocol === 'http' || protocol === 'http2' || protocol === 'grpc';
+}
+
+/** The names that a port may be spelled with, and what they mean (Istio: pkg/config/protocol, semantics of appProtocol). */
+const PROTOCOLS: ReadonlyMap<string, Protocol> = new Map([
+  ['http', 'http'],
+  ['http2', 'http2'],
+  ['grpc', 'grpc'],
+  ['grpc-web', 'http'],
+  ['http_proxy', 'http'],
+  ['kubernetes.io/h2c', 'http2'],
+  ['kubernetes.io/ws', 'http'],
+  ['kubernetes.io/wss', 'tcp'],
+  ['ws', 'http'],
+  ['wss', 'tcp'],
+  ['https', 'tcp'],
+  ['tls', 'tcp'],
+  ['tcp', 'tcp'],
+  ['mongo', 'tcp'],
+  ['mysql', 'tcp'],
+  ['redis', 'tcp'],
+  ['udp', 'udp'],
+]);
+
+/** Ports whose servers speak first: never taken for HTTP without a name that says so. */
+const SERVER_FIRST = new Set([25, 53, 3306, 27_017]);
+
+/** appProtocol first, then the port's name up to its first dash, then HTTP but for server-first ports. */
+export function protocolOf(port: {
+  readonly number: number;
+  readonly name: string;
+  readonly appProtocol: string;
+  readonly transport: string;
+}): Protocol {
+  if (port.transport === 'UDP' || port.transport === 'SCTP') return 'udp';
+  const declared = PROTOCOLS.get(port.appProtocol.toLowerCase());
+  if (declared !== undefined) return declared;
+  const name = port.name.toLowerCase();
+  const named = PROTOCOLS.get(name.startsWith('grpc-web') ? 'grpc-web' : (name.split('-')[0] ?? ''));
+  if (named !== undefined) return named;
+  return SERVER_FIRST.has(port.number) ? 'tcp' : 'http';
+}
+
+export function localityOf(text: string): Locality {
+  const [region = '', zone = '', subZone = ''] = text.split('/');
+  return { region, zone, subZone };
+}
+
+/** True when every label of `selector` is among `labels`. */
+export function selects(selector: ReadonlyMap<string, string>, labels: ReadonlyMap<string, string>): boolean {
+  for (const [name, value] of selector) if (labels.get(name) !== value) return false;
+  return true;
+}
+
+/** Istio's visibility: no exportTo is everybody; `*`, `.` (its own namespace), `~` (nobody) or namespaces. */
+export function isVisible(exportTo: readonly string[], owner: string, viewer: string): boolean {
+  if (exportTo.length === 0) return true;
+  return exportTo.some((entry) => entry === '*' || entry === viewer || (entry === '.' && owner === viewer));
+}
+
+/** The name of a cluster as Istio writes it: `outbound|9080|v1|reviews.default.svc.cluster.local`. */
+export function clusterName(direction: 'outbound' | 'inbound', port: number, subset: string, host: string): string {
+  return `${direction}|${port}|${subset}|${host}`;
+}
+
+/** A host as written in a rule of `namespace`: a short name gets the namespace and the mesh's domain. */
+export function expandHost(host: string, namespace: string, domain: string): string {
+  if (host.includes('.') || host === '*') return host;
+  return `${host}.${namespace}.svc.${domain}`;
+}

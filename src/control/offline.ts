@@ -1,0 +1,158 @@
+// The whole translation without a service: files in, Problems and the view of any sidecar out. `check`,
+// `translate` and the golden tests run on it, so what they show is what the control service does.
+import { createRegistry, fromBinary, toJson } from '@bufbuild/protobuf';
+import type { JsonValue } from '@bufbuild/protobuf';
+import type { Problem } from '../base/problem.ts';
+import { parseFile } from '../config/parse.ts';
+import { file_envoy_config_cluster_v3_cluster, ClusterSchema } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
+import { ClusterLoadAssignmentSchema } from '../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
+import { ListenerSchema } from '../xds/gen/envoy/config/listener/v3/listener_pb.js';
+import { RouteConfigurationSchema } from '../xds/gen/envoy/config/route/v3/route_pb.js';
+import { file_envoy_config_trace_v3_opentelemetry } from '../xds/gen/envoy/config/trace/v3/opentelemetry_pb.js';
+import { file_envoy_extensions_access_loggers_file_v3_file } from '../xds/gen/envoy/extensions/access_loggers/file/v3/file_pb.js';
+import { file_envoy_extensions_filters_http_router_v3_router } from '../xds/gen/envoy/extensions/filters/http/router/v3/router_pb.js';
+import { file_envoy_extensions_filters_network_http_connection_manager_v3_http_connection_manager } from '../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
+import { file_envoy_extensions_filters_network_tcp_proxy_v3_tcp_proxy } from '../xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
+import { file_envoy_extensions_retry_host_previous_hosts_v3_previous_hosts } from '../xds/gen/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts_pb.js';
+import { file_envoy_extensions_transport_sockets_tls_v3_tls } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
+import { file_envoy_extensions_upstreams_http_v3_http_protocol_options } from '../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
+import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, ROUTE_TYPE } from '../xds/type-url.ts';
+import type { EncodedResource, View } from './flow.ts';
+import { ALL_ABILITIES, readNode } from './mesh-node.ts';
+import type { MeshNode } from './mesh-node.ts';
+import { ResourceIndex } from './resource-index.ts';
+import { buildSnapshot } from './snapshot.ts';
+import { checkSnapshot } from './translate/check.ts';
+import { Interner, ViewBuilder } from './translate/sidecar-view.ts';
+
+export interface OfflineOptions {
+  readonly domain?: string;
+  readonly workloads?: readonly MeshNode[];
+}
+
+export interface Offline {
+  readonly problems: readonly Problem[];
+  viewOf(node: MeshNode): View;
+}
+
+export function translateFiles(
+  files: readonly { readonly file: string; readonly text: string }[],
+  { domain = 'cluster.local', workloads = [] }: OfflineOptions = {},
+): Offline {
+  const index = new ResourceIndex();
+  for (const { file, text } of files) index.apply(file, parseFile(file, text));
+  const snapshot = buildSnapshot({ resources: index.resources(), workloads, domain, providers: [], services: [] });
+  const builder = new ViewBuilder(snapshot, 1, new Interner());
+  return { problems: [...index.problems(), ...checkSnapshot(snapshot)], viewOf: (node) => builder.build(node, null) };
+}
+
+export interface OfflineNode {
+  /** `name` or `name.namespace`. */
+  readonly service: string;
+  readonly version: string;
+  /** `port` or `port/protocol`. */
+  readonly apps: readonly string[];
+  readonly isEnvoy: boolean;
+}
+
+/** A sidecar that is not there, or what is wrong with its description. */
+export function offlineNode({ service, version, apps, isEnvoy }: OfflineNode): MeshNode | string {
+  const [name = '', namespace = 'default'] = service.split('.');
+  const described: unknown[] = [];
+  for (const [index, app] of apps.entries()) {
+    const [port = '', protocol = 'http'] = app.split('/');
+    described.push({ port: Number(port), protocol, inboundPort: 15_006 + index });
+  }
+  const metadata = {
+    NAMESPACE: namespace,
+    WORKLOAD_NAME: name,
+    INSTANCE_IPS: '127.0.0.1',
+    OUTRIGGER: { service: name, version, apps: described, outboundPort: 15_001 },
+  };
+  const node = readNode({
+    id: `sidecar~127.0.0.1~${name}.${namespace}~${namespace}.svc.cluster.local`,
+    cluster: service,
+    metadata,
+  });
+  return typeof node === 'string' || !isEnvoy ? node : { ...node, abilities: ALL_ABILITIES };
+}
+
+const registry = createRegistry(
+  file_envoy_config_cluster_v3_cluster,
+  file_envoy_config_trace_v3_opentelemetry,
+  file_envoy_extensions_access_loggers_file_v3_file,
+  file_envoy_extensions_filters_http_router_v3_router,
+  file_envoy_extensions_filters_network_http_connection_manager_v3_http_connection_manager,
+  file_envoy_extensions_filters_network_tcp_proxy_v3_tcp_proxy,
+  file_envoy_extensions_retry_host_previous_hosts_v3_previous_hosts,
+  file_envoy_extensions_transport_sockets_tls_v3_tls,
+  file_envoy_extensions_upstreams_http_v3_http_protocol_options,
+);
+
+function printed({ typeUrl, bytes }: EncodedResource): JsonValue {
+  const options = { registry, useProtoFieldName: true };
+  switch (typeUrl) {
+    case CLUSTER_TYPE:
+      return toJson(ClusterSchema, fromBinary(ClusterSchema, bytes), options);
+    case ENDPOINT_TYPE:
+      return toJson(ClusterLoadAssignmentSchema, fromBinary(ClusterLoadAssignmentSchema, bytes), options);
+    case LISTENER_TYPE:
+      return toJson(ListenerSchema, fromBinary(ListenerSchema, bytes), options);
+    default:
+      return toJson(RouteConfigurationSchema, fromBinary(RouteConfigurationSchema, bytes), options);
+  }
+}
+
+export interface PrintedView {
+  readonly listeners: readonly JsonValue[];
+  readonly routes: readonly JsonValue[];
+  readonly clusters: readonly JsonValue[];
+  readonly endpoints: readonly JsonValue[];
+}
+
+/** The resources as the JSON that Envoy reads, with the field names of the protos. */
+export function printedView(view: View): PrintedView {
+  const all = (type: string): readonly JsonValue[] =>
+    [...(view.resources.get(type)?.values() ?? [])].map((resource) => printed(resource));
+  return {
+    listeners: all(LISTENER_TYPE),
+    routes: all(ROUTE_TYPE),
+    clusters: all(CLUSTER_TYPE),
+    endpoints: all(ENDPOINT_TYPE),
+  };
+}
+
+/** One bootstrap with everything inline: EDS clusters become static, and RDS an inline table. */
+export function staticBootstrap(view: View): JsonValue {
+  const { listeners, routes, clusters, endpoints } = printedView(view);
+  const assignments = new Map(endpoints.map((assignment) => [fieldOf(assignment, 'cluster_name'), assignment]));
+  const [table] = routes;
+  const inlined = JSON.parse(JSON.stringify(listeners), (_, value: unknown) => {
+    if (!isObject(value) || value['rds'] === undefined) return value;
+    const { rds: _rds, ...rest } = value;
+    return { ...rest, route_config: { ...(isObject(table) ? table : {}), validate_clusters: false } };
+  });
+  const fixed = clusters.map((cluster) => {
+    if (!isObject(cluster) || cluster['type'] !== 'EDS') return cluster;
+    const { eds_cluster_config: _eds, ...rest } = cluster;
+    return {
+      ...rest,
+      type: 'STATIC',
+      load_assignment: assignments.get(fieldOf(cluster, 'name')) ?? { cluster_name: cluster['name'] },
+    };
+  });
+  return JSON.parse(
+    JSON.stringify({
+      node: { id: 'translate', cluster: 'translate' },
+      static_resources: { listeners: inlined, clusters: fixed },
+    }),
+  );
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function fieldOf(value: JsonValue, name: string): unknown {
+  return isObject(value) ? value[name] : undefined;
+}

@@ -1,0 +1,149 @@
+// What one sidecar may see of a snapshot: services and rules exported to its namespace, narrowed by a
+// Sidecar resource when there is one, and which rule decides for a host.
+import type { DestinationRule, HttpRoute, VirtualService } from '../config/resource.ts';
+import { expandHost, isVisible, selects } from './mesh-service.ts';
+import type { MeshService } from './mesh-service.ts';
+import type { MeshNode } from './mesh-node.ts';
+import type { Snapshot } from './snapshot.ts';
+
+export class Scope {
+  readonly snapshot: Snapshot;
+  readonly namespace: string;
+  readonly #services = new Map<string, MeshService>();
+  readonly #virtualServices = new Map<string, VirtualService>();
+  readonly #rules = new Map<string, DestinationRule>();
+  readonly #routes = new Map<string, HttpRoute[]>();
+
+  constructor(snapshot: Snapshot, node: Pick<MeshNode, 'namespace' | 'labels'>) {
+    this.snapshot = snapshot;
+    this.namespace = node.namespace;
+    const wanted = egressHosts(snapshot, node);
+    for (const service of snapshot.services.values()) {
+      const isSeen =
+        isVisible(service.exportTo, service.namespace, node.namespace) &&
+        (wanted === null || wanted.some((pattern) => admits(pattern, service, node.namespace)));
+      if (isSeen) this.#services.set(service.host, service);
+    }
+    for (const rule of snapshot.virtualServices) {
+      const isForMesh = rule.spec.gateways.length === 0 || rule.spec.gateways.includes('mesh');
+      if (!isForMesh || !isVisible(rule.spec.exportTo, rule.meta.namespace, node.namespace)) continue;
+      for (const host of rule.spec.hosts) {
+        const full = this.fullHost(host, rule.meta.namespace);
+        if (!this.#virtualServices.has(full)) this.#virtualServices.set(full, rule);
+      }
+    }
+    for (const rule of snapshot.destinationRules) {
+      if (!isVisible(rule.spec.exportTo, rule.meta.namespace, node.namespace)) continue;
+      const key = `${rule.meta.namespace} ${this.fullHost(rule.spec.host, rule.meta.namespace)}`;
+      if (!this.#rules.has(key)) this.#rules.set(key, rule);
+    }
+    this.#gatherRoutes();
+  }
+
+  get services(): ReadonlyMap<string, MeshService> {
+    return this.#services;
+  }
+
+  /** By expanded host; a host may be a wildcard or belong to no service. */
+  get virtualServices(): ReadonlyMap<string, VirtualService> {
+    return this.#virtualServices;
+  }
+
+  /** The host as the mesh knows it: short names and `name.namespace` find their service. */
+  fullHost(host: string, namespace: string): string {
+    const full = expandHost(host, namespace, this.snapshot.domain);
+    if (this.snapshot.services.has(full)) return full;
+    for (const suffix of [`.svc.${this.snapshot.domain}`, `.${this.snapshot.domain}`]) {
+      if (this.snapshot.services.has(full + suffix)) return full + suffix;
+    }
+    return full;
+  }
+
+  service(host: string): MeshService | null {
+    return this.#services.get(host) ?? null;
+  }
+
+  /** The VirtualService for exactly this host, else of the longest wildcard that covers it. */
+  virtualServiceFor(host: string): VirtualService | null {
+    return longest(this.#virtualServices, '', host);
+  }
+
+  /** Looked up in the namespaces of the client, of the service, and in the root namespace (Istio's order). */
+  ruleFor(host: string): DestinationRule | null {
+    const owner = this.snapshot.services.get(host)?.namespace;
+    for (const namespace of [this.namespace, owner, this.snapshot.mesh.rootNamespace]) {
+      const found = namespace === undefined ? null : longest(this.#rules, `${namespace} `, host);
+      if (found !== null) return found;
+    }
+    return null;
+  }
+
+  /** The HTTPRoutes attached to a port of a service, oldest first: those of the client's namespace replace the producer's. */
+  httpRoutesFor(service: MeshService, port: { readonly number: number; readonly name: string }): readonly HttpRoute[] {
+    const attached = (this.#routes.get(service.host) ?? []).filter((route) =>
+      route.spec.parents.some((parent) => {
+        const namespace = parent.namespace === '' ? route.meta.namespace : parent.namespace;
+        const isParent =
+          parent.kind === 'Service' &&
+          parent.group === '' &&
+          parent.name === service.name &&
+          namespace === service.namespace;
+        return (
+          isParent &&
+          (parent.port === 0 || parent.port === port.number) &&
+          (parent.sectionName === '' || parent.sectionName === port.name)
+        );
+      }),
+    );
+    const consumers = attached.filter(
+      (route) => route.meta.namespace !== service.namespace && route.meta.namespace === this.namespace,
+    );
+    return consumers.length > 0 ? consumers : attached.filter((route) => route.meta.namespace === service.namespace);
+  }
+
+  #gatherRoutes(): void {
+    for (const route of this.snapshot.httpRoutes) {
+      const hosts = new Set<string>();
+      for (const parent of route.spec.parents) {
+        const namespace = parent.namespace === '' ? route.meta.namespace : parent.namespace;
+        if (parent.kind === 'Service' && parent.group === '')
+          hosts.add(`${parent.name}.${namespace}.svc.${this.snapshot.domain}`);
+      }
+      for (const host of hosts) {
+        const known = this.#routes.get(host);
+        if (known === undefined) this.#routes.set(host, [route]);
+        else known.push(route);
+      }
+    }
+  }
+}
+
+function longest<T>(rules: ReadonlyMap<string, T>, prefix: string, host: string): T | null {
+  const exact = rules.get(prefix + host);
+  if (exact !== undefined) return exact;
+  for (let dot = host.indexOf('.'); dot >= 0; dot = host.indexOf('.', dot + 1)) {
+    const found = rules.get(`${prefix}*${host.slice(dot)}`);
+    if (found !== undefined) return found;
+  }
+  return rules.get(`${prefix}*`) ?? null;
+}
+
+/** The Sidecar resource that selects the node, else its namespace's, else the root namespace's. */
+function egressHosts(snapshot: Snapshot, node: Pick<MeshNode, 'namespace' | 'labels'>): readonly string[] | null {
+  const own = snapshot.sidecars.filter((sidecar) => sidecar.meta.namespace === node.namespace);
+  const found =
+    own.find((sidecar) => sidecar.spec.selector !== null && selects(sidecar.spec.selector, node.labels)) ??
+    own.find((sidecar) => sidecar.spec.selector === null) ??
+    snapshot.sidecars.find(
+      (sidecar) => sidecar.meta.namespace === snapshot.mesh.rootNamespace && sidecar.spec.selector === null,
+    );
+  return found?.spec.egressHosts ?? null;
+}
+
+function admits(pattern: string, service: MeshService, namespace: string): boolean {
+  const slash = pattern.indexOf('/');
+  const owner = pattern.slice(0, slash);
+  const host = pattern.slice(slash + 1);
+  if (owner !== '*' && !(owner === '.' && service.namespace === namespace) && owner !== service.namespace) return false;
+  return host === '*' || host === service.host || (host.startsWith('*.') && service.host.endsWith(host.slice(1)));
+}

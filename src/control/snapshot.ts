@@ -1,0 +1,126 @@
+// The immutable picture of one moment that every translation reads: services with their instances, the
+// rule in force for each host, the mesh's settings, and the Problems that only show in the whole.
+import type { Problem } from '../base/problem.ts';
+import { DEFAULT_MESH } from '../config/mesh-config.ts';
+import type { ExtensionProvider, MeshConfigSpec } from '../config/mesh-config.ts';
+import { compareAge } from '../config/resource.ts';
+import type {
+  DestinationRule,
+  HttpRoute,
+  ReferenceGrant,
+  Resource,
+  Sidecar,
+  Telemetry,
+  VirtualService,
+} from '../config/resource.ts';
+import type { MeshNode } from './mesh-node.ts';
+import { expandHost } from './mesh-service.ts';
+import type { MeshService } from './mesh-service.ts';
+import { buildServices } from './services.ts';
+
+export interface Snapshot {
+  readonly domain: string;
+  readonly mesh: MeshConfigSpec;
+  /** By host. */
+  readonly services: ReadonlyMap<string, MeshService>;
+  /** Oldest first. */
+  readonly virtualServices: readonly VirtualService[];
+  readonly destinationRules: readonly DestinationRule[];
+  readonly httpRoutes: readonly HttpRoute[];
+  readonly grants: readonly ReferenceGrant[];
+  readonly telemetries: readonly Telemetry[];
+  readonly sidecars: readonly Sidecar[];
+  readonly workloads: readonly MeshNode[];
+  readonly problems: readonly Problem[];
+}
+
+export interface SnapshotInputs {
+  readonly resources: readonly Resource[];
+  readonly workloads: readonly MeshNode[];
+  readonly domain: string;
+  /** Providers and services given on the command line. */
+  readonly providers: readonly ExtensionProvider[];
+  readonly services: readonly MeshService[];
+}
+
+export function buildSnapshot({ resources, workloads, domain, providers, services: extra }: SnapshotInputs): Snapshot {
+  const sorted = resources.toSorted(compareAge);
+  const built = buildServices({ resources: sorted, workloads, domain });
+  const services = new Map(built.services);
+  for (const service of extra) services.set(service.host, service);
+  const meshes = sorted.filter((resource) => resource.kind === 'MeshConfig');
+  const written = meshes[0]?.spec ?? DEFAULT_MESH;
+  const given = providers.map((provider) => provider.name);
+  const mesh = {
+    ...written,
+    providers: [...written.providers.filter((provider) => !given.includes(provider.name)), ...providers],
+  };
+  const virtualServices = sorted.filter((resource) => resource.kind === 'VirtualService');
+  const destinationRules = sorted.filter((resource) => resource.kind === 'DestinationRule');
+  const problems = [...built.problems];
+  for (const rival of meshes.slice(1))
+    problems.push(ignored(rival, '', 'another MeshConfig is in force', 'remove one of them'));
+  rivals(virtualServices, domain, problems);
+  ruleRivals(destinationRules, domain, problems);
+  return {
+    domain,
+    mesh,
+    services,
+    virtualServices,
+    destinationRules,
+    httpRoutes: sorted.filter((resource) => resource.kind === 'HTTPRoute'),
+    grants: sorted.filter((resource) => resource.kind === 'ReferenceGrant'),
+    telemetries: sorted.filter((resource) => resource.kind === 'Telemetry'),
+    sidecars: sorted.filter((resource) => resource.kind === 'Sidecar'),
+    workloads,
+    problems,
+  };
+}
+
+/** A sidecar follows one VirtualService per host: the oldest. */
+function rivals(virtualServices: readonly VirtualService[], domain: string, problems: Problem[]): void {
+  const owners = new Map<string, VirtualService>();
+  for (const rule of virtualServices) {
+    if (rule.spec.gateways.length > 0 && !rule.spec.gateways.includes('mesh')) continue;
+    for (const [index, host] of rule.spec.hosts.entries()) {
+      const full = expandHost(host, rule.meta.namespace, domain);
+      const visibility = rule.spec.exportTo.length === 0 ? '*' : rule.spec.exportTo.toSorted().join();
+      const key = `${full} ${visibility === '.' ? rule.meta.namespace : visibility}`;
+      const owner = owners.get(key);
+      if (owner === undefined || owner === rule) owners.set(key, rule);
+      else {
+        const path = `spec.hosts[${index}]`;
+        problems.push(
+          ignored(
+            rule,
+            path,
+            `the host ${full} already has the older VirtualService ${owner.meta.namespace}/${owner.meta.name}; this one has no effect`,
+            'join the two',
+          ),
+        );
+      }
+    }
+  }
+}
+
+function ruleRivals(rules: readonly DestinationRule[], domain: string, problems: Problem[]): void {
+  const owners = new Map<string, DestinationRule>();
+  for (const rule of rules) {
+    const key = `${rule.meta.namespace} ${expandHost(rule.spec.host, rule.meta.namespace, domain)}`;
+    const owner = owners.get(key);
+    if (owner === undefined) owners.set(key, rule);
+    else
+      problems.push(
+        ignored(
+          rule,
+          'spec.host',
+          `the host ${rule.spec.host} already has the older DestinationRule ${owner.meta.namespace}/${owner.meta.name}; this one has no effect`,
+          'join the two',
+        ),
+      );
+  }
+}
+
+function ignored(resource: Resource, path: string, message: string, remedy: string): Problem {
+  return { severity: 'warning', path, message, remedy, place: resource.source.locate(path) };
+}

@@ -1,0 +1,130 @@
+// The HTTP port of the control service: readiness, metrics, and what it knows, as JSON. Read-only.
+import { createServer } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { Problem } from '../base/problem.ts';
+import type { DiscoveryEndpoint } from './flow.ts';
+import type { Snapshot } from './snapshot.ts';
+
+/** What the status server shows; ControlService has it. */
+export interface StatusSubject {
+  readonly isReady: boolean;
+  readonly problems: readonly Problem[];
+  readonly snapshot: Snapshot;
+  readonly discovery: DiscoveryEndpoint;
+  counters(): ReadonlyMap<string, number>;
+}
+
+export interface StatusServerOptions {
+  readonly control: StatusSubject;
+  /** `host:port`; port 0 picks one. */
+  readonly address: string;
+}
+
+const COUNTERS = new Set([
+  'pilot_xds_pushes',
+  'pilot_total_xds_rejects',
+  'pilot_xds_expired_nonce',
+  'pilot_push_triggers',
+]);
+
+export class StatusServer {
+  readonly #options: StatusServerOptions;
+  readonly #server: Server;
+
+  constructor(options: StatusServerOptions) {
+    this.#options = options;
+    this.#server = createServer((request, response) => this.#answer(request, response));
+  }
+
+  /** Resolves with the bound address; rejects when it is taken. */
+  start(): Promise<string> {
+    const { address } = this.#options;
+    const colon = address.lastIndexOf(':');
+    const host = address.slice(0, colon);
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', (cause) => reject(new Error(`status: cannot listen on ${address}`, { cause })));
+      this.#server.listen(Number(address.slice(colon + 1)), host, () => {
+        const bound = this.#server.address();
+        resolve(`${host}:${bound !== null && typeof bound === 'object' ? bound.port : 0}`);
+      });
+    });
+  }
+
+  stop(): Promise<void> {
+    this.#server.closeAllConnections();
+    return new Promise((resolve) => {
+      this.#server.close(() => resolve());
+    });
+  }
+
+  #answer(request: IncomingMessage, response: ServerResponse): void {
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      send(response, 405, 'text/plain', 'only GET\n');
+      return;
+    }
+    const { control } = this.#options;
+    switch ((request.url ?? '/').split('?')[0]) {
+      case '/ready':
+        return send(response, control.isReady ? 200 : 503, 'text/plain', control.isReady ? 'ready\n' : 'settling\n');
+      case '/metrics':
+        return send(response, 200, 'text/plain; version=0.0.4', metricsText(control.counters()));
+      case '/debug/problems':
+        return sendJson(response, control.problems);
+      case '/debug/syncz':
+        return sendJson(response, control.discovery.syncStatus());
+      case '/debug/registry':
+        return sendJson(response, registryOf(control.snapshot));
+      default:
+        return send(
+          response,
+          404,
+          'text/plain',
+          'paths: /ready /metrics /debug/problems /debug/syncz /debug/registry\n',
+        );
+    }
+  }
+}
+
+function registryOf(snapshot: Snapshot): unknown {
+  const services = [...snapshot.services.values()].map((service) => ({
+    host: service.host,
+    namespace: service.namespace,
+    kind: service.kind,
+    resolution: service.resolution,
+    ports: service.ports.map((port) => ({
+      ...port,
+      endpoints: (service.endpoints.get(port.number) ?? []).map(({ address, port: number, workload, labels }) => ({
+        address,
+        port: number,
+        workload,
+        labels: Object.fromEntries(labels),
+      })),
+    })),
+  }));
+  const workloads = snapshot.workloads.map(({ id, ip, namespace, service, version, labels, apps }) => ({
+    id,
+    ip,
+    namespace,
+    service,
+    version,
+    labels: Object.fromEntries(labels),
+    apps,
+  }));
+  return { services, workloads };
+}
+
+function metricsText(counters: ReadonlyMap<string, number>): string {
+  let text = '';
+  for (const [name, value] of counters)
+    text += `# TYPE ${name} ${COUNTERS.has(name) || name.endsWith('_reject') ? 'counter' : 'gauge'}\n${name} ${value}\n`;
+  return text;
+}
+
+function sendJson(response: ServerResponse, value: unknown): void {
+  send(response, 200, 'application/json', `${JSON.stringify(value, null, 2)}\n`);
+}
+
+function send(response: ServerResponse, status: number, type: string, body: string): void {
+  response.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(body) });
+  response.end(body);
+}

@@ -1,0 +1,65 @@
+// Problems that only show when a rule meets the rest: destinations, subsets, backends and providers that
+// do not exist. They are warnings: the rule is in force, and what leads nowhere answers with an error.
+import type { Problem } from '../../base/problem.ts';
+import { Scope } from '../scope.ts';
+import type { Snapshot } from '../snapshot.ts';
+import { checkBackends } from './backend.ts';
+import { checkDestination } from './target.ts';
+import { checkTelemetry } from './tracing.ts';
+
+export function checkSnapshot(snapshot: Snapshot): readonly Problem[] {
+  const problems: Problem[] = [...snapshot.problems, ...checkTelemetry(snapshot)];
+  const scopes = new Map<string, Scope>();
+  const scopeOf = (namespace: string): Scope => {
+    const scope = scopes.get(namespace) ?? new Scope(snapshot, { namespace, labels: new Map() });
+    scopes.set(namespace, scope);
+    return scope;
+  };
+  for (const rule of snapshot.virtualServices) {
+    const { namespace } = rule.meta;
+    const scope = scopeOf(namespace);
+    const at = (path: string) => ({ source: rule.source, path });
+    for (const [index, http] of rule.spec.http.entries()) {
+      for (const [position, entry] of http.route.entries())
+        problems.push(
+          ...checkDestination(
+            entry.destination,
+            namespace,
+            scope,
+            at(`spec.http[${index}].route[${position}].destination`),
+          ),
+        );
+      for (const [position, mirror] of http.mirrors.entries()) {
+        const path =
+          http.mirrors.length === 1
+            ? `spec.http[${index}].mirror`
+            : `spec.http[${index}].mirrors[${position}].destination`;
+        problems.push(...checkDestination(mirror.destination, namespace, scope, at(path)));
+      }
+      const isLast = index === rule.spec.http.length - 1;
+      if (http.matches.length === 0 && !isLast) {
+        const path = `spec.http[${index + 1}]`;
+        problems.push({
+          severity: 'warning',
+          path,
+          message: `no request reaches this rule: rule ${index} before it takes everything`,
+          remedy: 'move the rule without a match to the end',
+          place: rule.source.locate(path),
+        });
+      }
+    }
+  }
+  for (const rule of snapshot.destinationRules) {
+    const host = scopeOf(rule.meta.namespace).fullHost(rule.spec.host, rule.meta.namespace);
+    if (snapshot.services.has(host) || host.includes('*')) continue;
+    problems.push({
+      severity: 'warning',
+      path: 'spec.host',
+      message: `no service is named ${host}; the rule has no effect yet`,
+      remedy: 'correct the host, or add the Service',
+      place: rule.source.locate('spec.host'),
+    });
+  }
+  for (const route of snapshot.httpRoutes) problems.push(...checkBackends(route, scopeOf(route.meta.namespace)));
+  return problems;
+}

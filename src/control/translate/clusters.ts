@@ -1,0 +1,156 @@
+// One cluster per port of every visible service and one more per subset, as Istio names and shapes them,
+// and for a joined sidecar the inbound clusters of its apps.
+import { create } from '@bufbuild/protobuf';
+import {
+  ClusterSchema,
+  Cluster_DiscoveryType,
+  Cluster_DnsLookupFamily,
+} from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
+import type { Cluster } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
+import { CircuitBreakersSchema } from '../../xds/gen/envoy/config/cluster/v3/circuit_breaker_pb.js';
+import type { CircuitBreakers } from '../../xds/gen/envoy/config/cluster/v3/circuit_breaker_pb.js';
+import { MetadataSchema } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
+import type { Metadata } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
+import { ApiVersion, ConfigSourceSchema } from '../../xds/gen/envoy/config/core/v3/config_source_pb.js';
+import type { Subset } from '../../config/destination-rule.ts';
+import type { Abilities, MeshApp, MeshNode } from '../mesh-node.ts';
+import { clusterName } from '../mesh-service.ts';
+import type { MeshEndpoint, MeshPort, MeshService } from '../mesh-service.ts';
+import type { Scope } from '../scope.ts';
+import { applyPolicy } from './cluster-policy.ts';
+import { loadAssignment } from './endpoints.ts';
+import { duration } from './proto.ts';
+import { policyFor } from './traffic-policy.ts';
+
+const CONNECT_TIMEOUT_MS = 10_000;
+const DNS_REFRESH_MS = 60_000;
+const UNLIMITED = 4_294_967_295;
+const LOOPBACK = '127.0.0.1';
+
+export interface OutboundCluster {
+  readonly cluster: Cluster;
+  /** What EDS says of it; null when the sidecar resolves names itself. */
+  readonly endpoints: readonly MeshEndpoint[] | null;
+}
+
+export interface ClusterContext {
+  readonly scope: Scope;
+  readonly abilities: Abilities;
+  /** Clusters that carry spans are HTTP/2 whatever their port is called. */
+  readonly grpcClusters: ReadonlySet<string>;
+}
+
+export function outboundClusters(context: ClusterContext): readonly OutboundCluster[] {
+  const clusters: OutboundCluster[] = [];
+  for (const service of [...context.scope.services.values()].toSorted(byHost)) {
+    const subsets = context.scope.ruleFor(service.host)?.spec.subsets ?? [];
+    for (const port of service.ports) {
+      clusters.push(outboundCluster({ service, port, subset: null }, context));
+      for (const subset of subsets) clusters.push(outboundCluster({ service, port, subset }, context));
+    }
+  }
+  return clusters;
+}
+
+interface ClusterParts {
+  readonly service: MeshService;
+  readonly port: MeshPort;
+  readonly subset: Subset | null;
+}
+
+function outboundCluster(
+  { service, port, subset }: ClusterParts,
+  { scope, abilities, grpcClusters }: ClusterContext,
+): OutboundCluster {
+  const name = clusterName('outbound', port.number, subset?.name ?? '', service.host);
+  const all = service.endpoints.get(port.number) ?? [];
+  const endpoints = subset === null ? all : all.filter((endpoint) => hasLabels(endpoint, subset.labels, service));
+  const isHttp2 =
+    grpcClusters.has(name) || (abilities.http2 && (port.protocol === 'http2' || port.protocol === 'grpc'));
+  const cluster = create(ClusterSchema, {
+    name,
+    clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.EDS },
+    connectTimeout: duration(scope.snapshot.mesh.connectTimeoutMs ?? CONNECT_TIMEOUT_MS),
+    circuitBreakers: unlimited(),
+    metadata: clusterMetadata(service, subset?.name ?? ''),
+  });
+  if (service.resolution === 'eds')
+    cluster.edsClusterConfig = {
+      $typeName: 'envoy.config.cluster.v3.Cluster.EdsClusterConfig',
+      serviceName: name,
+      edsConfig: adsSource(),
+    };
+  else {
+    const type = service.resolution === 'dns' ? Cluster_DiscoveryType.STRICT_DNS : Cluster_DiscoveryType.LOGICAL_DNS;
+    cluster.clusterDiscoveryType = { case: 'type', value: type };
+    cluster.dnsLookupFamily = Cluster_DnsLookupFamily.V4_PREFERRED;
+    cluster.dnsRefreshRate = duration(DNS_REFRESH_MS);
+    cluster.respectDnsTtl = true;
+    cluster.loadAssignment = loadAssignment(name, service.resolution === 'dns' ? endpoints : endpoints.slice(0, 1));
+  }
+  applyPolicy(cluster, policyFor(scope.ruleFor(service.host), subset?.name ?? '', port.number), { isHttp2, abilities });
+  return { cluster, endpoints: service.resolution === 'eds' ? endpoints : null };
+}
+
+/** An instance without labels of its own, resolved by DNS, belongs to every subset. */
+function hasLabels(endpoint: MeshEndpoint, labels: ReadonlyMap<string, string>, service: MeshService): boolean {
+  if (service.resolution !== 'eds' && endpoint.labels.size === 0) return true;
+  for (const [name, value] of labels) if (endpoint.labels.get(name) !== value) return false;
+  return true;
+}
+
+/** From a sidecar to its own app. */
+export function inboundCluster(node: MeshNode, app: MeshApp, owner: MeshService | null): Cluster {
+  const name = clusterName('inbound', app.port, '', '');
+  const endpoint: MeshEndpoint = {
+    address: LOOPBACK,
+    port: app.port,
+    labels: new Map(),
+    weight: 1,
+    locality: { region: '', zone: '', subZone: '' },
+    workload: '',
+    namespace: '',
+  };
+  const cluster = create(ClusterSchema, {
+    name,
+    clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.STATIC },
+    connectTimeout: duration(CONNECT_TIMEOUT_MS),
+    circuitBreakers: unlimited(),
+    loadAssignment: loadAssignment(name, [endpoint]),
+    ...(owner === null ? {} : { metadata: clusterMetadata(owner, '') }),
+  });
+  const isHttp2 = node.abilities.http2 && (app.protocol === 'http2' || app.protocol === 'grpc');
+  applyPolicy(cluster, null, { isHttp2, abilities: node.abilities, isInbound: true });
+  return cluster;
+}
+
+export function adsSource() {
+  return create(ConfigSourceSchema, {
+    configSourceSpecifier: { case: 'ads', value: {} },
+    resourceApiVersion: ApiVersion.V3,
+  });
+}
+
+/** Istio's breakers are open until a DestinationRule closes them. */
+function unlimited(): CircuitBreakers {
+  return create(CircuitBreakersSchema, {
+    thresholds: [
+      {
+        maxConnections: UNLIMITED,
+        maxPendingRequests: UNLIMITED,
+        maxRequests: UNLIMITED,
+        maxRetries: UNLIMITED,
+        trackRemaining: true,
+      },
+    ],
+  });
+}
+
+function clusterMetadata(service: MeshService, subset: string): Metadata {
+  const services = [{ host: service.host, name: service.name, namespace: service.namespace }];
+  return create(MetadataSchema, { filterMetadata: { istio: subset === '' ? { services } : { services, subset } } });
+}
+
+function byHost(left: MeshService, right: MeshService): number {
+  return left.host < right.host ? -1 : left.host > right.host ? 1 : 0;
+}

@@ -1,0 +1,71 @@
+// Instances as a ClusterLoadAssignment: grouped by locality, each with the metadata that names its
+// workload in metrics (`workload;namespace;canonical-name;canonical-revision;cluster`).
+import { create } from '@bufbuild/protobuf';
+import { AddressSchema } from '../../xds/gen/envoy/config/core/v3/address_pb.js';
+import { ClusterLoadAssignmentSchema } from '../../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
+import type { ClusterLoadAssignment } from '../../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
+import {
+  LbEndpointSchema,
+  LocalityLbEndpointsSchema,
+} from '../../xds/gen/envoy/config/endpoint/v3/endpoint_components_pb.js';
+import type { LbEndpoint, LocalityLbEndpoints } from '../../xds/gen/envoy/config/endpoint/v3/endpoint_components_pb.js';
+import type { MeshEndpoint } from '../mesh-service.ts';
+
+const CLUSTER_ID = 'Kubernetes';
+
+export function loadAssignment(clusterName: string, endpoints: readonly MeshEndpoint[]): ClusterLoadAssignment {
+  const groups = new Map<string, LocalityLbEndpoints>();
+  for (const endpoint of endpoints) {
+    const { region, zone, subZone } = endpoint.locality;
+    const key = `${region}/${zone}/${subZone}`;
+    let group = groups.get(key);
+    if (group === undefined) {
+      group = create(
+        LocalityLbEndpointsSchema,
+        key === '//' ? { locality: {} } : { locality: { region, zone, subZone } },
+      );
+      groups.set(key, group);
+    }
+    group.lbEndpoints.push(lbEndpoint(endpoint));
+    group.loadBalancingWeight = (group.loadBalancingWeight ?? 0) + endpoint.weight;
+  }
+  return create(ClusterLoadAssignmentSchema, { clusterName, endpoints: [...groups.values()] });
+}
+
+function lbEndpoint(endpoint: MeshEndpoint): LbEndpoint {
+  const { address, port, labels, weight, workload, namespace } = endpoint;
+  const made = create(LbEndpointSchema, {
+    hostIdentifier: {
+      case: 'endpoint',
+      value: {
+        address:
+          port === 0
+            ? create(AddressSchema, { address: { case: 'pipe', value: { path: address } } })
+            : create(AddressSchema, {
+                address: {
+                  case: 'socketAddress',
+                  value: { address, portSpecifier: { case: 'portValue', value: port } },
+                },
+              }),
+      },
+    },
+    loadBalancingWeight: weight,
+  });
+  if (workload === '' && labels.size === 0) return made;
+  const canonicalName =
+    labels.get('service.istio.io/canonical-name') ??
+    labels.get('app.kubernetes.io/name') ??
+    labels.get('app') ??
+    workload;
+  const revision =
+    labels.get('service.istio.io/canonical-revision') ??
+    labels.get('app.kubernetes.io/version') ??
+    labels.get('version') ??
+    'latest';
+  made.metadata = {
+    $typeName: 'envoy.config.core.v3.Metadata',
+    filterMetadata: { istio: { workload: `${workload};${namespace};${canonicalName};${revision};${CLUSTER_ID}` } },
+    typedFilterMetadata: {},
+  };
+  return made;
+}

@@ -1,0 +1,189 @@
+// HTTPRoutes attached to a port of a Service as Envoy routes, in the Gateway API's order of precedence
+// across rules and routes. They replace the Service's own default: what none matches is a 404.
+import { create } from '@bufbuild/protobuf';
+import type { BackendRef, RouteFilter } from '../../config/http-route-filter.ts';
+import type { RouteBackend, RouteMatch, RouteRule } from '../../config/http-route.ts';
+import { compareAge } from '../../config/resource.ts';
+import type { HttpRoute } from '../../config/resource.ts';
+import {
+  DirectResponseActionSchema,
+  RouteActionSchema,
+  RouteAction_ClusterNotFoundResponseCode,
+  RouteSchema,
+  WeightedClusterSchema,
+  WeightedCluster_ClusterWeightSchema,
+} from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
+import type { Route, RouteAction } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
+import { clusterName } from '../mesh-service.ts';
+import type { Scope } from '../scope.ts';
+import { resolveBackend } from './backend.ts';
+import { gatewayEditLists } from './header-edits.ts';
+import { hashPolicy } from './hash-policy.ts';
+import { duration } from './proto.ts';
+import { gatewayRedirect, pathRewrite } from './redirect.ts';
+import { gatewayRetryPolicy } from './retry-policy.ts';
+import { gatewayMatchOf } from './route-match.ts';
+import { mirrorTo, originMetadata } from './rule-routes.ts';
+import { policyFor } from './traffic-policy.ts';
+
+/** The share of traffic whose backend is not valid goes to a cluster that never exists, and is answered with 500. */
+const INVALID_CLUSTER = 'outbound|0||invalid-backend';
+
+interface Candidate {
+  readonly route: HttpRoute;
+  readonly rule: RouteRule;
+  readonly ruleIndex: number;
+  readonly match: RouteMatch;
+}
+
+export interface GatewayContext {
+  readonly scope: Scope;
+  readonly host: string;
+  readonly port: number;
+}
+
+export function gatewayRoutes(routes: readonly HttpRoute[], context: GatewayContext): Route[] {
+  const candidates: Candidate[] = [];
+  for (const route of routes) {
+    for (const [ruleIndex, rule] of route.spec.rules.entries()) {
+      for (const match of rule.matches) candidates.push({ route, rule, ruleIndex, match });
+    }
+  }
+  return candidates.toSorted(comparePrecedence).map((candidate) => routeOf(candidate, context));
+}
+
+/**
+ * Exact path, longest prefix, regex, then method, headers, query, age, namespace/name and place in the list
+ * (Gateway API HTTPRouteRule). The prefix `/` says nothing of the path and comes after any regex.
+ */
+function comparePrecedence(left: Candidate, right: Candidate): number {
+  return (
+    rankOf(right.match) - rankOf(left.match) ||
+    lengthOf(right.match) - lengthOf(left.match) ||
+    Number(right.match.method !== '') - Number(left.match.method !== '') ||
+    right.match.headers.length - left.match.headers.length ||
+    right.match.query.length - left.match.query.length ||
+    compareAge(left.route, right.route) ||
+    left.ruleIndex - right.ruleIndex
+  );
+}
+
+function rankOf({ path }: RouteMatch): number {
+  if (path.kind === 'exact') return 3;
+  if (path.kind === 'regex') return 1;
+  return path.value === '/' ? 0 : 2;
+}
+
+function lengthOf({ path }: RouteMatch): number {
+  return path.kind === 'prefix' ? path.value.replace(/\/+$/, '').length : path.value.length;
+}
+
+function routeOf({ route: owner, rule, ruleIndex, match }: Candidate, context: GatewayContext): Route {
+  const { namespace, name } = owner.meta;
+  const route = create(RouteSchema, {
+    name: rule.name === '' ? `${namespace}/${name}/${ruleIndex}` : `${namespace}/${name}/${rule.name}`,
+    match: gatewayMatchOf(match),
+    metadata: originMetadata('http-route', 'gateway.networking.k8s.io/v1', owner.meta),
+  });
+  for (const filter of rule.filters) editHeaders(route, filter);
+  const redirect = rule.filters.find((filter) => filter.kind === 'redirect');
+  if (redirect !== undefined) {
+    route.action = { case: 'redirect', value: gatewayRedirect(redirect, match.path.value, context.port) };
+    return route;
+  }
+  const total = rule.backends.reduce((sum, backend) => sum + backend.weight, 0);
+  if (total === 0) {
+    route.action = { case: 'directResponse', value: create(DirectResponseActionSchema, { status: 500 }) };
+    return route;
+  }
+  const action = forwardAction(rule, match);
+  mirror(action, rule, owner, context);
+  choose(action, route, rule.backends, { owner, context });
+  route.decorator = { $typeName: 'envoy.config.route.v3.Decorator', operation: `${context.host}:${context.port}/*` };
+  route.action = { case: 'route', value: action };
+  return route;
+}
+
+function forwardAction(rule: RouteRule, match: RouteMatch): RouteAction {
+  // Without retries the one attempt is the whole request, so the shorter of the two times holds.
+  const wholeMs = rule.retry === null ? (rule.backendTimeoutMs ?? rule.requestTimeoutMs) : rule.requestTimeoutMs;
+  const action = create(RouteActionSchema, { timeout: duration(wholeMs ?? 0) });
+  const retries = gatewayRetryPolicy(rule.retry, rule.backendTimeoutMs);
+  if (retries !== null) action.retryPolicy = retries;
+  const rewrite = rule.filters.find((filter) => filter.kind === 'rewrite');
+  if (rewrite === undefined) return action;
+  if (rewrite.hostname !== '') action.hostRewriteSpecifier = { case: 'hostRewriteLiteral', value: rewrite.hostname };
+  const path = rewrite.path === null ? null : pathRewrite(rewrite.path, match.path.value);
+  if (path?.kind === 'prefix') action.prefixRewrite = path.value;
+  else if (path?.kind === 'regex') action.regexRewrite = path.value;
+  return action;
+}
+
+function mirror(action: RouteAction, rule: RouteRule, owner: HttpRoute, { scope }: GatewayContext): void {
+  for (const filter of rule.filters) {
+    if (filter.kind !== 'mirror') continue;
+    const backend = resolveBackend(filter.backend, owner, scope);
+    if (backend.kind === 'valid')
+      action.requestMirrorPolicies.push(
+        mirrorTo(clusterName('outbound', backend.port, '', backend.host), filter.percent),
+      );
+  }
+}
+
+interface ChoiceContext {
+  readonly owner: HttpRoute;
+  readonly context: GatewayContext;
+}
+
+function choose(
+  action: RouteAction,
+  route: Route,
+  backends: readonly RouteBackend[],
+  { owner, context }: ChoiceContext,
+): void {
+  const used = backends.filter((backend) => backend.weight > 0);
+  const [first] = used;
+  const names = used.map((backend) => clusterOf(backend.ref, owner, context.scope));
+  if (names.some((name) => name.cluster === INVALID_CLUSTER))
+    action.clusterNotFoundResponseCode = RouteAction_ClusterNotFoundResponseCode.INTERNAL_SERVER_ERROR;
+  const hashed = names.map((name) => name.hash).find((key) => key !== null) ?? null;
+  if (hashed !== null) action.hashPolicy.push(hashPolicy(hashed));
+  if (used.length === 1 && first !== undefined) {
+    action.clusterSpecifier = { case: 'cluster', value: names[0]?.cluster ?? INVALID_CLUSTER };
+    for (const filter of first.filters) editHeaders(route, filter);
+    return;
+  }
+  const clusters = used.map((backend, index) => {
+    const weighted = create(WeightedCluster_ClusterWeightSchema, {
+      name: names[index]?.cluster ?? INVALID_CLUSTER,
+      weight: backend.weight,
+    });
+    for (const filter of backend.filters) editHeaders(weighted, filter);
+    return weighted;
+  });
+  action.clusterSpecifier = { case: 'weightedClusters', value: create(WeightedClusterSchema, { clusters }) };
+}
+
+function clusterOf(ref: BackendRef, owner: HttpRoute, scope: Scope) {
+  const backend = resolveBackend(ref, owner, scope);
+  if (backend.kind === 'invalid') return { cluster: INVALID_CLUSTER, hash: null };
+  const policy = policyFor(scope.ruleFor(backend.host), '', backend.port);
+  return {
+    cluster: clusterName('outbound', backend.port, '', backend.host),
+    hash: policy?.loadBalancer?.hash?.key ?? null,
+  };
+}
+
+function editHeaders(
+  route: Pick<
+    Route,
+    'requestHeadersToAdd' | 'requestHeadersToRemove' | 'responseHeadersToAdd' | 'responseHeadersToRemove'
+  >,
+  filter: RouteFilter,
+): void {
+  if (filter.kind !== 'request-headers' && filter.kind !== 'response-headers') return;
+  const { toAdd, toRemove } = gatewayEditLists(filter.edits);
+  const isRequest = filter.kind === 'request-headers';
+  (isRequest ? route.requestHeadersToAdd : route.responseHeadersToAdd).push(...toAdd);
+  (isRequest ? route.requestHeadersToRemove : route.responseHeadersToRemove).push(...toRemove);
+}

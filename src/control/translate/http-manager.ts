@@ -1,0 +1,56 @@
+// The HTTP connection manager as Istio sets it up: paths normalized (BASE), request ids made, no stream
+// idle timeout, the address of the peer not trusted, and only the router as filter.
+import { create } from '@bufbuild/protobuf';
+import { FilterSchema } from '../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
+import type { Filter } from '../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
+import { RouterSchema } from '../../xds/gen/envoy/extensions/filters/http/router/v3/router_pb.js';
+import { HttpConnectionManagerSchema } from '../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
+import type { HttpConnectionManager } from '../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
+import type { MeshNode } from '../mesh-node.ts';
+import type { Scope } from '../scope.ts';
+import { accessLogs } from './access-log.ts';
+import { duration, pack } from './proto.ts';
+import { tracing } from './tracing.ts';
+
+/** Istio answers for its apps under this name; callers see their own sidecar's `envoy`. */
+const INBOUND_SERVER_NAME = 'istio-envoy';
+
+export interface ManagerParts {
+  readonly node: MeshNode;
+  readonly scope: Scope;
+  /** `client` sends for its app, `server` receives for it. */
+  readonly direction: 'client' | 'server';
+  readonly statPrefix: string;
+  readonly routes: HttpConnectionManager['routeSpecifier'];
+}
+
+export function httpManager({ node, scope, direction, statPrefix, routes }: ManagerParts): Filter {
+  const manager = create(HttpConnectionManagerSchema, {
+    statPrefix,
+    httpFilters: [
+      {
+        name: 'envoy.filters.http.router',
+        configType: { case: 'typedConfig', value: pack(RouterSchema, create(RouterSchema)) },
+      },
+    ],
+    useRemoteAddress: false,
+    generateRequestId: true,
+    normalizePath: true,
+    streamIdleTimeout: duration(0),
+    accessLog: accessLogs(scope, node, direction),
+  });
+  manager.routeSpecifier = routes;
+  if (direction === 'server') manager.serverName = INBOUND_SERVER_NAME;
+  if (node.abilities.upgrades)
+    manager.upgradeConfigs.push({
+      $typeName: 'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.UpgradeConfig',
+      upgradeType: 'websocket',
+      filters: [],
+    });
+  const traced = tracing(scope, node, direction);
+  if (traced !== null) manager.tracing = traced.config;
+  return create(FilterSchema, {
+    name: 'envoy.filters.network.http_connection_manager',
+    configType: { case: 'typedConfig', value: pack(HttpConnectionManagerSchema, manager) },
+  });
+}

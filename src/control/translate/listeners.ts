@@ -1,0 +1,116 @@
+// The listeners of one sidecar: `virtualOutbound` on loopback with the routes of the mesh, and one
+// `virtualInbound_<appPort>` per app.
+import { create } from '@bufbuild/protobuf';
+import { AddressSchema } from '../../xds/gen/envoy/config/core/v3/address_pb.js';
+import { TrafficDirection } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
+import { ListenerSchema } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
+import type { Listener } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
+import { RouteConfigurationSchema } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
+import type { RouteConfiguration } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
+import { RouteActionSchema, RouteSchema } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
+import { TcpProxySchema } from '../../xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
+import type { MeshApp, MeshNode } from '../mesh-node.ts';
+import { clusterName } from '../mesh-service.ts';
+import type { MeshService } from '../mesh-service.ts';
+import type { Scope } from '../scope.ts';
+import { accessLogs } from './access-log.ts';
+import { adsSource } from './clusters.ts';
+import { httpManager } from './http-manager.ts';
+import { duration, pack } from './proto.ts';
+import { inboundRetryPolicy } from './retry-policy.ts';
+import { matchAll } from './route-match.ts';
+import { OUTBOUND_ROUTES } from './virtual-hosts.ts';
+
+export const OUTBOUND_LISTENER = 'virtualOutbound';
+const LOOPBACK = '127.0.0.1';
+const EVERYWHERE = '0.0.0.0';
+const TCP_IDLE_MS = 3_600_000;
+
+export function outboundListener(node: MeshNode, scope: Scope): Listener {
+  const manager = httpManager({
+    node,
+    scope,
+    direction: 'client',
+    statPrefix: 'outbound',
+    routes: {
+      case: 'rds',
+      value: {
+        $typeName: 'envoy.extensions.filters.network.http_connection_manager.v3.Rds',
+        routeConfigName: OUTBOUND_ROUTES,
+        configSource: adsSource(),
+      },
+    },
+  });
+  return create(ListenerSchema, {
+    name: OUTBOUND_LISTENER,
+    address: socket(LOOPBACK, node.outboundPort),
+    trafficDirection: TrafficDirection.OUTBOUND,
+    filterChains: [{ filters: [manager] }],
+  });
+}
+
+export function inboundListener(node: MeshNode, app: MeshApp, scope: Scope, owner: MeshService | null): Listener {
+  const cluster = clusterName('inbound', app.port, '', '');
+  const manager = httpManager({
+    node,
+    scope,
+    direction: 'server',
+    statPrefix: `inbound_${app.port}`,
+    routes: { case: 'routeConfig', value: inboundRoutes(app, cluster, owner) },
+  });
+  const tcp = {
+    name: 'envoy.filters.network.tcp_proxy',
+    configType: {
+      case: 'typedConfig' as const,
+      value: pack(
+        TcpProxySchema,
+        create(TcpProxySchema, {
+          statPrefix: cluster,
+          clusterSpecifier: { case: 'cluster', value: cluster },
+          idleTimeout: duration(TCP_IDLE_MS),
+          accessLog: accessLogs(scope, node, 'server'),
+        }),
+      ),
+    },
+  };
+  return create(ListenerSchema, {
+    name: `virtualInbound_${app.port}`,
+    address: socket(EVERYWHERE, app.inboundPort),
+    trafficDirection: TrafficDirection.INBOUND,
+    filterChains: [{ filters: [app.protocol === 'tcp' ? tcp : manager] }],
+  });
+}
+
+function inboundRoutes(app: MeshApp, cluster: string, owner: MeshService | null): RouteConfiguration {
+  const port = owner?.ports.find((candidate) => candidate.number === app.port) ?? owner?.ports[0];
+  const operation = owner === null ? `${cluster}/*` : `${owner.host}:${port?.number ?? app.port}/*`;
+  const action = create(RouteActionSchema, {
+    clusterSpecifier: { case: 'cluster', value: cluster },
+    timeout: duration(0),
+  });
+  if (app.protocol !== 'grpc') action.retryPolicy = inboundRetryPolicy();
+  return create(RouteConfigurationSchema, {
+    name: cluster,
+    validateClusters: false,
+    virtualHosts: [
+      {
+        name: `inbound|http|${app.port}`,
+        domains: ['*'],
+        routes: [
+          create(RouteSchema, {
+            name: 'default',
+            match: matchAll(),
+            decorator: { operation },
+            action: { case: 'route', value: action },
+          }),
+        ],
+      },
+    ],
+  });
+}
+
+function socket(address: string, port: number) {
+  return create(AddressSchema, {
+    address: { case: 'socketAddress', value: { address, portSpecifier: { case: 'portValue', value: port } } },
+  });
+}

@@ -1,0 +1,99 @@
+// Retries: Istio's defaults and its reading of `retryOn` (pilot/pkg/networking/core/route/retry). A 503
+// that an app sends is not retried by default; a refused connection is.
+import { create } from '@bufbuild/protobuf';
+import type { RouteRetry } from '../../config/http-route.ts';
+import type { Retries } from '../../config/virtual-service.ts';
+import {
+  RetryPolicySchema,
+  RetryPolicy_RetryBackOffSchema,
+  RetryPolicy_RetryHostPredicateSchema,
+  RetryPolicy_RetryPrioritySchema,
+} from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
+import type { RetryPolicy } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
+import { PreviousHostsPredicateSchema } from '../../xds/gen/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts_pb.js';
+import { duration, pack } from './proto.ts';
+
+const DEFAULT_RETRY_ON = 'connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes';
+const GATEWAY_RETRY_ON = 'connect-failure,refused-stream,unavailable,cancelled';
+const DEFAULT_RETRIES = 2;
+
+/** `retries` of a VirtualService rule; null is the mesh's default, and 0 attempts switches retries off. */
+export function retryPolicy(retries: Retries | null, isHashed: boolean): RetryPolicy | null {
+  if (retries === null)
+    return policy({ retryOn: DEFAULT_RETRY_ON, codes: [], attempts: DEFAULT_RETRIES, avoidsPreviousHosts: !isHashed });
+  if (retries.attempts <= 0) return null;
+  const { words, codes } = splitRetryOn(retries.retryOn);
+  const made = policy({
+    retryOn: words,
+    codes,
+    attempts: retries.attempts,
+    avoidsPreviousHosts: retries.avoidsPreviousHosts && !isHashed,
+  });
+  if (retries.perTryTimeoutMs !== null && retries.perTryTimeoutMs > 0)
+    made.perTryTimeout = duration(retries.perTryTimeoutMs);
+  if (retries.backoffMs !== null && retries.backoffMs > 0)
+    made.retryBackOff = create(RetryPolicy_RetryBackOffSchema, { baseInterval: duration(retries.backoffMs) });
+  if (retries.reachesRemoteLocalities)
+    made.retryPriority = create(RetryPolicy_RetryPrioritySchema, {
+      name: 'envoy.retry_priorities.previous_priorities',
+    });
+  return made;
+}
+
+/** The Gateway API's `retry`, as Istio reads it: connection failures always, the given codes besides. */
+export function gatewayRetryPolicy(retry: RouteRetry | null, backendTimeoutMs: number | null): RetryPolicy | null {
+  if (retry === null) return retryPolicy(null, false);
+  if (retry.attempts === 0) return null;
+  const retryOn = retry.codes.length === 0 ? GATEWAY_RETRY_ON : `${GATEWAY_RETRY_ON},retriable-status-codes`;
+  const made = policy({
+    retryOn,
+    codes: retry.codes,
+    attempts: retry.attempts ?? DEFAULT_RETRIES,
+    avoidsPreviousHosts: true,
+  });
+  if (backendTimeoutMs !== null && backendTimeoutMs > 0) made.perTryTimeout = duration(backendTimeoutMs);
+  if (retry.backoffMs !== null && retry.backoffMs > 0)
+    made.retryBackOff = create(RetryPolicy_RetryBackOffSchema, { baseInterval: duration(retry.backoffMs) });
+  return made;
+}
+
+/** From a sidecar to its own app: only what the app cannot have begun to handle. Never for gRPC. */
+export function inboundRetryPolicy(): RetryPolicy {
+  return create(RetryPolicySchema, { retryOn: 'reset-before-request', numRetries: DEFAULT_RETRIES });
+}
+
+interface PolicyParts {
+  readonly retryOn: string;
+  readonly codes: readonly number[];
+  readonly attempts: number;
+  readonly avoidsPreviousHosts: boolean;
+}
+
+function policy({ retryOn, codes, attempts, avoidsPreviousHosts }: PolicyParts): RetryPolicy {
+  const previousHosts = create(RetryPolicy_RetryHostPredicateSchema, {
+    name: 'envoy.retry_host_predicates.previous_hosts',
+    configType: {
+      case: 'typedConfig',
+      value: pack(PreviousHostsPredicateSchema, create(PreviousHostsPredicateSchema)),
+    },
+  });
+  return create(RetryPolicySchema, {
+    retryOn,
+    numRetries: attempts,
+    retriableStatusCodes: [...codes],
+    ...(avoidsPreviousHosts ? { retryHostPredicate: [previousHosts], hostSelectionRetryMaxAttempts: 5n } : {}),
+  });
+}
+
+/** Numbers in `retryOn` are status codes and bring `retriable-status-codes` with them. */
+function splitRetryOn(retryOn: string): { readonly words: string; readonly codes: readonly number[] } {
+  if (retryOn.trim() === '') return { words: DEFAULT_RETRY_ON, codes: [] };
+  const words: string[] = [];
+  const codes: number[] = [];
+  for (const part of retryOn.split(',').map((word) => word.trim())) {
+    if (/^\d+$/.test(part)) codes.push(Number(part));
+    else if (part !== '') words.push(part);
+  }
+  if (codes.length > 0 && !words.includes('retriable-status-codes')) words.push('retriable-status-codes');
+  return { words: words.join(','), codes };
+}

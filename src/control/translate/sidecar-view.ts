@@ -1,0 +1,155 @@
+// Everything that one sidecar gets, encoded: its scope of a snapshot run through each translation. What
+// does not depend on the node itself is made once per snapshot and kind of node, and equal bytes are one
+// object across sidecars and snapshots.
+import { create } from '@bufbuild/protobuf';
+import { ClusterSchema } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
+import { ClusterLoadAssignmentSchema } from '../../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
+import { ListenerSchema } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
+import { RouteConfigurationSchema } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
+import { encodeResource, versionOf } from '../../xds/resource.ts';
+import type { EncodedResource } from '../../xds/resource.ts';
+import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, ROUTE_TYPE } from '../../xds/type-url.ts';
+import type { TypeUrl } from '../../xds/type-url.ts';
+import type { View } from '../flow.ts';
+import type { MeshApp, MeshNode } from '../mesh-node.ts';
+import type { MeshService } from '../mesh-service.ts';
+import { Scope } from '../scope.ts';
+import type { Snapshot } from '../snapshot.ts';
+import { inboundCluster, outboundClusters } from './clusters.ts';
+import { loadAssignment } from './endpoints.ts';
+import { inboundListener, outboundListener } from './listeners.ts';
+import { tracerClusters } from './tracing.ts';
+import { outboundRoutes } from './virtual-hosts.ts';
+
+type Named = ReadonlyMap<string, EncodedResource>;
+
+interface Shared {
+  readonly scope: Scope;
+  readonly clusters: Named;
+  readonly endpoints: Named;
+  readonly routes: Named;
+}
+
+/** Makes the views of one snapshot. `interned` outlives it: bytes seen before keep their object. */
+export class ViewBuilder {
+  readonly #snapshot: Snapshot;
+  readonly #sequence: number;
+  readonly #interned: Interner;
+  readonly #shared = new Map<string, Shared>();
+  readonly #usesLabels: boolean;
+
+  constructor(snapshot: Snapshot, sequence: number, interned: Interner) {
+    this.#snapshot = snapshot;
+    this.#sequence = sequence;
+    this.#interned = interned;
+    const matchesLabels = snapshot.virtualServices.some((rule) =>
+      rule.spec.http.some((http) => http.matches.some((match) => match.sourceLabels.size > 0)),
+    );
+    this.#usesLabels = matchesLabels || snapshot.sidecars.some((sidecar) => sidecar.spec.selector !== null);
+  }
+
+  /** `previous` is the node's last view: types that did not change keep their Map, and an equal view is returned as it is. */
+  build(node: MeshNode, previous: View | null): View {
+    const shared = this.#sharedFor(node);
+    const clusters = new Map(shared.clusters);
+    const listeners = new Map<string, EncodedResource>();
+    const keep = (into: Map<string, EncodedResource>, resource: EncodedResource): void => {
+      into.set(resource.name, this.#interned.intern(resource));
+    };
+    const outbound = outboundListener(node, shared.scope);
+    keep(listeners, encodeResource(ListenerSchema, outbound.name, outbound));
+    for (const app of node.apps) {
+      const owner = this.#ownerOf(node, app);
+      const cluster = inboundCluster(node, app, owner);
+      const inbound = inboundListener(node, app, shared.scope, owner);
+      keep(clusters, encodeResource(ClusterSchema, cluster.name, cluster));
+      keep(listeners, encodeResource(ListenerSchema, inbound.name, inbound));
+    }
+    const made: readonly (readonly [TypeUrl, Named])[] = [
+      [CLUSTER_TYPE, clusters],
+      [ENDPOINT_TYPE, shared.endpoints],
+      [LISTENER_TYPE, listeners],
+      [ROUTE_TYPE, shared.routes],
+    ];
+    const resources = new Map(made.map(([type, named]) => [type, keepOld(previous?.resources.get(type), named)]));
+    if (previous !== null && made.every(([type]) => resources.get(type) === previous.resources.get(type)))
+      return previous;
+    const versions = new Map(
+      [...resources].map(([type, named]) => [
+        type,
+        previous?.resources.get(type) === named ? (previous.versions.get(type) ?? '') : versionOf(named),
+      ]),
+    );
+    return { sequence: this.#sequence, resources, versions };
+  }
+
+  /** The declared service that an app of the node stands behind; null when it has none. */
+  #ownerOf(node: MeshNode, app: MeshApp): MeshService | null {
+    for (const service of this.#snapshot.services.values()) {
+      if (service.namespace !== node.namespace || service.kind === 'entry') continue;
+      for (const endpoints of service.endpoints.values()) {
+        if (endpoints.some((endpoint) => endpoint.address === node.ip && endpoint.port === app.inboundPort))
+          return service;
+      }
+    }
+    return null;
+  }
+
+  #sharedFor(node: MeshNode): Shared {
+    const labels = this.#usesLabels ? JSON.stringify([...node.labels].toSorted()) : '';
+    const key = JSON.stringify([node.namespace, node.abilities, labels]);
+    const known = this.#shared.get(key);
+    if (known !== undefined) return known;
+    const scope = new Scope(this.#snapshot, node);
+    const clusters = new Map<string, EncodedResource>();
+    const endpoints = new Map<string, EncodedResource>();
+    for (const { cluster, endpoints: instances } of outboundClusters({
+      scope,
+      abilities: node.abilities,
+      grpcClusters: tracerClusters(this.#snapshot),
+    })) {
+      clusters.set(cluster.name, this.#interned.intern(encodeResource(ClusterSchema, cluster.name, cluster)));
+      if (instances === null) continue;
+      endpoints.set(
+        cluster.name,
+        this.#interned.intern(
+          encodeResource(ClusterLoadAssignmentSchema, cluster.name, loadAssignment(cluster.name, instances)),
+        ),
+      );
+    }
+    const configuration = create(RouteConfigurationSchema, outboundRoutes(scope, node));
+    const routes = new Map([
+      [
+        configuration.name,
+        this.#interned.intern(encodeResource(RouteConfigurationSchema, configuration.name, configuration)),
+      ],
+    ]);
+    const shared = { scope, clusters, endpoints, routes };
+    this.#shared.set(key, shared);
+    return shared;
+  }
+}
+
+/** Equal bytes, one object. What no view of the last publication used is forgotten at the next sweep. */
+export class Interner {
+  #old = new Map<string, EncodedResource>();
+  #young = new Map<string, EncodedResource>();
+
+  intern(resource: EncodedResource): EncodedResource {
+    const key = `${resource.typeUrl} ${resource.name} ${resource.version}`;
+    const known = this.#young.get(key) ?? this.#old.get(key) ?? resource;
+    this.#young.set(key, known);
+    return known;
+  }
+
+  sweep(): void {
+    this.#old = this.#young;
+    this.#young = new Map();
+  }
+}
+
+function keepOld(old: Named | undefined, named: Named): Named {
+  if (old === undefined || old.size !== named.size) return named;
+  for (const [name, resource] of named) if (old.get(name)?.version !== resource.version) return named;
+  return old;
+}

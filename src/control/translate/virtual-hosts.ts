@@ -1,0 +1,126 @@
+// The outbound RouteConfiguration `http_proxy`: one virtual host per HTTP port of every visible service,
+// with the names that Istio gives it, and a last one that says which host is unknown.
+//
+//   reviews, reviews.default, reviews.default.svc, reviews.default.svc.cluster.local   (+ `:9080` each)
+import { create } from '@bufbuild/protobuf';
+import { RouteConfigurationSchema } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
+import type { RouteConfiguration } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
+import {
+  DirectResponseActionSchema,
+  RouteActionSchema,
+  RouteSchema,
+  VirtualHostSchema,
+} from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
+import type { Route, VirtualHost } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
+import type { MeshNode } from '../mesh-node.ts';
+import { clusterName, isHttp } from '../mesh-service.ts';
+import type { MeshPort, MeshService } from '../mesh-service.ts';
+import type { Scope } from '../scope.ts';
+import { gatewayRoutes } from './gateway-routes.ts';
+import { hashPolicy } from './hash-policy.ts';
+import { duration } from './proto.ts';
+import { retryPolicy } from './retry-policy.ts';
+import { matchAll } from './route-match.ts';
+import { rulesToRoutes } from './rule-routes.ts';
+import { policyFor } from './traffic-policy.ts';
+
+export const OUTBOUND_ROUTES = 'http_proxy';
+const BARE_PORT = 80;
+
+export function outboundRoutes(scope: Scope, node: Pick<MeshNode, 'namespace' | 'labels'>): RouteConfiguration {
+  const taken = new Set<string>();
+  const virtualHosts: VirtualHost[] = [];
+  const add = (name: string, domains: readonly string[], routes: Route[]): void => {
+    const free = domains.filter((domain) => !taken.has(domain));
+    for (const domain of free) taken.add(domain);
+    if (free.length > 0)
+      virtualHosts.push(create(VirtualHostSchema, { name, domains: free, routes, includeRequestAttemptCount: true }));
+  };
+  for (const service of inOrder(scope)) {
+    const http = service.ports.filter((port) => isHttp(port.protocol));
+    for (const port of http)
+      add(
+        `${service.host}:${port.number}`,
+        domainsOf(service, port, http[0] === port, scope),
+        serviceRoutes(service, port, { scope, node }),
+      );
+  }
+  for (const [host, rule] of [...scope.virtualServices].toSorted(([left], [right]) => (left < right ? -1 : 1))) {
+    const isCovered = scope.snapshot.services.has(host) || host === '*';
+    if (isCovered) continue;
+    add(
+      `${host}:${BARE_PORT}`,
+      [host, `${host}:${BARE_PORT}`],
+      rulesToRoutes(rule, { scope, node, host, port: BARE_PORT }),
+    );
+  }
+  virtualHosts.push(unknownHost());
+  return create(RouteConfigurationSchema, { name: OUTBOUND_ROUTES, virtualHosts });
+}
+
+/** Services before entries, then by host, so that equal inputs give equal bytes. */
+function inOrder(scope: Scope): readonly MeshService[] {
+  const rank = (service: MeshService): string =>
+    `${service.kind === 'entry' ? 1 : 0}${service.namespace === scope.namespace ? 0 : 1}${service.host}`;
+  return [...scope.services.values()].toSorted((left, right) => (rank(left) < rank(right) ? -1 : 1));
+}
+
+function domainsOf(service: MeshService, port: MeshPort, isFirst: boolean, scope: Scope): readonly string[] {
+  const names = [service.host];
+  if (service.kind !== 'entry') {
+    const { name, namespace } = service;
+    names.push(`${name}.${namespace}.svc`, `${name}.${namespace}`);
+    if (namespace === scope.namespace) names.push(name);
+  }
+  names.push(...service.clusterIps.map((ip) => (ip.includes(':') ? `[${ip}]` : ip)));
+  return names.flatMap((name) => (isFirst ? [name, `${name}:${port.number}`] : [`${name}:${port.number}`]));
+}
+
+interface ServiceContext {
+  readonly scope: Scope;
+  readonly node: Pick<MeshNode, 'namespace' | 'labels'>;
+}
+
+/** HTTPRoutes replace everything else; then the VirtualService; then the plain way to the service. */
+function serviceRoutes(service: MeshService, port: MeshPort, { scope, node }: ServiceContext): Route[] {
+  const attached = scope.httpRoutesFor(service, port);
+  if (attached.length > 0) return gatewayRoutes(attached, { scope, host: service.host, port: port.number });
+  const rule = scope.virtualServiceFor(service.host);
+  if (rule !== null && rule.spec.http.length > 0)
+    return rulesToRoutes(rule, { scope, node, host: service.host, port: port.number });
+  return [defaultRoute(service, port, scope)];
+}
+
+function defaultRoute(service: MeshService, port: MeshPort, scope: Scope): Route {
+  const key = policyFor(scope.ruleFor(service.host), '', port.number)?.loadBalancer?.hash?.key ?? null;
+  const action = create(RouteActionSchema, {
+    clusterSpecifier: { case: 'cluster', value: clusterName('outbound', port.number, '', service.host) },
+    timeout: duration(0),
+    hashPolicy: key === null ? [] : [hashPolicy(key)],
+  });
+  const retries = retryPolicy(null, key !== null);
+  if (retries !== null) action.retryPolicy = retries;
+  return create(RouteSchema, {
+    name: 'default',
+    match: matchAll(),
+    decorator: { operation: `${service.host}:${port.number}/*` },
+    action: { case: 'route', value: action },
+  });
+}
+
+/** Without a redirect there is no original destination to fall back to, so an unknown host is always refused. */
+function unknownHost(): VirtualHost {
+  const body =
+    'outrigger: no service is known for the host that this request names; add a Service or a ServiceEntry for it, or correct the Host header\n';
+  const action = create(DirectResponseActionSchema, {
+    status: 502,
+    body: { specifier: { case: 'inlineString', value: body } },
+  });
+  const route = create(RouteSchema, {
+    name: 'block_all',
+    match: matchAll(),
+    action: { case: 'directResponse', value: action },
+    responseHeadersToAdd: [{ header: { key: 'x-outrigger-unknown-host', value: '%REQ(:AUTHORITY)%' } }],
+  });
+  return create(VirtualHostSchema, { name: 'block_all', domains: ['*'], routes: [route] });
+}

@@ -1,0 +1,74 @@
+// Who has joined: a node that carries the OUTRIGGER struct is a workload for as long as its stream
+// lives. When the stream ends the workload stays for a grace time, so that a reconnecting sidecar is
+// never missed; the same node coming back replaces its old registration.
+//
+//   joined ──stream ends──► leaving ──grace over──► gone
+//     ▲                        │
+//     └────── joins again ─────┘
+import type { MeshNode } from './mesh-node.ts';
+
+interface Registration {
+  readonly node: MeshNode;
+  streams: number;
+  leaving: NodeJS.Timeout | null;
+}
+
+export interface WorkloadRegistryOptions {
+  /** Called after every change of the set of workloads. */
+  readonly onChange: () => void;
+  /** 5 s by default. */
+  readonly graceMs?: number;
+}
+
+export class WorkloadRegistry {
+  readonly #registrations = new Map<string, Registration>();
+  readonly #onChange: () => void;
+  readonly #graceMs: number;
+
+  constructor({ onChange, graceMs = 5_000 }: WorkloadRegistryOptions) {
+    this.#onChange = onChange;
+    this.#graceMs = graceMs;
+  }
+
+  /** In the order in which they first joined. */
+  workloads(): readonly MeshNode[] {
+    return [...this.#registrations.values()].map(({ node }) => node);
+  }
+
+  /** Registers the node and returns what takes it back; nodes without a service or apps are not registered. */
+  join(node: MeshNode): () => void {
+    if (node.service === '' || node.apps.length === 0) return () => {};
+    const known = this.#registrations.get(node.id);
+    if (known?.leaving != null) clearTimeout(known.leaving);
+    const registration: Registration = { node, streams: (known?.streams ?? 0) + 1, leaving: null };
+    this.#registrations.set(node.id, registration);
+    if (known === undefined || !isSame(known.node, node)) this.#onChange();
+    let isLeft = false;
+    return () => {
+      if (isLeft) return;
+      isLeft = true;
+      this.#leave(node.id);
+    };
+  }
+
+  close(): void {
+    for (const { leaving } of this.#registrations.values()) if (leaving !== null) clearTimeout(leaving);
+    this.#registrations.clear();
+  }
+
+  #leave(id: string): void {
+    const registration = this.#registrations.get(id);
+    if (registration === undefined) return;
+    registration.streams -= 1;
+    if (registration.streams > 0) return;
+    registration.leaving = setTimeout(() => {
+      this.#registrations.delete(id);
+      this.#onChange();
+    }, this.#graceMs).unref();
+  }
+}
+
+function isSame(left: MeshNode, right: MeshNode): boolean {
+  const text = (node: MeshNode): string => JSON.stringify({ ...node, labels: [...node.labels] });
+  return text(left) === text(right);
+}

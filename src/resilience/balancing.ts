@@ -137,9 +137,10 @@ function leastRequest(config: LeastRequestFields, scansAll: boolean, env: Compil
   if (choiceCount < 2)
     env.problems.push(error(`${path}.choice_count`, `${choiceCount} is too few`, 'write at least 2'));
   const bias = config.activeRequestBias;
-  const activeRequestBias = bias === undefined ? 1 : env.runtimeNumber(bias.runtimeKey, bias.defaultValue);
-  if (!(activeRequestBias >= 0)) {
-    env.problems.push(error(`${path}.active_request_bias`, `${activeRequestBias} is negative`, 'write at least 0.0'));
+  const wanted = bias === undefined ? 1 : env.runtimeNumber(bias.runtimeKey, bias.defaultValue);
+  const activeRequestBias = wanted >= 0 ? wanted : 1;
+  if (wanted !== activeRequestBias) {
+    env.problems.push(warning(`${path}.active_request_bias`, `${wanted} is negative`, '1.0 is used, as in Envoy'));
   }
   return Object.freeze({ kind: 'least-request', choiceCount, activeRequestBias, scansAll });
 }

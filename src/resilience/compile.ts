@@ -110,8 +110,8 @@ function compileTargets(
   path: string,
 ): readonly EndpointTarget[] | null {
   if (cluster.loadAssignment === undefined) {
-    env.problems.push(error(`${path}.load_assignment`, 'the endpoints are missing', 'add load_assignment'));
-    return null;
+    env.problems.push(warning(`${path}.load_assignment`, 'the cluster has no endpoints', 'add load_assignment'));
+    return [];
   }
   return compileLoadAssignment(cluster.loadAssignment, kind, env.problems, `${path}.load_assignment`);
 }

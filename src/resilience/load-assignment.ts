@@ -143,7 +143,13 @@ function compileAddress(
   const port = socket.portSpecifier.value;
   if (port === undefined) return refuse('socket_address.port_value', 'the port is missing');
   if (port > 65_535) return refuse('socket_address.port_value', `${port} is not a port`);
-  if (port === 0) return refuse('socket_address.port_value', 'no connection can be made to port 0');
+  if (port === 0) {
+    // Envoy takes it and fails each connection; one such endpoint is no reason to refuse the others.
+    problems.push(
+      warning(`${path}.socket_address.port_value`, 'no connection can be made to port 0', 'it is left out'),
+    );
+    return null;
+  }
   if (socket.resolverName !== '' && (kind === 'name' || isIP(name) === 0)) {
     return refuse('socket_address.resolver_name', 'custom resolvers are not supported');
   }

@@ -253,7 +253,6 @@ describe('compileCluster', () => {
   it.each<{ readonly given: JsonObject; readonly problem: string }>([
     { given: { name: '' }, problem: 'name: a cluster needs a name' },
     { given: { connect_timeout: '0s' }, problem: 'connect_timeout: a duration of 0s is too short; write more than 0s' },
-    { given: { type: 'STRICT_DNS' }, problem: 'load_assignment: the endpoints are missing; add load_assignment' },
     { given: { type: 'ORIGINAL_DST' }, problem: 'type: ORIGINAL_DST is not supported yet' },
     {
       given: { cluster_type: { name: 'envoy.clusters.redis' } },
@@ -340,13 +339,25 @@ describe('compileCluster', () => {
   it.each([
     { given: { circuit_breakers: { thresholds: [{ max_requests: 1 }] } }, path: 'circuit_breakers' },
     { given: { outlier_detection: {} }, path: 'outlier_detection' },
+    { given: { type: 'STRICT_DNS' }, path: 'load_assignment' },
+    {
+      given: { load_assignment: assignmentJson([lbEndpoint(0), lbEndpoint(80)]) },
+      path: 'load_assignment.endpoints[0].lb_endpoints[0].endpoint.address.socket_address.port_value',
+    },
+    {
+      given: {
+        lb_policy: 'LEAST_REQUEST',
+        least_request_lb_config: { active_request_bias: { default_value: -1, runtime_key: 'k' } },
+      },
+      path: 'least_request_lb_config.active_request_bias',
+    },
     { given: { common_lb_config: { update_merge_window: '1s' } }, path: 'common_lb_config.update_merge_window' },
     {
       given: { lb_policy: 'ROUND_ROBIN', round_robin_lb_config: { slow_start_config: {} } },
       path: 'round_robin_lb_config.slow_start_config',
     },
     { given: { http2_protocol_options: {} }, path: 'http2_protocol_options' },
-  ])('accepts what comes later with a warning: $path', ({ given, path }) => {
+  ])('accepts what is doubtful or comes later with a warning: $path', ({ given, path }) => {
     const { settings, problems } = compiled(given);
     expect(settings).not.toBeNull();
     expect(problems.map(({ severity, path: at }) => `${severity} ${at}`)).toEqual([`warning clusters[0].${path}`]);

@@ -1,40 +1,11 @@
-// @hot
 // Envoy's own statistics, as cheap as they can be: what the endpoints, listeners and managers count
 // by themselves is only added up when somebody asks; per request there is one addition per tally.
 // Names are Envoy's (`cluster.NAME.upstream_rq_total`); Prometheus gets them with Envoy's tags.
 import type { Cluster, Endpoint } from '../plan/cluster.ts';
+import { ClusterTally, HttpTally, ListenerTally } from './proxy-tally.ts';
 import type { Registry, ScrapeSink } from './registry.ts';
 
 const CLASSES = ['', '1xx', '2xx', '3xx', '4xx', '5xx'];
-
-/** Responses of one cluster by status class; index 0 holds requests that ended without a response. */
-export class ClusterTally {
-  readonly classes = new Float64Array(6);
-
-  count(statusClass: number): void {
-    (this.classes[statusClass] as number)++;
-  }
-}
-
-/** One HTTP connection manager. The engine counts connections, the metrics step counts requests. */
-export class HttpTally {
-  readonly classes = new Float64Array(6);
-  requestsTotal = 0;
-  requestsActive = 0;
-  connectionsTotal = 0;
-  connectionsActive = 0;
-
-  count(statusClass: number): void {
-    this.requestsTotal++;
-    (this.classes[statusClass] as number)++;
-  }
-}
-
-/** One listener; the engine counts. */
-export class ListenerTally {
-  connectionsTotal = 0;
-  connectionsActive = 0;
-}
 
 /** One statistic: Envoy's dotted name, and how Prometheus is told the same. */
 export interface Stat {

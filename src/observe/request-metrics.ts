@@ -11,7 +11,8 @@ import { flagLetters } from '../plan/response-flags.ts';
 import { step } from '../plan/step.ts';
 import { H } from '../http/header-name.ts';
 import type { NodeIdentity } from './node-identity.ts';
-import { ProxyStats, type ClusterTally, type HttpTally } from './proxy-stats.ts';
+import { ProxyStats } from './proxy-stats.ts';
+import type { ClusterTally, HttpTally } from './proxy-tally.ts';
 import { BYTE_BOUNDS, DURATION_BOUNDS_MS, type Family, type Registry } from './registry.ts';
 import { HTTP_LABELS, labelsOf } from './standard-labels.ts';
 

@@ -9,6 +9,8 @@ import { createBackoff } from '../base/backoff.ts';
 import type { Log } from '../base/log.ts';
 import type { Registry } from './registry.ts';
 import { makeExporter, type Exporter, type ReadableSpan, type TargetSpec } from './span-exporter.ts';
+import type { Sdk } from './span-sdk.ts';
+import type { SpanRecord } from './span-shape.ts';
 
 const QUEUE_MAX = 2048;
 const BATCH_MAX = 512;
@@ -39,12 +41,21 @@ export class SpanCounters {
   }
 }
 
+export interface SpanQueueInit {
+  readonly spec: TargetSpec;
+  readonly counters: SpanCounters;
+  readonly log: Log;
+  /** Null when it cannot be loaded. */
+  readonly sdk: Promise<Sdk | null>;
+}
+
 export class SpanQueue {
+  readonly #sdk: Promise<Sdk | null>;
   readonly #spec: TargetSpec;
   readonly #counters: SpanCounters;
   readonly #log: Log;
   readonly #backoff = createBackoff({ baseMs: 500, maxMs: 5000 });
-  #spans: ReadableSpan[] = [];
+  #spans: SpanRecord[] = [];
   #tries = 0;
   #exporter: Exporter | null = null;
   #address = '';
@@ -52,18 +63,22 @@ export class SpanQueue {
   #export: Promise<void> | null = null;
   #isClosed = false;
 
-  constructor(spec: TargetSpec, counters: SpanCounters, log: Log) {
+  constructor({ spec, counters, log, sdk }: SpanQueueInit) {
+    this.#sdk = sdk;
     this.#spec = spec;
     this.#counters = counters;
     this.#log = log;
   }
 
-  get size(): number {
-    return this.#spans.length;
+  /** False when the queue is full; the `count` spans that are not made for that reason count as dropped. */
+  admits(count: number): boolean {
+    if (this.#spans.length < QUEUE_MAX && !this.#isClosed) return true;
+    this.#count(this.#counters.droppedFull, count);
+    return false;
   }
 
   /** Takes a span, or drops it when the queue is full. */
-  add(span: ReadableSpan): void {
+  add(span: SpanRecord): void {
     if (this.#spans.length >= QUEUE_MAX || this.#isClosed) {
       this.#count(this.#counters.droppedFull, 1);
       return;
@@ -141,11 +156,14 @@ export class SpanQueue {
   }
 
   /** Null when the Collector took the batch, else what went wrong. Never rejects. */
-  async #send(batch: ReadableSpan[]): Promise<string | null> {
+  async #send(batch: readonly SpanRecord[]): Promise<string | null> {
     try {
+      const sdk = await this.#sdk;
+      if (sdk === null) return 'OpenTelemetry cannot be loaded';
       const exporter = await this.#connect();
       if (exporter === null) return 'the address of the Collector is not known';
-      return await sendBatch(exporter, batch, this.#spec.timeoutMs + GRACE_MS);
+      const spans = batch.map((record) => sdk.make(record, this.#spec.serviceName));
+      return await sendBatch(exporter, spans, this.#spec.timeoutMs + GRACE_MS);
     } catch (thrown) {
       return String(thrown);
     }

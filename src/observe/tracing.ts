@@ -202,6 +202,8 @@ function beginAttempt(x: Exchange, tracer: Tracer): Verdict {
 
 function endTrace(x: Exchange, tracer: Tracer): Verdict {
   const { trace } = x;
-  if (trace instanceof HopTrace && trace.isSampled) tracer.target.record(tracer.shape.spansOf(x, trace));
+  if (trace instanceof HopTrace && trace.isSampled && tracer.target.admits(tracer.shape.isSingle ? 1 : 2)) {
+    tracer.target.record(tracer.shape.spansOf(x, trace));
+  }
   return CONTINUE;
 }

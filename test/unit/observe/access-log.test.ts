@@ -1,3 +1,6 @@
+// Access logs as text and JSON, their filters and Problems, and the batched files beneath: rotation,
+// full disks, and queues that stay bounded. Expected lines were compared with Envoy 1.40.
+// Files are real, in a temporary directory.
 import { mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,3 +1,6 @@
+// The metrics registry and its two text formats: escaping, histograms, content negotiation, and the
+// cap on series that a flood of label sets must not pass.
+// Whole expositions are compared.
 import { describe, expect, test } from 'vitest';
 import { renderMetrics, renderOpenMetrics, renderPrometheus } from '../../../src/observe/exposition.ts';
 import { Registry } from '../../../src/observe/registry.ts';

@@ -1,3 +1,6 @@
+// Istio's standard metrics of a request and of a TCP connection, every label; Envoy's statistics; what
+// a flood of paths, hosts and peers costs (nothing), and what the step itself costs per request.
+// The cost is printed, and bounded loosely in time but tightly in garbage.
 import { describe, expect, test } from 'vitest';
 import { renderPrometheus } from '../../../src/observe/exposition.ts';
 import { NO_IDENTITY, readNodeIdentity, type NodeIdentity } from '../../../src/observe/node-identity.ts';

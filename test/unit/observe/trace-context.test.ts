@@ -1,3 +1,6 @@
+// Trace contexts as W3C and B3 write them, valid and broken, read and written.
+// Sources: W3C Trace Context level 1 sections 3.2 and 3.3; the B3 propagation specification.
+// One row a case.
 import { describe, expect, test } from 'vitest';
 import { Head } from '../../../src/http/head.ts';
 import { headerNameOf, internHeader } from '../../../src/http/header-name.ts';

@@ -63,7 +63,8 @@ async function runHere() {
   enableCompileCache();
   const bundle = join(root, 'dist', 'outrigger.js');
   const entry = existsSync(bundle) ? bundle : join(root, 'src', 'cli', 'outrigger.ts');
-  await import(pathToFileURL(entry).href);
+  const program = await import(pathToFileURL(entry).href);
+  if (typeof program.main === 'function') await program.main(args);
 }
 
 /** Compiled code is kept from run to run wherever a folder can be written; without one, starting takes longer. */

@@ -1,18 +1,14 @@
 // Runs a sidecar until it is told to end. Exit codes: 0 after a drain, 1 when it cannot start, 64 for
 // wrong usage, 65 for a bootstrap with errors. The ready line counts from the start of the process.
-import { readFileSync } from 'node:fs';
 import module from 'node:module';
 import { performance } from 'node:perf_hooks';
 import { createLog, silentLog, type Log } from '../base/log.ts';
 import { formatProblem, refuses, type Problem } from '../base/problem.ts';
-import { startAdminServer, type RunningServer } from '../sidecar/admin/server.ts';
-import { parseBootstrap, withPlace } from '../sidecar/bootstrap.ts';
-import { extensions } from '../sidecar/bootstrap-registry.ts';
+import type { RunningServer } from '../sidecar/admin/server.ts';
 import { joinBootstrap, ownAddress } from '../sidecar/join.ts';
 import { adminSourceOf } from '../sidecar/proxy-admin.ts';
 import { Proxy } from '../sidecar/proxy.ts';
-import { findUnsupported, MUST_BE_SET } from '../sidecar/unsupported.ts';
-import { BootstrapSchema, type Bootstrap } from '../xds/gen/envoy/config/bootstrap/v3/bootstrap_pb.js';
+import type { Bootstrap } from '../xds/gen/envoy/config/bootstrap/v3/bootstrap_pb.js';
 import { readFlags, type SidecarSettings } from './sidecar-flags.ts';
 import type { SidecarFlags } from './sidecar.ts';
 
@@ -32,22 +28,13 @@ export async function runSidecar(flags: SidecarFlags): Promise<number> {
 
 async function runFile(settings: SidecarSettings & { kind: 'file' }, flags: SidecarFlags): Promise<number> {
   const { file, isValidation, logLevel } = settings;
-  let text: string;
-  try {
-    text = readFileSync(file, 'utf8');
-  } catch (cause) {
-    say(`${file}: ${cause instanceof Error ? cause.message : String(cause)}`);
-    return DATA;
-  }
-  const { bootstrap, partial, problems, locate } = parseBootstrap(text, file);
-  if (bootstrap === null) {
-    const more = partial === null ? [] : unsupportedIn(partial);
-    return report([...problems, ...more.map((problem) => withPlace(problem, locate))]);
-  }
+  // Reading YAML is not for those who join a mesh.
+  const { loadBootstrap } = await import('../sidecar/bootstrap-file.ts');
+  const { bootstrap, problems, locate } = loadBootstrap(file);
+  if (bootstrap === null) return report(problems);
   const log = isValidation ? silentLog : createLog('sidecar', logLevel);
   const proxy = newProxy(bootstrap, log, settings.drainSeconds);
-  const all = [...problems, ...proxy.problems.map((problem) => withPlace(problem, locate))];
-  const code = report(all);
+  const code = report([...problems, ...proxy.problems.map((problem) => ({ ...problem, place: locate(problem.path) }))]);
   if (!isValidation && code === DONE) return run(proxy, flags);
   await proxy.stop(0);
   if (isValidation && code === DONE) process.stdout.write(`${file}: OK\n`);
@@ -61,13 +48,6 @@ async function runJoin(settings: SidecarSettings & { kind: 'join' }, flags: Side
   const proxy = newProxy(bootstrap, createLog('sidecar', logLevel), settings.drainSeconds);
   const code = report(proxy.problems.filter(({ severity }) => severity === 'error'));
   return code === DONE ? run(proxy, flags) : code;
-}
-
-/** What we do not support in a file that has other errors; what is missing there may be a follow-up of those. */
-function unsupportedIn(partial: Bootstrap): readonly Problem[] {
-  const problems: Problem[] = [];
-  findUnsupported(BootstrapSchema, partial, { registry: extensions, problems, path: '' });
-  return problems.filter(({ message }) => message !== MUST_BE_SET);
 }
 
 function newProxy(bootstrap: Bootstrap, log: Log, drainSeconds: number): Proxy {
@@ -89,11 +69,13 @@ async function run(proxy: Proxy, flags: SidecarFlags): Promise<number> {
   }
   let admin: RunningServer | null = null;
   try {
-    admin = await startAdmin(proxy, flags, ending.resolve);
     const starting = proxy.start();
-    void proxy.ready.then(() => announce(proxy, admin));
-    await Promise.race([starting, ending.promise]);
     starting.catch(() => {});
+    // While clusters are resolved and the control service answers.
+    admin = await startAdmin(proxy, flags, ending.resolve);
+    const server = admin;
+    void proxy.ready.then(() => announce(proxy, server));
+    await Promise.race([starting, ending.promise]);
   } catch (cause) {
     log.error('cannot start', { error: cause instanceof Error ? cause.message : String(cause) });
     await proxy.stop(0);
@@ -126,6 +108,7 @@ function announce(proxy: Proxy, admin: RunningServer | null): void {
 async function startAdmin(proxy: Proxy, flags: SidecarFlags, quit: () => void): Promise<RunningServer | null> {
   const address = proxy.adminAddress;
   if (address === null) return null;
+  const { startAdminServer } = await import('../sidecar/admin/server.ts');
   const source = adminSourceOf(proxy, { version: VERSION, commandLine: commandLineOf(flags), quit });
   return startAdminServer(source, address);
 }

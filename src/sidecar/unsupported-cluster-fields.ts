@@ -107,8 +107,6 @@ export const CLUSTER_FIELDS: Readonly<Record<string, MessageFields>> = {
       routing_enabled: NO_EFFECT_YET,
       min_cluster_size: NO_EFFECT_YET,
       fail_traffic_on_panic: NO_EFFECT_YET,
-      force_local_zone: NO_EFFECT_YET,
-      force_locality_direct_routing: NO_EFFECT_YET,
     },
   },
   'envoy.config.core.v3.TypedExtensionConfig': ALL,

@@ -91,12 +91,12 @@ const BOOTSTRAP: Readonly<Record<string, MessageFields>> = {
   },
   'envoy.config.core.v3.Pipe': { supported: 'path', required: 'path', harmless: { mode: KERNEL } },
   'envoy.config.core.v3.ConfigSource': {
-    supported: 'ads self initial_fetch_timeout api_config_source',
-    harmless: { resource_api_version: 'has no effect: only version 3 is spoken' },
+    supported: 'ads self initial_fetch_timeout api_config_source resource_api_version',
     refused: {
       path: 'files as a source are not supported: use ads',
       path_config_source: 'files as a source are not supported: use ads',
     },
+    values: { resource_api_version: 'V3 AUTO' },
   },
   'envoy.config.core.v3.AggregatedConfigSource': ALL,
   'envoy.config.core.v3.SelfConfigSource': ALL,
@@ -104,7 +104,7 @@ const BOOTSTRAP: Readonly<Record<string, MessageFields>> = {
     supported: 'api_type grpc_services set_node_on_first_message_only transport_api_version request_timeout',
     harmless: { rate_limit_settings: NO_EFFECT_YET, refresh_delay: NO_EFFECT_YET },
     refused: { cluster_names: 'write grpc_services' },
-    values: { api_type: 'GRPC DELTA_GRPC AGGREGATED_GRPC AGGREGATED_DELTA_GRPC' },
+    values: { transport_api_version: 'V3 AUTO', api_type: 'GRPC DELTA_GRPC AGGREGATED_GRPC AGGREGATED_DELTA_GRPC' },
   },
   'envoy.config.core.v3.GrpcService': {
     supported: 'envoy_grpc',

@@ -3,6 +3,7 @@
 // time to live, so that a cluster with respect_dns_ttl asks the name servers directly first, and one
 // with servers of its own asks only those. IP literals never come here.
 import { Resolver as NodeResolver, promises } from 'node:dns';
+import { LookupGate } from './lookup-gate.ts';
 
 export interface ResolvedAddress {
   readonly address: string;
@@ -29,11 +30,14 @@ export interface Resolver {
 
 const QUERY_TIMEOUT_MS = 2000;
 const QUERY_TRIES = 3;
+/** Of the four threads of Node's pool, one is always left for files. */
+const SYSTEM_LOOKUPS_MAX = 3;
 
 /** The codes by which a resolver says that there are no such addresses, and not that it failed. */
 const EMPTY_ANSWERS = new Set(['ENOTFOUND', 'ENODATA', 'EAI_ADDRFAMILY', 'EAI_NODATA', 'EAI_NONAME']);
 
 export function createNodeResolver(): Resolver {
+  const gate = new LookupGate(SYSTEM_LOOKUPS_MAX);
   const queriers = new Map<string, NodeResolver>();
   const querierOf = (servers: readonly string[]): NodeResolver => {
     const key = servers.join(',');
@@ -51,7 +55,7 @@ export function createNodeResolver(): Resolver {
         const result = await query(querierOf([]), name, family);
         if (result.kind === 'answer' && result.addresses.length > 0) return result;
       }
-      return lookupBySystem(name, family);
+      return gate.run(() => lookupBySystem(name, family));
     },
   };
 }

@@ -22,6 +22,7 @@ export async function main(argv: readonly string[]): Promise<void> {
     .description('a service mesh: a control service, sidecars, Istio and Gateway API rules')
     .version('0.1.0')
     .showHelpAfterError('(outrigger <command> --help shows the options)')
+    .enablePositionalOptions()
     .exitOverride();
   const load = COMMANDS[argv[0] ?? ''];
   // Help and unknown commands need the names of all; a command needs only itself.

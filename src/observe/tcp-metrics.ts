@@ -1,9 +1,12 @@
 // @hot
-// Istio's TCP metrics for sidecar/tcp-forward.ts: slots are resolved once per connection, then bytes
-// are added as they flow. One TcpCounters belongs to one connection.
+// Istio's TCP metrics: slots are resolved once per connection, then bytes are added as they flow. One
+// TcpCounters belongs to one connection. Where only the end of a connection is told, the step of
+// compileTcpMetrics counts all of it then: an open connection is not seen before it closes.
 import type { ClusterRef, Endpoint } from '../plan/cluster.ts';
-import type { Connection } from '../plan/exchange.ts';
+import type { Connection, Exchange } from '../plan/exchange.ts';
+import { CONTINUE, type CompileEnv, type PlanPart, type Verdict } from '../plan/plan.ts';
 import { flagLetters } from '../plan/response-flags.ts';
+import { step } from '../plan/step.ts';
 import type { NodeIdentity } from './node-identity.ts';
 import type { Family, Registry } from './registry.ts';
 import { TCP_LABELS, labelsOf } from './standard-labels.ts';
@@ -23,6 +26,10 @@ export class TcpMetrics {
     this.#received = counter(registry, 'istio_tcp_received_bytes_total', 'Bytes received from the downstream.');
     this.#opened = counter(registry, 'istio_tcp_connections_opened_total', 'TCP connections opened.');
     this.#closed = counter(registry, 'istio_tcp_connections_closed_total', 'TCP connections closed.');
+  }
+
+  toJSON(): unknown {
+    return {};
   }
 
   /** Counts the opening, and returns the counters of this connection. `endpoint` is null when none was found. */
@@ -73,6 +80,24 @@ export class TcpCounters {
     this.#isClosed = true;
     this.#registry.add(this.#closed, 1);
   }
+}
+
+export interface TcpMetricsOptions {
+  readonly registry: Registry;
+  readonly node: NodeIdentity;
+}
+
+/** The metrics of one tcp_proxy: an onEnd step over the Exchange that stands for the connection. */
+export function compileTcpMetrics({ registry, node }: TcpMetricsOptions, _env: CompileEnv): PlanPart {
+  return { onEnd: [step('tcp-metrics', '', countConnection, new TcpMetrics(registry, node))] };
+}
+
+function countConnection(x: Exchange, metrics: TcpMetrics): Verdict {
+  const counters = metrics.open(x.connection, x.cluster, x.endpoint, x.flags);
+  counters.addReceived(x.requestBytes);
+  counters.addSent(x.responseBytes);
+  counters.close();
+  return CONTINUE;
 }
 
 function counter(registry: Registry, name: string, help: string): Family {

@@ -7,7 +7,7 @@ import { NO_IDENTITY, readNodeIdentity, type NodeIdentity } from '../../../src/o
 import { ProxyStats } from '../../../src/observe/proxy-stats.ts';
 import { Registry } from '../../../src/observe/registry.ts';
 import { compileMetrics } from '../../../src/observe/request-metrics.ts';
-import { TcpMetrics } from '../../../src/observe/tcp-metrics.ts';
+import { TcpMetrics, compileTcpMetrics } from '../../../src/observe/tcp-metrics.ts';
 import { NO_CONNECTION } from '../../../src/plan/exchange.ts';
 import { FLAGS } from '../../../src/plan/response-flags.ts';
 import { create } from '@bufbuild/protobuf';
@@ -245,6 +245,19 @@ describe('tcp metrics', () => {
         value(`istio_tcp_${name}_total`),
       ),
     ).toEqual(['15', '3', '1', '1']);
+  });
+
+  test('a connection told only at its end is counted whole', () => {
+    const registry = new Registry();
+    const x = anExchange({ cluster: CLUSTER, endpoint: ENDPOINT, flags: FLAGS.UF });
+    runPhase(x, compileTcpMetrics({ registry, node: NODE }, anEnv()), 'onEnd');
+    const samples = renderPrometheus(registry).matchAll(/^istio_tcp_(\w+)\{.*response_flags="UF".*\} (\d+)$/gm);
+    expect(Object.fromEntries(Array.from(samples, ([, name = '', value]) => [name, Number(value)]))).toEqual({
+      sent_bytes_total: 600,
+      received_bytes_total: 20,
+      connections_opened_total: 1,
+      connections_closed_total: 1,
+    });
   });
 });
 

@@ -88,6 +88,10 @@ export class GrpcConnection {
     this.#session.on('close', () => this.#closed());
   }
 
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
   /** Opens a bidirectional stream on `path`, for example `/package.Service/Method`. It has no deadline. */
   stream(path: string, metadata: GrpcMetadata, handlers: GrpcHandlers): GrpcStream {
     if (this.#session.closed || this.#session.destroyed) return endedStream(handlers, this.#reason);
@@ -158,9 +162,10 @@ export class GrpcConnection {
   }
 
   #fail(reason: string): void {
-    if (this.#isClosed || this.#session.destroyed) return;
+    if (this.#isClosed) return;
+    // An error arrives when the session is destroyed already; its text is still the reason.
     this.#reason = reason;
-    this.#session.destroy(undefined, constants.NGHTTP2_CANCEL);
+    if (!this.#session.destroyed) this.#session.destroy(undefined, constants.NGHTTP2_CANCEL);
   }
 
   #closed(): void {

@@ -28,6 +28,7 @@ export interface ClusterDependencies {
   readonly delay?: Delay;
 }
 
+const NOTHING_KNOWN: ReadonlyMap<string, readonly string[]> = new Map();
 const NO_MEMBERS: ReadonlyMap<string, Member> = new Map();
 
 export class LiveCluster implements Cluster {
@@ -140,6 +141,7 @@ export class LiveCluster implements Cluster {
   }
 
   #discover(): void {
+    const known = this.#discovery?.known ?? NOTHING_KNOWN;
     this.#discovery?.close();
     this.#discovery = null;
     const { discovery } = this.#settings;
@@ -160,6 +162,7 @@ export class LiveCluster implements Cluster {
           {
             targets: isLogical ? [discovery.target] : discovery.targets,
             dns: discovery.dns,
+            known,
             keepsOnEmpty: isLogical,
             publish: (states, isSettled) => this.#publish(states, isSettled, isLogical),
           },

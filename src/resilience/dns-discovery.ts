@@ -29,6 +29,8 @@ export interface NameState {
 export interface DnsDiscoveryInit {
   readonly targets: readonly EndpointTarget[];
   readonly dns: DnsSettings;
+  /** What an earlier discovery found under a name: it holds while lookups fail. */
+  readonly known: ReadonlyMap<string, readonly string[]>;
   /** True: an empty answer changes nothing (LOGICAL_DNS). */
   readonly keepsOnEmpty: boolean;
   /** Called when the addresses of a name changed, and once when every name was asked for the first time. */
@@ -59,7 +61,7 @@ export class DnsDiscovery {
     this.#watches = init.targets.map((target) => ({
       target,
       backoff: createBackoff({ baseMs: failureBaseMs, maxMs: failureMaxMs, random: dependencies.random }),
-      addresses: [],
+      addresses: init.known.get(target.address) ?? [],
       wasAsked: false,
       callOff: () => {},
     }));
@@ -68,6 +70,11 @@ export class DnsDiscovery {
   start(): void {
     if (this.#watches.length === 0) this.#init.publish([], true);
     for (const watch of this.#watches) void this.#ask(watch);
+  }
+
+  /** The last good addresses of each name. */
+  get known(): ReadonlyMap<string, readonly string[]> {
+    return new Map(this.#watches.map(({ target, addresses }) => [target.address, addresses]));
   }
 
   close(): void {

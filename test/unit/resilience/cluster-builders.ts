@@ -7,7 +7,7 @@ import type { Problem } from '../../../src/base/problem.ts';
 import { clusterId } from '../../../src/base/brand.ts';
 import { ClusterRef, Endpoint } from '../../../src/plan/cluster.ts';
 import type { CompileEnv } from '../../../src/plan/plan.ts';
-import type { ClusterDependencies } from '../../../src/resilience/cluster.ts';
+import { LiveCluster, type ClusterDependencies } from '../../../src/resilience/cluster.ts';
 import type { ClusterSettings } from '../../../src/resilience/cluster-settings.ts';
 import { compileCluster } from '../../../src/resilience/compile.ts';
 import type { LookupOptions, LookupResult, Resolver } from '../../../src/resilience/resolver.ts';
@@ -161,4 +161,21 @@ export function aBench(): Bench {
   const delays = new HandDelays();
   const dependencies = { clock: systemClock, random: () => 0, resolver, log: silentLog, delay: delays.delay };
   return { dependencies, resolver, delays };
+}
+
+export function started(json: JsonObject, bench: Bench = aBench()): LiveCluster {
+  const cluster = new LiveCluster(settingsOf(json), bench.dependencies);
+  cluster.start();
+  return cluster;
+}
+
+export function authorities(endpoints: readonly Endpoint[]): readonly string[] {
+  return endpoints.map(({ authority }) => authority);
+}
+
+/** What was told as removed, list by list. */
+export function removals(cluster: LiveCluster): string[][] {
+  const told: string[][] = [];
+  cluster.onEndpoints((removed) => told.push([...authorities(removed)]));
+  return told;
 }

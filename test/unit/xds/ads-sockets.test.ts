@@ -1,4 +1,5 @@
 // Our client against our server over real sockets, both variants.
+import { create, toBinary, type MessageInitShape } from '@bufbuild/protobuf';
 import { afterEach, expect, test } from 'vitest';
 
 import { systemClock } from '../../../src/base/clock.ts';
@@ -7,6 +8,9 @@ import { error } from '../../../src/base/problem.ts';
 import type { Answer, Synced } from '../../../src/control/ads-stream.ts';
 import { DiscoveryServer, type DiscoveryServerOptions } from '../../../src/control/discovery.ts';
 import { DiscoveryClient, type DiscoveryClientOptions } from '../../../src/sidecar/discovery.ts';
+import { GrpcConnection } from '../../../src/sidecar/grpc-client.ts';
+import type { GrpcStatus } from '../../../src/sidecar/grpc-status.ts';
+import { DeltaDiscoveryRequestSchema } from '../../../src/xds/gen/envoy/service/discovery/v3/discovery_pb.js';
 import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, ROUTE_TYPE, type TypeUrl } from '../../../src/xds/type-url.ts';
 import type { Refusal, Update } from '../../../src/xds/update.ts';
 import { aCluster, aListener, aNode, anAssignment, aRoutes, OneView } from '../../support/xds-builders.ts';
@@ -194,4 +198,99 @@ test('a client that leaves ends its hold on the source', async () => {
   ]);
   client.close();
   await until(() => source.closed === 1 && server.connected === 0);
+});
+
+/** A stream that sends what it is told and reads without ever answering. */
+function aRawStream(port: number, path: string, ...requests: Uint8Array[]) {
+  const connection = new GrpcConnection({ host: '127.0.0.1', port });
+  cleanups.push(() => connection.close());
+  const received: Uint8Array[] = [];
+  const { promise: ended, resolve } = Promise.withResolvers<GrpcStatus>();
+  const onMessage = (message: Uint8Array): void => void received.push(message);
+  const stream = connection.stream(path, {}, { onMessage, onEnd: resolve });
+  for (const request of requests) stream.write(request);
+  return { received, ended };
+}
+
+const DELTA_PATH = '/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources';
+const SOTW_PATH = '/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources';
+
+const deltaRequest = (fields: MessageInitShape<typeof DeltaDiscoveryRequestSchema>): Uint8Array =>
+  toBinary(DeltaDiscoveryRequestSchema, create(DeltaDiscoveryRequestSchema, fields));
+
+test('a client that answers nothing is let go in time, and the others do not notice', async () => {
+  const source = new OneView(...BASE);
+  const { port, server } = await aServer(source, { answerMsMax: 100 });
+  const { held } = aClient([port]);
+  const silent = aRawStream(port, DELTA_PATH, deltaRequest({ node: aNode(), typeUrl: CLUSTER_TYPE }));
+  for (let change = 0; change < 10; change++) {
+    source.show(aCluster('c1', `${change}`), ...BASE.slice(1, 3), aRoutes('routes', `change ${change}`));
+    await until(() => held.get(ROUTE_TYPE)?.get('routes')?.includes(`change ${change}`) ?? false, 1000);
+  }
+  expect((await silent.ended).code).toBe(4);
+  // Whatever changed, no more than one message waited for it.
+  expect(silent.received.length).toBe(1);
+  await until(() => server.connected === 1);
+});
+
+const UNUSABLE: readonly { readonly name: string; readonly request: Uint8Array; readonly message: string }[] = [
+  {
+    name: 'without a node',
+    request: deltaRequest({ typeUrl: CLUSTER_TYPE }),
+    message: 'the first request must have a node with an id',
+  },
+  {
+    name: 'with a node without an id',
+    request: deltaRequest({ typeUrl: CLUSTER_TYPE, node: { cluster: 'c' } }),
+    message: 'the first request must have a node with an id',
+  },
+  { name: 'without a type', request: deltaRequest({ node: aNode() }), message: 'type_url is required' },
+];
+
+test.each(UNUSABLE)('a first request $name ends the stream with INVALID_ARGUMENT', async ({ request, message }) => {
+  const { port } = await aServer(new OneView(...BASE));
+  expect(await aRawStream(port, DELTA_PATH, request).ended).toEqual({ code: 3, message });
+});
+
+test('bytes that are no request end the stream and nothing else', async () => {
+  const { port, server } = await aServer(new OneView(...BASE));
+  const { held } = aClient([port]);
+  expect((await aRawStream(port, SOTW_PATH, Buffer.from([0xff, 0xff])).ended).code).toBe(13);
+  await until(() => names(held).every((some) => some.length === 1));
+  await until(() => server.connected === 1);
+});
+
+test('a stream may ask for 32 types and no more', async () => {
+  const { port } = await aServer(new OneView(...BASE));
+  const requests = Array.from({ length: 33 }, (_, index) =>
+    deltaRequest({ node: aNode(), typeUrl: `type.googleapis.com/some.Type${index}` }),
+  );
+  const { ended, received } = aRawStream(port, DELTA_PATH, ...requests);
+  expect(await ended).toEqual({ code: 3, message: 'more than 32 resource types' });
+  expect(received.length).toBe(32);
+});
+
+test('a client whose server ages its connections moves to a new one and misses nothing', async () => {
+  const source = new OneView(...BASE);
+  const { port } = await aServer(source, { connectionAgeMsMax: 200 });
+  const { held, states } = aClient([port]);
+  await until(() => states.filter((state) => state === 'connected').length >= 3);
+  source.show(...BASE.slice(0, 3), aRoutes('routes', 'after'));
+  await until(() => held.get(ROUTE_TYPE)?.get('routes')?.includes('after') ?? false);
+});
+
+test('an owner that throws refuses the update and lives on', async () => {
+  let isFirst = true;
+  const { port, answers } = await aServer(new OneView(...BASE));
+  aClient([port], {
+    onUpdate() {
+      if (!isFirst) return [];
+      isFirst = false;
+      throw new Error('oops');
+    },
+  });
+  await until(() => answers.length >= 3);
+  expect(answers.filter(({ kind }) => kind === 'nacked').map(({ error }) => error)).toEqual([
+    'c1: internal error: oops',
+  ]);
 });

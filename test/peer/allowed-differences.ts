@@ -12,13 +12,136 @@ export interface AllowedDifference {
   readonly reason: string;
 }
 
-const ANY = /^/;
+const EVERYWHERE = /^/;
+const EVERYTHING = /^/;
+const ABSENT = /^<none>$/;
 
 export const ALLOWED_DIFFERENCES: readonly AllowedDifference[] = [
   {
-    where: ANY,
+    where: EVERYWHERE,
     what: /^response\d*\.header\.x-outrigger-error$/,
-    envoy: /^<none>$/,
+    envoy: ABSENT,
     reason: 'A response made by the proxy itself says which flag and which resource decided (INTERFACES.md).',
+  },
+  {
+    where: /^(malformed|manager-limits|http10): |^match-path: a fragment/,
+    what: /^response\.(body|header\.content-(length|type))$/,
+    reason: 'The text of a refusal is our own; Envoy has one for some refusals and none for others.',
+  },
+  {
+    where: /^failures: a refused connection/,
+    what: /^response\.(body|header\.content-length)$/,
+    outrigger: /^167$|Connection refused$/,
+    reason: 'The text of a failed connection also says why it failed.',
+  },
+  {
+    where: /^failures: a refused connection, with a body$/,
+    what: /^(connection|response\.header\.connection)$/,
+    outrigger: /^close/,
+    reason: 'The connection is given up when an answer is ready before the request body was taken off the wire.',
+  },
+  {
+    where: /^manager-limits: small: a target above/,
+    what: /^response\.status$/,
+    envoy: /^431$/,
+    outrigger: /^414$/,
+    reason: 'A target that is too long is 414 (RFC 9110 15.5.15); 431 is for header fields.',
+  },
+  {
+    where: /^malformed: no version$/,
+    what: /^response\.status$/,
+    envoy: /^426$/,
+    outrigger: /^400$/,
+    reason: 'A request line without a version is an invalid request line (RFC 9112 3), not an older protocol.',
+  },
+  {
+    where: /^malformed: version 2\.0$/,
+    what: /^response\.status$/,
+    envoy: /^426$/,
+    outrigger: /^505$/,
+    reason: 'A major version that is not ours is 505 (RFC 9110 15.6.6).',
+  },
+  {
+    where: /^malformed: version 1\.2$/,
+    what: EVERYTHING,
+    reason: 'A higher minor version is handled as HTTP/1.1 (RFC 9110 2.5); Envoy refuses it.',
+  },
+  {
+    where: /^malformed: a folded header line$/,
+    what: EVERYTHING,
+    reason: 'Obsolete line folding is refused (RFC 9112 5.2 allows 400); Envoy joins the lines.',
+  },
+  {
+    where: /^malformed: a lone CR in a value$/,
+    what: EVERYTHING,
+    reason: 'A bare CR is refused (RFC 9112 2.2); Envoy takes it out, which smuggles.',
+  },
+  {
+    where: /^http10: /,
+    what: /^response\.version$/,
+    envoy: /^HTTP\/1\.0$/,
+    outrigger: /^HTTP\/1\.1$/,
+    reason: 'A response carries the highest version we speak, also to an older client (RFC 9110 2.5).',
+  },
+  {
+    where: /^http10: old: keeps alive when asked$/,
+    what: /^(connection|response\.header\.connection)$/,
+    outrigger: /^close/,
+    reason: 'Keep-alive of HTTP/1.0 was an experiment that intermediaries break (RFC 9112 C.2.2): we close.',
+  },
+  {
+    where: /^framing: 10[023] before 200/,
+    what: /^response\.interim1(\.header\.link)?$/,
+    envoy: ABSENT,
+    reason: 'Interim responses are forwarded, as a proxy must (RFC 9110 15.2); Envoy drops them.',
+  },
+  {
+    where: /^(framing|redirects): (of a )?HEAD/,
+    what: /^response\.header\.(transfer-encoding|content-length)$/,
+    reason: 'An answer to HEAD has no body, so that its framing is optional (RFC 9112 6.1); ours claims no chunks.',
+  },
+  {
+    where: /^framing: .*trailers of the (request|response)$/,
+    what: /\.header\.trailer$/,
+    outrigger: ABSENT,
+    reason: 'Both drop trailers; we also drop the header that announces them (RFC 9110 6.6.2).',
+  },
+  {
+    where: /^manager-marks: main: TE trailers$/,
+    what: /^upstream1\.header\.te$/,
+    outrigger: ABSENT,
+    reason: 'TE is for one hop (RFC 9110 10.1.4), and we forward no trailers.',
+  },
+  {
+    where: /^manager-marks: main: hop by hop headers of the response$/,
+    what: /^response\.header\.x-hop$/,
+    outrigger: ABSENT,
+    reason: 'What Connection names is for one hop, in responses too (RFC 9110 7.6.1).',
+  },
+  {
+    where: /^manager-paths: reject: /,
+    what: /^(connection|response\.header\.connection)$/,
+    envoy: /^close/,
+    reason: 'A path that is refused for its escapes was framed well: the connection can go on.',
+  },
+  {
+    where: /^manager-forwarded: .*x-forwarded-for sent twice$/,
+    what: /^upstream1\.header\.x-forwarded-for$/,
+    envoy: /,/,
+    outrigger: / \| /,
+    reason: 'Two lines mean the same as one joined by a comma (RFC 9110 5.3); we leave them as sent.',
+  },
+  {
+    where: /^mirrors: /,
+    what: /^upstream[23]\.header\.(x-envoy-internal|x-forwarded-for)$/,
+    outrigger: ABSENT,
+    reason: "Envoy stamps its own machine's address on a mirrored request; ours is the request as it was sent.",
+  },
+  {
+    where: /^header-formatters: on (a direct response|an answer made)/,
+    what: /^response\.header\.x-code$/,
+    envoy: /^0$/,
+    outrigger: /^(202|503)$/,
+    reason: 'The status of an answer made by the proxy is known to us when its headers are edited.',
   },
 ];

@@ -18,7 +18,14 @@ const bootstraps = Object.keys(CASE_TABLES).filter((name) => bootstrapWanted ===
 
 let wrong = 0;
 for (const bootstrap of bootstraps) {
-  const seenBySide = await Promise.all(sideNames.map((side) => runAll(side, bootstrap)));
+  const seenBySide = await Promise.all(
+    sideNames.map((side) =>
+      runAll(side, bootstrap).catch((cause: unknown) => {
+        process.stdout.write(`XX ${bootstrap}: ${side} failed: ${String(cause)}\n`);
+        return new Map<string, Observation>();
+      }),
+    ),
+  );
   for (const peerCase of CASE_TABLES[bootstrap] ?? []) {
     if (!peerCase.name.includes(nameWanted)) continue;
     const seen = seenBySide.map((observations) => observations.get(peerCase.name) ?? new Map<string, string>());

@@ -5,8 +5,8 @@ import { dirname, join, resolve } from 'node:path';
 
 /** The root of the checkout. */
 export const PROJECT_ROOT = resolve(import.meta.dirname, '../..');
-/** The launcher; run it with `process.execPath`. */
-export const OUTRIGGER = join(PROJECT_ROOT, 'bin/outrigger.js');
+/** The launcher; run it with `process.execPath`. OUTRIGGER_LAUNCHER names another one, such as a bundle. */
+export const OUTRIGGER = process.env['OUTRIGGER_LAUNCHER'] ?? join(PROJECT_ROOT, 'bin/outrigger.js');
 
 const PARTS = join(PROJECT_ROOT, '.realparts');
 const SYSTEM_FOLDERS = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin'];

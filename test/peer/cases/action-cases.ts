@@ -41,7 +41,6 @@ export const ACTION_CASES: CaseTable = {
     plain('418', '/teapot', '418'),
     plain('header edits', '/typed', '503'),
     { name: 'a body is literal', send: 'GET /format', headers: ['x-a: v'], is: '200' },
-    { name: 'body_format', send: 'GET /formatted', headers: ['x-a: v'], is: '200' },
     { name: 'HEAD has no body', send: 'HEAD /body', is: '200' },
     { name: 'the request body is taken off the wire', send: 'POST /body', body: 'x'.repeat(5000), is: '200' },
     plain('the connection goes on after a body', '/body', '200'),
@@ -64,8 +63,6 @@ export const ACTION_CASES: CaseTable = {
     kept('/re/one'),
     kept('/all-a/a/x?a=a'),
     kept('/same/x'),
-    { name: 'path_rewrite with a formatter', send: 'GET /whole/x', headers: ['x-suffix: /s'], is: '200 a' },
-    kept('/whole?q=1'),
     {
       name: 'an original path of the client',
       send: 'GET /api/x',
@@ -89,7 +86,6 @@ export const ACTION_CASES: CaseTable = {
     },
     kept('/kept'),
     { name: 'Host with a port is kept', send: 'GET /kept', host: 'example.test:8080', is: '200 a' },
-    { name: 'by a formatter', send: 'GET /format', headers: ['x-host: made'], is: '200 a' },
   ],
   mirrors: [
     { ...kept('/one'), seen: 2 },

@@ -53,7 +53,6 @@ export const FAILURE_CASES: CaseTable = {
     plain('an answer in time', '/long', '200 a', { answer: LATE }),
     plain('no timeout', '/off', '200 a', { answer: LATE }),
     plain('the default timeout', '/default', '200 a', { answer: LATE }),
-    plain('max_stream_duration of the route', '/max-stream', '504', { answer: HANG, seen: 1 }),
     plain('idle_timeout of the route', '/idle', '504', { answer: HANG, seen: 1 }),
     plain('the response has begun when the timeout strikes', '/short', '200 a', {
       answer: raw('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc'),

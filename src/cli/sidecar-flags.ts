@@ -7,6 +7,9 @@ import { APP_PROTOCOLS, type AppPort, type WorkloadIdentity } from '../sidecar/n
 import type { SidecarFlags } from './sidecar.ts';
 
 export interface CommonSettings {
+  /** Ports of the readiness and metrics servers; null for none, 0 for a free one. */
+  readonly readinessPort: number | null;
+  readonly metricsPort: number | null;
   readonly drainSeconds: number;
   readonly logLevel: LogLevel;
 }
@@ -23,11 +26,15 @@ export type SidecarSettings = CommonSettings &
       }
   );
 
+const PORTS = [0, 65_535] as const;
+
 /** The settings, or one sentence for each mistake. */
 export function readFlags(flags: SidecarFlags): SidecarSettings | readonly string[] {
   const mistakes: string[] = [];
   const reader = new FlagReader(flags, mistakes);
   const common = {
+    readinessPort: reader.has('readiness') ? reader.number('readiness', 0, PORTS) : null,
+    metricsPort: reader.has('metrics') ? reader.number('metrics', 0, PORTS) : null,
     drainSeconds: reader.number('drainSeconds', 5, [0, 3600]),
     logLevel: reader.level(),
   };
@@ -67,7 +74,7 @@ function readJoin(reader: FlagReader, common: CommonSettings): SidecarSettings {
     kind: 'join',
     control: readControl(reader),
     workload,
-    adminPort: reader.number('admin', 15_000, [0, 65_535]),
+    adminPort: reader.number('admin', 15_000, PORTS),
   };
 }
 

@@ -9,7 +9,7 @@ import { joinBootstrap, ownAddress } from '../sidecar/join.ts';
 import { adminSourceOf } from '../sidecar/proxy-admin.ts';
 import { Proxy } from '../sidecar/proxy.ts';
 import type { Bootstrap } from '../xds/gen/envoy/config/bootstrap/v3/bootstrap_pb.js';
-import { readFlags, type SidecarSettings } from './sidecar-flags.ts';
+import { readFlags, type CommonSettings, type SidecarSettings } from './sidecar-flags.ts';
 import type { SidecarFlags } from './sidecar.ts';
 
 const DONE = 0;
@@ -35,7 +35,7 @@ async function runFile(settings: SidecarSettings & { kind: 'file' }, flags: Side
   const log = isValidation ? silentLog : createLog('sidecar', logLevel);
   const proxy = newProxy(bootstrap, log, settings.drainSeconds);
   const code = report([...problems, ...proxy.problems.map((problem) => ({ ...problem, place: locate(problem.path) }))]);
-  if (!isValidation && code === DONE) return run(proxy, flags);
+  if (!isValidation && code === DONE) return run(proxy, settings, flags);
   await proxy.stop(0);
   if (isValidation && code === DONE) process.stdout.write(`${file}: OK\n`);
   return code;
@@ -45,16 +45,18 @@ async function runJoin(settings: SidecarSettings & { kind: 'join' }, flags: Side
   const { control, workload, adminPort, logLevel } = settings;
   const address = workload.address === '' ? await ownAddress(control) : workload.address;
   const bootstrap = joinBootstrap({ control, workload: { ...workload, address }, adminPort });
-  const proxy = newProxy(bootstrap, createLog('sidecar', logLevel), settings.drainSeconds);
+  const log = createLog('sidecar', logLevel);
+  if (flags['tokenFile'] !== undefined) log.warning('--token-file has no effect yet: the stream is plaintext');
+  const proxy = newProxy(bootstrap, log, settings.drainSeconds);
   const code = report(proxy.problems.filter(({ severity }) => severity === 'error'));
-  return code === DONE ? run(proxy, flags) : code;
+  return code === DONE ? run(proxy, settings, flags) : code;
 }
 
 function newProxy(bootstrap: Bootstrap, log: Log, drainSeconds: number): Proxy {
   return new Proxy({ bootstrap, log, drainSeconds });
 }
 
-async function run(proxy: Proxy, flags: SidecarFlags): Promise<number> {
+async function run(proxy: Proxy, settings: CommonSettings, flags: SidecarFlags): Promise<number> {
   const { log } = proxy;
   // A mistake of ours must cost one request, not every connection of the process.
   process.on('uncaughtException', (error) => log.error('unexpected error', { error: error.stack ?? error.message }));
@@ -67,29 +69,32 @@ async function run(proxy: Proxy, flags: SidecarFlags): Promise<number> {
       process.once(signal, () => process.exit(DONE));
     });
   }
-  let admin: RunningServer | null = null;
+  const servers: RunningServer[] = [];
   try {
     const starting = proxy.start();
     starting.catch(() => {});
     // While clusters are resolved and the control service answers.
-    admin = await startAdmin(proxy, flags, ending.resolve);
-    const server = admin;
-    void proxy.ready.then(() => announce(proxy, server));
+    const admin = await startServers(proxy, settings, { flags, quit: ending.resolve, servers });
+    void proxy.ready.then(() => announce(proxy, admin));
     await Promise.race([starting, ending.promise]);
   } catch (cause) {
     log.error('cannot start', { error: cause instanceof Error ? cause.message : String(cause) });
     await proxy.stop(0);
-    await admin?.close();
+    await closeAll(servers);
     return FAILED;
   }
   await ending.promise;
   log.info('draining');
   await proxy.stop();
-  await admin?.close();
+  await closeAll(servers);
   log.info('stopped');
   // Whatever else might still be open has no say any more.
   setTimeout(() => process.exit(DONE), EXIT_GRACE_MS).unref();
   return DONE;
+}
+
+async function closeAll(servers: readonly RunningServer[]): Promise<void> {
+  await Promise.all(servers.map((server) => server.close()));
 }
 
 const EXIT_GRACE_MS = 500;
@@ -105,12 +110,32 @@ function announce(proxy: Proxy, admin: RunningServer | null): void {
   module.flushCompileCache();
 }
 
-async function startAdmin(proxy: Proxy, flags: SidecarFlags, quit: () => void): Promise<RunningServer | null> {
+interface ServerOptions {
+  readonly flags: SidecarFlags;
+  readonly quit: () => void;
+  /** What listens is added here. */
+  readonly servers: RunningServer[];
+}
+
+/** Starts the servers that are asked for; resolves with the admin server, or null without one. */
+async function startServers(
+  proxy: Proxy,
+  { readinessPort, metricsPort }: CommonSettings,
+  { flags, quit, servers }: ServerOptions,
+): Promise<RunningServer | null> {
   const address = proxy.adminAddress;
+  if (address === null && readinessPort === null && metricsPort === null) return null;
+  const source = adminSourceOf(proxy, { version: VERSION, commandLine: commandLineOf(flags), quit });
+  if (readinessPort !== null || metricsPort !== null) {
+    const { startMetricsServer, startReadinessServer } = await import('../sidecar/admin/probe-server.ts');
+    if (readinessPort !== null) servers.push(await startReadinessServer(source, readinessPort));
+    if (metricsPort !== null) servers.push(await startMetricsServer(source, metricsPort));
+  }
   if (address === null) return null;
   const { startAdminServer } = await import('../sidecar/admin/server.ts');
-  const source = adminSourceOf(proxy, { version: VERSION, commandLine: commandLineOf(flags), quit });
-  return startAdminServer(source, address);
+  const admin = await startAdminServer(source, address);
+  servers.push(admin);
+  return admin;
 }
 
 const VERSION = '0.1.0';

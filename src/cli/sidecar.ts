@@ -27,6 +27,8 @@ export function register(program: Command): void {
     .option('--inbound <port>', 'where others reach the first application port', '15006')
     .option('--outbound <port>', 'where the application sends its requests', '15001')
     .option('--admin <port>', 'admin port on loopback; 0 takes a free one', '15000')
+    .option('--readiness <port>', 'serve /healthz/ready on this port of every interface')
+    .option('--metrics <port>', 'serve /stats/prometheus on this port of every interface')
     .option('--address <ip>', 'the address under which others reach this workload')
     .option('--token-file <file>', 'a token that proves who this workload is')
     .option('--concurrency <n>', 'event loops; only 1 for now', '1')

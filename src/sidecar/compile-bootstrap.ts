@@ -86,6 +86,7 @@ export function compileBootstrap(bootstrap: Bootstrap, context: CompileContext):
     listeners.push({ message, value });
   }
   const dynamic = compileDynamic(bootstrap, problems);
+  if (dynamic === null) checkNothingIsAsked(clusters, listeners, problems);
   const admin = compileAdmin(bootstrap, problems);
   return { clusters, listeners, dynamic, admin, problems: distinct(problems) };
 }
@@ -105,6 +106,23 @@ function collectGrpcClusters(value: unknown, names: Set<string>): void {
   // Routes are many and name no gRPC service.
   else if (!isMessage(value, RouteConfigurationSchema)) {
     for (const inner of Object.values(value)) collectGrpcClusters(inner, names);
+  }
+}
+
+/** Without ADS, what asks it for endpoints or routes would wait for ever. */
+function checkNothingIsAsked(
+  clusters: CompiledBootstrap['clusters'],
+  listeners: CompiledBootstrap['listeners'],
+  problems: Problem[],
+): void {
+  const asking = [
+    ...clusters.filter(({ value }) => value.discovery.kind === 'eds').map(({ value }) => `cluster ${value.name}`),
+    ...listeners
+      .filter(({ value }) => value.routes.some(({ rdsName }) => rdsName !== null))
+      .map(({ value }) => `listener ${value.config.name}`),
+  ];
+  for (const who of asking) {
+    problems.push(error('dynamic_resources.ads_config', `must be set: ${who} asks for resources`, 'write ads_config'));
   }
 }
 

@@ -22,6 +22,7 @@ import {
 } from '../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { typeNameOf, unpack } from '../xds/unpack.ts';
 import { durationMs } from './compile-duration.ts';
+import { compileInternalAddresses } from './compile-addresses.ts';
 import { join, type CompileScope } from './compile-listener.ts';
 import { RoutesRef, type HttpManager } from './http-manager.ts';
 import { EMPTY_PART, PERMIT_ALL, assemble } from './pipeline.ts';
@@ -92,6 +93,8 @@ function settingsOf(
     useRemoteAddress: config.useRemoteAddress ?? false,
     xffTrustedHops: config.xffNumTrustedHops,
     skipXffAppend: config.skipXffAppend,
+    internalAddresses: compileInternalAddresses(config.internalAddressConfig, env, join(path, 'internal_address_config')),
+    addedUserAgent: config.addUserAgent === true ? context.cluster : '',
     generatesRequestId: config.generateRequestId ?? true,
     preservesExternalRequestId: config.preserveExternalRequestId,
     alwaysSetsRequestIdInResponse: config.alwaysSetRequestIdInResponse,

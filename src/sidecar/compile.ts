@@ -16,7 +16,7 @@ import { ClusterSchema, type Cluster } from '../xds/gen/envoy/config/cluster/v3/
 import { ListenerSchema, type Listener } from '../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import { RouteConfigurationSchema, type RouteConfiguration } from '../xds/gen/envoy/config/route/v3/route_pb.js';
 import { extensions } from './bootstrap-registry.ts';
-import { compileListenerConfig, type CompiledListener } from './compile-listener.ts';
+import { compileListenerConfig, join, type CompiledListener } from './compile-listener.ts';
 import type { CompiledRoutes, ManagerRoutes } from './compile-manager.ts';
 import { findUnsupported } from './unsupported.ts';
 
@@ -63,11 +63,19 @@ export function compileClusterSettings(
   check(ClusterSchema, cluster, env, path);
   if (refuses(env.problems)) return finish<never>(null, env);
   const settings = compileCluster(cluster, env, path);
+  checkEndpointSource(cluster, env, path);
   if (settings !== null && settings.protocol === 'http2' && !context.grpcClusters.has(cluster.name)) {
     const at = path === '' ? 'typed_extension_protocol_options' : `${path}.typed_extension_protocol_options`;
     env.problems.push(error(at, 'HTTP/2 upstreams are not supported yet', 'write http_protocol_options'));
   }
   return finish(settings, env);
+}
+
+function checkEndpointSource({ edsClusterConfig }: Cluster, env: CompileEnv, path: string): void {
+  const specifier = edsClusterConfig?.edsConfig?.configSourceSpecifier.case;
+  if (specifier === undefined || specifier === 'ads' || specifier === 'self') return;
+  const at = join(path, 'eds_cluster_config.eds_config');
+  env.problems.push(error(at, 'only ADS is supported as a source of endpoints', 'write ads: {}'));
 }
 
 /** One RouteConfiguration as one manager runs it. */

@@ -9,6 +9,7 @@ import { fromBinary, type DescMessage, type MessageShape } from '@bufbuild/proto
 import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import { error, formatProblem, refuses, type Problem } from '../base/problem.ts';
+import type { LiveCluster } from '../resilience/cluster.ts';
 import type { ClusterSettings } from '../resilience/cluster-settings.ts';
 import { ClusterSchema, type Cluster } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import {
@@ -22,6 +23,7 @@ import { typeNameOf } from '../xds/unpack.ts';
 import type { ReceivedResource, Refusal, Update } from '../xds/update.ts';
 import { extensions } from './bootstrap-registry.ts';
 import { compileClusterSettings, compileListener, type CompileContext, type Compiled } from './compile.ts';
+import { durationMs } from './compile-duration.ts';
 import type { CompiledListener } from './compile-listener.ts';
 import type { ListenerSet } from './proxy-listeners.ts';
 import type { Book } from './snapshot.ts';
@@ -60,6 +62,7 @@ export class DynamicResources {
   /** Listeners of the first configuration wait for its clusters; null once those are warm. */
   #held: (() => void)[] | null = [];
   readonly #timers = new Set<NodeJS.Timeout>();
+  readonly #told = new Set<string>();
 
   constructor(options: DynamicOptions) {
     this.#options = options;
@@ -155,7 +158,7 @@ export class DynamicResources {
     this.#subscribeRoutes();
   }
 
-  #follow(cluster: ReturnType<StateStore['put']>): void {
+  #follow(cluster: LiveCluster): void {
     if (cluster.isWarm) return;
     cluster.onWarm(() => this.#clustersWarmed());
     const { discovery } = cluster.settings;
@@ -163,14 +166,19 @@ export class DynamicResources {
     // Another cluster of the same service may have its answer already; the server will not repeat it.
     const known = this.#options.books.endpoints.get(discovery.serviceName);
     if (known !== undefined) cluster.updateEndpoints(known.config.message);
-    else this.#later(() => cluster.giveUpWaiting());
+    else this.#giveUpLater(cluster);
   }
 
-  #later(run: () => void): void {
+  /** ConfigSource.initial_fetch_timeout; 0 waits for ever. */
+  #giveUpLater(cluster: LiveCluster): void {
+    const { edsClusterConfig } = cluster.settings.source;
+    const fallbackMs = this.#options.fetchTimeoutMs ?? FETCH_TIMEOUT_MS;
+    const waitMs = durationMs(edsClusterConfig?.edsConfig?.initialFetchTimeout, fallbackMs);
+    if (waitMs === 0) return;
     const timer = setTimeout(() => {
       this.#timers.delete(timer);
-      run();
-    }, this.#options.fetchTimeoutMs ?? FETCH_TIMEOUT_MS);
+      cluster.giveUpWaiting();
+    }, waitMs);
     this.#timers.add(timer.unref());
   }
 
@@ -310,10 +318,25 @@ export class DynamicResources {
       book.refuse({ name, version, problems, attemptedMs });
       return;
     }
+    this.#warn(book.kind, name, problems);
     const config = { message, origin: 'dynamic', version, updatedMs: attemptedMs } as const;
     book.accept(name, { config, bytes: resource.value, value });
   }
+
+  /** Says what has no effect, once for each kind of thing: a mesh has a thousand routes that all say the same. */
+  #warn(kind: string, name: string, problems: readonly Problem[]): void {
+    for (const problem of problems) {
+      const field = problem.path.slice(problem.path.lastIndexOf('.') + 1);
+      const key = `${kind} ${field} ${problem.message}`;
+      if (this.#told.has(key) || this.#told.size >= WARNINGS_MAX) continue;
+      this.#told.add(key);
+      this.#options.log.warning('resource accepted with a doubt', { kind, name, problem: formatProblem(problem) });
+    }
+  }
 }
+
+/** Distinct warnings that are remembered as told. */
+const WARNINGS_MAX = 1000;
 
 interface Taking<Desc extends DescMessage, Value> {
   readonly schema: Desc;

@@ -57,6 +57,8 @@ export class StartFailed extends Error {
 
 const DRAIN_SECONDS = 5;
 const DRAIN_POLL_MS = 50;
+/** How long a sidecar that leaves a mesh still accepts connections. */
+const LEAVE_MS = 300;
 /** A tick of the wheel: deadlines are met within it. */
 const WHEEL_TICK_MS = 10;
 
@@ -188,11 +190,16 @@ export class Proxy {
   }
 
   async #stop(drainSeconds: number): Promise<void> {
-    this.drain();
-    this.#feed?.close();
+    this.#isDraining = true;
     const deadlineMs = this.clock.now() + drainSeconds * 1000;
+    if (this.#feed !== null) {
+      // Ending the stream takes this workload out of the mesh; others hear of it a moment later.
+      this.#feed.close();
+      if (this.#isReady) await pause(Math.min(LEAVE_MS, drainSeconds * 1000));
+    }
+    this.drain();
     while (this.listeners.active > 0 && this.clock.now() < deadlineMs) {
-      await new Promise((resolve) => setTimeout(resolve, DRAIN_POLL_MS));
+      await pause(DRAIN_POLL_MS);
     }
     this.dynamic?.close();
     this.listeners.destroy();
@@ -274,3 +281,7 @@ export class Proxy {
 }
 
 const NO_BYTES = new Uint8Array();
+
+function pause(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+}

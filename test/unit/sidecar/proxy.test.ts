@@ -36,6 +36,7 @@ afterEach(async () => {
 class Fed {
   readonly asked = new Map<TypeUrl, ReadonlySet<string> | '*'>();
   readonly proxy: Proxy;
+  isClosed = false;
   #push: ((update: Update) => readonly Refusal[]) | null = null;
   #version = 0;
 
@@ -46,7 +47,10 @@ class Fed {
       drainSeconds: 0,
       connect: ({ onUpdate }) => {
         this.#push = onUpdate;
-        return { subscribe: (typeUrl, names) => void this.asked.set(typeUrl, names), close: () => {} };
+        return {
+          subscribe: (typeUrl, names) => void this.asked.set(typeUrl, names),
+          close: () => void (this.isClosed = true),
+        };
       },
       ...options,
     });
@@ -342,6 +346,19 @@ test('resources of the bootstrap cannot be replaced or removed by discovery', as
   await fed.proxy.start();
   expect(fed.push(CLUSTER_TYPE, [aClusterJson('control', 1234)], ['control'])).toBe('');
   expect(fed.proxy.store.clusters.get('control')?.endpoints[0]?.port).toBe(9);
+});
+
+test('a sidecar that leaves a mesh says so before it stops to listen', async () => {
+  const fed = new Fed({ drainSeconds: 5 });
+  await fed.proxy.start();
+  fed.push(CLUSTER_TYPE, []);
+  fed.push(LISTENER_TYPE, [aListenerJson([aManager({ route_config: direct('still here') })])]);
+  await fed.proxy.ready;
+  const port = await fed.listening();
+  const stopping = fed.proxy.stop();
+  expect([fed.isClosed, fed.proxy.state, await get(port)]).toEqual([true, 'DRAINING', '200 still here']);
+  await stopping;
+  await expect(get(port)).rejects.toThrow(/ECONNREFUSED/);
 });
 
 test('without a control service the proxy is not ready', async () => {

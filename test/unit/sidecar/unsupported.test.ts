@@ -56,6 +56,13 @@ describe('an ordinary bootstrap', () => {
           { name: 'admin', admin_layer: {} },
         ],
       },
+      dynamic_resources: {
+        ads_config: {
+          api_type: 'DELTA_GRPC',
+          transport_api_version: 'V3',
+          grpc_services: [{ envoy_grpc: { cluster_name: 'web' } }],
+        },
+      },
       static_resources: {
         listeners: [aListenerJson([aManager()], { traffic_direction: 'OUTBOUND' })],
         clusters: [
@@ -221,6 +228,11 @@ describe('what is not supported is refused with its path and a remedy', () => {
         },
       },
       'dynamic_resources.ads_config.grpc_services[0].envoy_grpc.cluster_name: there is no static cluster "x" with endpoints; add it to static_resources.clusters',
+    ],
+    [
+      'an EDS cluster without ADS',
+      clusters({ name: 'a', type: 'EDS', eds_cluster_config: { eds_config: { ads: {} } } }),
+      'dynamic_resources.ads_config: must be set: cluster a asks for resources; write ads_config',
     ],
     [
       'an old-fashioned source',

@@ -12,8 +12,9 @@ import { Mesh } from './mesh.ts';
 import { parsePrometheusText } from './prometheus-text.ts';
 import { readRefusedRules } from './refused-rules.ts';
 import type { Screen } from './screen.ts';
+import type { Span } from './span.ts';
 import { drawTable } from './table.ts';
-import { drawTrace } from './trace-tree.ts';
+import { drawTrace, growTree, isWhole } from './trace-tree.ts';
 import { tally, trafficBetween, type Scrape, type Tally } from './traffic.ts';
 
 export interface LiveOptions {
@@ -35,7 +36,6 @@ const WINDOW_FRAMES = 2;
 const HINT_MS = 12_000;
 const TRACE_MS = 10_000;
 const VISITORS = 16;
-const SPANS_IN_FULL_TRACE = 6;
 
 /** Runs until the signal; throws a MeshFailure when the mesh cannot start or loses a process. */
 export async function runLive(options: LiveOptions): Promise<void> {
@@ -155,7 +155,8 @@ class LiveView {
     const { port, receiver } = this.#collector;
     if (receiver === null) return [`spans go to the Collector on 127.0.0.1:${port}`];
     if (nowMs - this.#tracedAtMs >= TRACE_MS) {
-      const spans = receiver.newest((trace) => trace.length >= SPANS_IN_FULL_TRACE);
+      const spans =
+        receiver.newest((trace) => isDrawable(trace, 4)) ?? receiver.newest((trace) => isDrawable(trace, 3));
       if (spans !== null) {
         this.#trace = drawTrace(spans, this.#options.screen.paint);
         this.#tracedAtMs = nowMs;
@@ -163,6 +164,11 @@ class LiveView {
     }
     return this.#trace;
   }
+}
+
+function isDrawable(spans: readonly Span[], services: number): boolean {
+  const tree = growTree(spans);
+  return tree.services.length >= services && isWhole(tree);
 }
 
 /** What every sidecar counts, asked of all at once; a sidecar that does not answer is left out. */

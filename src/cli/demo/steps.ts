@@ -8,7 +8,7 @@ import { Load } from './load.ts';
 import { setCanaryWeights } from './rules-copy.ts';
 import { found, type Outcome, type Stage, type Step } from './step.ts';
 import type { Span } from './span.ts';
-import { drawTrace, growTree } from './trace-tree.ts';
+import { drawTrace, growTree, shortName } from './trace-tree.ts';
 import { plainPaint } from './table.ts';
 import { describe, Visitor, type Outcome as VisitOutcome, type Visit } from './visitor.ts';
 
@@ -190,18 +190,18 @@ const CALLS = [
   ['reviews', 'ratings'],
 ] as const;
 
-/** What is wrong with the trace of one visit; empty when every call has a caller's and a callee's span, rightly hung. */
+/** What is wrong with the trace of one visit; empty when each call is a callee's span under a caller's, below one root. */
 function faultOf(traceId: string, spans: readonly Span[]): string {
   const tree = growTree(spans);
   if (tree.spans === 0) return `no span of trace ${traceId} arrived`;
   const byId = new Map(spans.map((span) => [span.spanId, span]));
   for (const [caller, callee] of CALLS) {
-    const served = spans.find((span) => span.kind === 'server' && span.service.split('.')[0] === callee);
-    if (served === undefined) return `${callee} has no server span`;
-    const sent = byId.get(served.parentSpanId);
-    if (sent === undefined || sent.kind !== 'client' || sent.service.split('.')[0] !== caller) {
-      return `the server span of ${callee} does not hang on a client span of ${caller}`;
-    }
+    const isCall = (span: Span): boolean => {
+      const sent = byId.get(span.parentSpanId);
+      const isPair = shortName(span.service) === callee && sent !== undefined && shortName(sent.service) === caller;
+      return isPair && span.kind === 'server' && sent.kind === 'client';
+    };
+    if (!spans.some(isCall)) return `no server span of ${callee} hangs on a client span of ${caller}`;
   }
   return tree.roots.length === 1 ? '' : `${tree.roots.length} roots instead of one`;
 }

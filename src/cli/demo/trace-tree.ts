@@ -17,8 +17,10 @@ export interface TraceNode {
   readonly children: readonly TraceNode[];
 }
 
-const BAR_CELLS = 24;
-const LABEL_CELLS = 46;
+const BAR_CELLS = 18;
+const LABEL_CELLS = 48;
+/** The part of a service's full name that every service shares. */
+const DOMAIN = /\.[\w-]+\.svc\.[\w.-]+/;
 
 export function growTree(spans: readonly Span[]): TraceTree {
   const ids = new Set(spans.map((span) => span.spanId));
@@ -33,6 +35,11 @@ export function growTree(spans: readonly Span[]): TraceTree {
     services: [...new Set(spans.map((span) => shortName(span.service)))],
     spans: spans.length,
   };
+}
+
+/** True when every span hangs under one root, as it does once all sidecars have sent theirs. */
+export function isWhole({ roots, orphans }: TraceTree): boolean {
+  return roots.length === 1 && orphans === 0;
 }
 
 /** `reviews.default` and `reviews` are one service. */
@@ -50,8 +57,9 @@ export function drawTrace(spans: readonly Span[], paint: Paint): string[] {
   ];
   const draw = (node: TraceNode, lead: string, branch: string): void => {
     const { span } = node;
-    const label = `${lead}${branch}${shortName(span.service)} ${paint('dim', span.kind)} ${span.name}`;
-    const width = `${lead}${branch}${shortName(span.service)} ${span.kind} ${span.name}`.length;
+    const name = span.name.replace(DOMAIN, '');
+    const label = `${lead}${branch}${shortName(span.service)} ${paint('dim', span.kind)} ${name}`;
+    const width = `${lead}${branch}${shortName(span.service)} ${span.kind} ${name}`.length;
     const bar = drawBar((span.startUs - startUs) / (endUs - startUs), (span.endUs - startUs) / (endUs - startUs));
     const status = statusOf(span);
     const gap = ' '.repeat(Math.max(1, LABEL_CELLS - width));

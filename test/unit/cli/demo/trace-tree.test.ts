@@ -5,7 +5,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { decodeSpans, type Span, type SpanKind } from '../../../../src/cli/demo/span.ts';
 import { SpanReceiver } from '../../../../src/cli/demo/span-receiver.ts';
 import { plainPaint } from '../../../../src/cli/demo/table.ts';
-import { drawTrace, growTree } from '../../../../src/cli/demo/trace-tree.ts';
+import { drawTrace, growTree, isWhole } from '../../../../src/cli/demo/trace-tree.ts';
 
 const TRACE = '0af7651916cd43dd8448eb211c80319c';
 const KIND_NUMBERS: Readonly<Record<SpanKind, number>> = {
@@ -118,16 +118,28 @@ describe('the tree', () => {
   it('draws children under their parents in the order in which they began', () => {
     expect(drawTrace(VISIT, plainPaint)).toEqual([
       `trace ${TRACE}  2 services, 4 spans, 8.0 ms`,
-      '  frontend server GET                         ━━━━━━━━━━━━━━━━━━━━━━━━    8.0 ms  200',
-      '  ├ frontend client GET                       ···━━━··················    1.0 ms  200',
-      '  └ frontend client GET                       ·········━━━━━━━━━━━━···    4.0 ms  200',
-      '    └ reviews server GET                      ············━━━━━━······    2.0 ms  200',
+      '  frontend server GET                           ━━━━━━━━━━━━━━━━━━    8.0 ms  200',
+      '  ├ frontend client GET                         ··━━━·············    1.0 ms  200',
+      '  └ frontend client GET                         ······━━━━━━━━━━··    4.0 ms  200',
+      '    └ reviews server GET                        ·········━━━━━····    2.0 ms  200',
     ]);
+  });
+
+  it('is whole when one root holds all, and leaves out what every name shares', () => {
+    expect(isWhole(growTree(VISIT))).toBe(true);
+    const named = VISIT.map((span) => ({ ...span, name: 'reviews.default.svc.cluster.local:80/*' }));
+    expect(drawTrace(named, plainPaint)[1]).toContain('frontend server reviews:80/*  ');
   });
 
   it('counts a span whose parent is missing as an orphan and shows it as a root', () => {
     const tree = growTree(VISIT.filter((span) => span.kind === 'server'));
-    expect({ roots: tree.roots.length, orphans: tree.orphans, services: tree.services }).toEqual({
+    expect({
+      isWhole: isWhole(tree),
+      roots: tree.roots.length,
+      orphans: tree.orphans,
+      services: tree.services,
+    }).toEqual({
+      isWhole: false,
       roots: 2,
       orphans: 1,
       services: ['frontend', 'reviews'],

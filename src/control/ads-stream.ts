@@ -212,7 +212,7 @@ export class AdsStream {
   }
 
   #armHoldTimer(): void {
-    if (!this.#stream.isHolding) {
+    if (!this.#stream.isWaiting) {
       if (this.#holdTimer !== null) clearTimeout(this.#holdTimer);
       this.#holdTimer = null;
       return;

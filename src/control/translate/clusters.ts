@@ -65,8 +65,8 @@ function outboundCluster(
   const name = clusterName('outbound', port.number, subset?.name ?? '', service.host);
   const all = service.endpoints.get(port.number) ?? [];
   const endpoints = subset === null ? all : all.filter((endpoint) => hasLabels(endpoint, subset.labels, service));
-  const isHttp2 =
-    grpcClusters.has(name) || (abilities.http2 && (port.protocol === 'http2' || port.protocol === 'grpc'));
+  // Our own sidecar sends spans over HTTP/2 by itself and takes no HTTP/2 clusters yet.
+  const isHttp2 = abilities.http2 && (grpcClusters.has(name) || port.protocol === 'http2' || port.protocol === 'grpc');
   const cluster = create(ClusterSchema, {
     name,
     clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.EDS },

@@ -1,8 +1,8 @@
 // The server half of one ADS stream, both variants: requests and views go in, responses come out, in an
 // order that breaks nothing at the client. Pure: no sockets, no clock; the owner pulls with `next()`
-// after every input and arms one timer while `isHolding`.
+// after every input and arms one timer while `isWaiting`.
 //
-//   view ─► CDS ─► EDS ─► (hold until new clusters are acked) ─► LDS ─► RDS ─► … acked ─► removals of CDS, EDS
+//   view ─► CDS ─► EDS ─► (hold until new clusters are acked) ─► LDS ─► RDS ─► … acked ─► removals of CDS, EDS, RDS
 //
 // One message per type is in flight; later changes merge and go out after its answer. A NACK is noted
 // and never answered with the same thing. A cluster that is sent is followed by its endpoints, sent
@@ -30,14 +30,17 @@ export class ServerStream {
   #nonces = 0;
   #view: ResourceView | null = null;
   #generation = 0;
-  /** Clusters, and endpoints, that left the view but may still be referred to by what the client has. */
+  /** Clusters, endpoints and routes that left the view but may still be referred to by what the client has. */
   readonly #retained = new Map<TypeUrl, Retained>([
     [CLUSTER_TYPE, new Retained()],
     [ENDPOINT_TYPE, new Retained()],
+    [ROUTE_TYPE, new Retained()],
   ]);
   /** New clusters and their endpoints that listeners and routes wait for, until answered. */
   readonly #awaitedClusters = new Set<string>();
   readonly #awaitedEndpoints = new Set<string>();
+  /** New listeners were acknowledged a moment ago; the client may still fetch their routes, and runs the old ones until then. */
+  #isSettling = false;
   /** Clusters sent on this stream whose endpoints were not sent since. */
   readonly #rewarmed = new Set<string>();
 
@@ -46,9 +49,14 @@ export class ServerStream {
     this.#bytesMax = bytesMax;
   }
 
-  /** True while listeners and routes wait for new clusters; the owner ends a wait that takes too long with `release()`. */
+  /** True while listeners and routes wait for new clusters; see `isWaiting`. */
   get isHolding(): boolean {
     return this.#awaitedClusters.size > 0 || this.#awaitedEndpoints.size > 0;
+  }
+
+  /** True while something waits that `release()` ends: the owner's timer runs. */
+  get isWaiting(): boolean {
+    return this.isHolding || this.#isSettling;
   }
 
   /** True when the client has acknowledged, or refused, everything of the newest view that it asked for. */
@@ -66,7 +74,9 @@ export class ServerStream {
     return this.#view;
   }
 
+  /** Ends every wait; pull with `next()` afterwards. */
   release(): void {
+    this.#isSettling = false;
     this.#awaitedClusters.clear();
     this.#awaitedEndpoints.clear();
   }
@@ -115,6 +125,7 @@ export class ServerStream {
     if (heard.kind === 'nacked' && this.#retained.get(typeUrl)?.forget(heard.watch.suspects) === true) {
       heard.watch.isDirty = true;
     }
+    if (heard.kind === 'acked' && typeUrl === LISTENER_TYPE) this.#isSettling = this.#hasRetained();
     if (heard.kind === 'acked' || heard.kind === 'nacked') {
       const awaited = typeUrl === CLUSTER_TYPE ? this.#awaitedClusters : this.#awaitedEndpoints;
       if (typeUrl === CLUSTER_TYPE || typeUrl === ENDPOINT_TYPE) {
@@ -190,10 +201,12 @@ export class ServerStream {
 
   /** Lets go of what listeners and routes have stopped using; true when that leaves something to send. */
   #dropRetained(): boolean {
+    if (this.#isSettling) return false;
     let isDirty = false;
     for (const [typeUrl, retained] of this.#retained) {
       if (retained.size === 0) continue;
-      const generation = Math.min(this.#settled(LISTENER_TYPE), this.#settled(ROUTE_TYPE));
+      const listeners = this.#settled(LISTENER_TYPE);
+      const generation = typeUrl === ROUTE_TYPE ? listeners : Math.min(listeners, this.#settled(ROUTE_TYPE));
       if (!retained.dropUpTo(generation)) continue;
       const watch = this.#watches.get(typeUrl);
       if (watch === undefined) continue;
@@ -201,6 +214,11 @@ export class ServerStream {
       isDirty ||= watch.inFlight === null;
     }
     return isDirty;
+  }
+
+  #hasRetained(): boolean {
+    for (const retained of this.#retained.values()) if (retained.size > 0) return true;
+    return false;
   }
 
   /** The newest view generation that the client surely runs for this type. After a NACK it runs an older one. */

@@ -127,7 +127,7 @@ class World {
     for (let round = 0; round < 10_000; round++) {
       const isBusy = [this.deliverRequest(), this.deliverResponse()].includes(true);
       if (isBusy) continue;
-      if (this.#server?.isHolding !== true) break;
+      if (this.#server?.isWaiting !== true) break;
       this.release();
     }
     assert(this.#toServer.length === 0 && this.#toClient.length === 0, 'it never comes to rest');
@@ -151,7 +151,7 @@ class World {
         // State of the world cannot say that endpoints or routes are gone, and nothing is taken
         // away while the client still runs listeners or routes that it was told to replace.
         if (isWanted && this.variant === 'sotw' && !WHOLE.has(typeUrl)) continue;
-        if (isWanted && refusesRoutes && (typeUrl === CLUSTER_TYPE || typeUrl === ENDPOINT_TYPE)) continue;
+        if (isWanted && refusesRoutes && typeUrl !== LISTENER_TYPE) continue;
       }
       assert(held.get(name) === version, `${typeUrl} ${name}: holds ${held.get(name)}, should hold ${version}`);
     }

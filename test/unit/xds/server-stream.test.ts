@@ -244,6 +244,23 @@ describe.each(BOTH)('%s', (variant) => {
     expect(peer.sent()).toEqual(isDelta ? ['CDS -c', 'EDS -c'] : ['CDS +d']);
   });
 
+  test('a cluster outlives new listeners for the moment in which their routes are fetched', () => {
+    const peer = new Peer(variant, BASE);
+    peer.ask(CLUSTER_TYPE, []);
+    peer.ask(LISTENER_TYPE, []);
+    peer.ask(ROUTE_TYPE, ['r']);
+    peer.settle();
+    expect(peer.show(aListener('l', 'with routes r2'), aRoutes('r2'))).toEqual(['LDS +l']);
+    peer.ack(LISTENER_TYPE);
+    expect([peer.sent(), peer.stream.isWaiting]).toEqual([[], true]);
+    expect(peer.ask(ROUTE_TYPE, variant === 'delta' ? ['r2'] : ['r', 'r2'])).toEqual(['RDS +r2']);
+    peer.ack(ROUTE_TYPE);
+    expect(peer.sent()).toEqual([]);
+    peer.stream.release();
+    expect(peer.sent()).toEqual(variant === 'delta' ? ['CDS -c', 'RDS -r'] : ['CDS']);
+    expect(peer.stream.isWaiting).toBe(false);
+  });
+
   test('routes wait for a cluster that is never acknowledged only until they are released', () => {
     const peer = new Peer(variant, BASE);
     peer.ask(CLUSTER_TYPE, []);

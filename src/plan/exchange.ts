@@ -80,6 +80,8 @@ export class Exchange {
   timeoutMs = 0;
   /** The idle timeout of the stream in milliseconds; 0 is none. */
   streamIdleTimeoutMs = 0;
+  /** The longest the stream may last in milliseconds; 0 is no limit. */
+  maxStreamDurationMs = 0;
   /** Attempts made so far, the first included. */
   attempts = 0;
   /** Monotonic milliseconds: head received; request fully received; attempt sent; response head received; response fully sent. 0 is not yet. */
@@ -102,6 +104,8 @@ export class Exchange {
   originalPath = '';
   /** The client's IP as x-forwarded-for gives it where that is trusted; empty: the connection's. */
   clientAddress = '';
+  /** True once the route's response header edits were applied; they apply to replies of any origin, once. */
+  isResponseEdited = false;
   trace: TraceContext | null = null;
   /** Random number in [0, 1) drawn once per request on first use by a split; negative before. */
   splitPoint = -1;
@@ -124,6 +128,7 @@ export class Exchange {
     this.isUpstreamResponse = false;
     this.timeoutMs = 0;
     this.streamIdleTimeoutMs = 0;
+    this.maxStreamDurationMs = 0;
     this.attempts = 0;
     this.startMs = 0;
     this.requestEndMs = 0;
@@ -138,6 +143,7 @@ export class Exchange {
     this.upstreamLocalAddress = '';
     this.originalPath = '';
     this.clientAddress = '';
+    this.isResponseEdited = false;
     this.trace = null;
     this.splitPoint = -1;
   }

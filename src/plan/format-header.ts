@@ -16,7 +16,7 @@ export function compileHeaderCommand(command: Command): Read | null {
       return compileSources(command, (x) => x.request);
     case 'RESP':
     case 'RESPONSE_HEADER':
-      return compileSources(command, (x) => x.response);
+      return compileSources(command, (x) => x.response, 'response');
     case 'REQ_WITHOUT_QUERY': {
       const read = compileSources(command, (x) => x.request);
       return read === null ? null : (x) => withoutQuery(read(x));
@@ -46,12 +46,13 @@ function refuse(command: Command, message: string): null {
 function compileSources(
   command: Command,
   headOf: (x: Exchange) => Exchange['request'],
+  direction: 'request' | 'response' = 'request',
 ): ((x: Exchange) => string | null) | null {
   const names = (command.argument ?? '').split('?');
   const [first = '', second] = names;
   if (first === '' || names.length > 2) return refuse(command, 'needs a header name, or two with ? between them');
-  const main = headerSource(first);
-  const other: HeaderSource | null = second === undefined || second === '' ? null : headerSource(second);
+  const main = headerSource(first, direction);
+  const other: HeaderSource | null = second === undefined || second === '' ? null : headerSource(second, direction);
   if (other === null) return (x) => readHeader(headOf(x), main);
   return (x) => readHeader(headOf(x), main) ?? readHeader(headOf(x), other);
 }

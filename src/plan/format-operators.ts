@@ -2,8 +2,10 @@
 // exchange. What this proxy cannot know (trailers, filter state) is null, that is absent; what
 // Envoy does not know either is refused by name.
 // Source: Envoy 1.40, substitution formatter.
+import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { error, type Problem } from '../base/problem.ts';
+import { H } from '../http/header-name.ts';
 import type { Exchange } from './exchange.ts';
 import { addressOf, networkOf, portOf } from './format-address.ts';
 import { formatAddress } from './cluster.ts';
@@ -35,6 +37,7 @@ const PLAIN = new Map<string, Read>([
   ['ACCESS_LOG_TYPE', (x) => (x.request.method === '' ? 'TcpConnectionEnd' : 'DownstreamEnd')],
   ['BYTES_RECEIVED', (x) => x.requestBytes],
   ['BYTES_SENT', (x) => x.responseBytes],
+  ['CUSTOM_FLAGS', () => ''],
   ['CONNECTION_ID', (x) => x.connection.id],
   ['DOWNSTREAM_DIRECT_LOCAL_ADDRESS', (x) => formatAddress(x.connection.localAddress, x.connection.localPort)],
   ['DOWNSTREAM_DIRECT_LOCAL_PORT', (x) => x.connection.localPort],
@@ -50,7 +53,7 @@ const PLAIN = new Map<string, Read>([
   ['DOWNSTREAM_WIRE_BYTES_RECEIVED', (x) => x.requestHeadBytes + x.requestBytes],
   ['DOWNSTREAM_WIRE_BYTES_SENT', (x) => x.responseHeadBytes + x.responseBytes],
   ['HOSTNAME', () => HOSTNAME],
-  ['LOCAL_REPLY_BODY', (x) => (x.isUpstreamResponse ? null : orNull(wireText(x.replyBody)))],
+  ['LOCAL_REPLY_BODY', (x) => (x.isUpstreamResponse ? '' : wireText(x.replyBody))],
   ['PROTOCOL', (x) => (x.request.method === '' ? null : httpVersion(x.request.minor))],
   ['REQUEST_HEADERS_BYTES', (x) => x.requestHeadBytes],
   ['RESPONSE_CODE', (x) => x.response.status],
@@ -58,8 +61,10 @@ const PLAIN = new Map<string, Read>([
   ['RESPONSE_FLAGS_LONG', (x) => longFlags(x.flags)],
   ['RESPONSE_HEADERS_BYTES', (x) => x.responseHeadBytes],
   ['ROUTE_NAME', (x) => (x.plan === null ? null : orNull(wireText(x.plan.route)))],
+  ['STREAM_ID', (x) => x.request.get(H.requestId)],
   ['SPAN_ID', (x) => (x.trace === null ? null : x.trace.serverSpanId)],
   ['TRACE_ID', (x) => (x.trace === null ? null : x.trace.traceId)],
+  ['UNIQUE_ID', () => randomUUID()],
   ['UPSTREAM_CLUSTER', (x) => (x.cluster === null ? null : x.cluster.name)],
   ['UPSTREAM_CLUSTER_RAW', (x) => (x.cluster === null ? null : x.cluster.name)],
   ['UPSTREAM_HOST', (x) => (x.endpoint === null ? null : x.endpoint.authority)],
@@ -207,9 +212,12 @@ function hostnameOfEndpoint(x: Exchange): string | null {
   return x.endpoint.hostname === '' ? x.endpoint.authority : x.endpoint.hostname;
 }
 
+/** Envoy repeats the transport's reason in the details: `…{remote_connection_failure|REASON}`. */
 function transportFailure(x: Exchange): string | null {
   const { failure } = x;
   if (failure === null || failure.source !== 'upstream') return null;
-  if (failure.kind !== 'connect-failed' && failure.kind !== 'connect-timeout') return null;
-  return orNull(failure.cause.replaceAll(' ', '_'));
+  const bar = x.details.indexOf('|');
+  if (bar === -1) return null;
+  const brace = x.details.indexOf('}', bar);
+  return x.details.slice(bar + 1, brace === -1 ? undefined : brace);
 }

@@ -1,12 +1,12 @@
 // Envoy's HeaderMatcher, every specifier. A header that is sent on several lines is matched line by
-// line: the matcher holds when one line satisfies it, and an inverted matcher holds only when none
+// line (unless Envoy joins that header): the matcher holds when one line satisfies it, and an inverted matcher holds only when none
 // does (measured on Envoy 1.40). A missing header satisfies no value matcher, inverted or not,
 // unless it is to be treated as empty.
 import { assertNever } from '../base/assert.ts';
 import { error, type Problem } from '../base/problem.ts';
 import type { Head } from '../http/head.ts';
 import type { HeaderMatcher } from '../xds/gen/envoy/config/route/v3/route_components_pb.js';
-import { headerSource, readPseudo, type HeaderSource } from './header-source.ts';
+import { headerSource, readHeader, readPseudo, type HeaderSource } from './header-source.ts';
 import { compileRegex } from './regex.ts';
 import { compileStringMatch, stringPredicate, type StringPredicate } from './string-match.ts';
 
@@ -90,8 +90,8 @@ function matchLines(
   source: HeaderSource,
   holds: StringPredicate,
 ): typeof MISSING | typeof FAILED | typeof HELD {
-  if (source.place !== 'header') {
-    const value = readPseudo(head, source.place);
+  if (source.place !== 'header' || source.joins) {
+    const value = readHeader(head, source);
     if (value === null) return MISSING;
     return holds(value) ? HELD : FAILED;
   }

@@ -5,6 +5,7 @@
 import type { HeaderId } from '../base/brand.ts';
 import type { Head } from '../http/head.ts';
 import { H, UNKNOWN, internHeader } from '../http/header-name.ts';
+import { joinsValues } from './joined-header.ts';
 
 export type HeaderPlace = 'header' | 'method' | 'path' | 'authority' | 'scheme' | 'status' | 'protocol' | 'nowhere';
 
@@ -13,6 +14,8 @@ export interface HeaderSource {
   readonly place: HeaderPlace;
   /** UNKNOWN unless `place` is `header`. */
   readonly id: HeaderId;
+  /** Several lines of this header count as one value, joined by commas. */
+  readonly joins: boolean;
 }
 
 const PSEUDO = new Map<string, HeaderPlace>([
@@ -26,15 +29,16 @@ const PSEUDO = new Map<string, HeaderPlace>([
 ]);
 
 /** The source of a header by its name in any case. Config time only. */
-export function headerSource(name: string): HeaderSource {
+export function headerSource(name: string, direction: 'request' | 'response' = 'request'): HeaderSource {
   const lowerName = name.toLowerCase();
   const place = PSEUDO.get(lowerName) ?? (lowerName.charCodeAt(0) === 0x3a ? 'nowhere' : 'header');
-  return { name: lowerName, place, id: place === 'header' ? internHeader(lowerName) : UNKNOWN };
+  const id = place === 'header' ? internHeader(lowerName) : UNKNOWN;
+  return { name: lowerName, place, id, joins: place === 'header' && joinsValues(lowerName, direction) };
 }
 
-/** The first value, or null when the head has none. */
+/** The first value (all of them where they join), or null when the head has none. */
 export function readHeader(head: Head, source: HeaderSource): string | null {
-  if (source.place === 'header') return head.get(source.id);
+  if (source.place === 'header') return source.joins ? head.getJoined(source.id) : head.get(source.id);
   return readPseudo(head, source.place);
 }
 

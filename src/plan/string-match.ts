@@ -1,5 +1,5 @@
 // Envoy's StringMatcher as one predicate over wire text. Case is folded for ASCII letters only, as
-// Envoy does; `ignore_case` does not touch regular expressions.
+// Envoy does; `ignore_case` beside a regular expression is refused, as Envoy refuses it.
 import { assertNever } from '../base/assert.ts';
 import { error, type Problem } from '../base/problem.ts';
 import type { StringMatcher } from '../xds/gen/envoy/type/matcher/v3/string_pb.js';
@@ -23,6 +23,8 @@ export function compileStringMatch(config: StringMatcher, problems: Problem[], p
       );
       return null;
     case 'safeRegex':
+      if (ignoreCase)
+        problems.push(error(`${path}.ignore_case`, 'has no effect for safe_regex', 'write (?i) in the expression'));
       return compileRegex(pattern.value.regex, problems, `${path}.safe_regex.regex`)?.matches ?? null;
     case 'custom':
       problems.push(

@@ -1,7 +1,6 @@
 // Direct responses: a status and a body that is read once, at config time. The body's size is limited
 // (RouteConfiguration.max_direct_response_body_size_bytes, 4096 by default), because it stays in
-// memory. Header edits of the route apply here, as Envoy applies them, and not to other replies.
-// Source: Envoy DirectResponseAction and DataSource.
+// memory. Source: Envoy DirectResponseAction and DataSource.
 import { assertNever } from '../base/assert.ts';
 import { readFileSync } from 'node:fs';
 import { error, type Problem } from '../base/problem.ts';
@@ -10,20 +9,20 @@ import type { Exchange } from '../plan/exchange.ts';
 import { REPLY, type Verdict } from '../plan/plan.ts';
 import type { DataSource } from '../xds/gen/envoy/config/core/v3/base_pb.js';
 import type { DirectResponseAction } from '../xds/gen/envoy/config/route/v3/route_components_pb.js';
-import type { HeaderEdits } from './header-edits.ts';
+import { applyResponseEdits, type ResponseEdits } from './header-edits.ts';
 
 export const DIRECT_BODY_BYTES_MAX = 4096;
 
 export interface DirectResponse {
   readonly status: number;
   readonly body: string;
-  readonly edits: readonly HeaderEdits[];
+  readonly edits: ResponseEdits;
 }
 
 export interface DirectResponseContext {
   readonly problems: Problem[];
   readonly bodyBytesMax: number;
-  readonly edits: readonly HeaderEdits[];
+  readonly edits: ResponseEdits;
 }
 
 export function compileDirectResponse(
@@ -86,11 +85,6 @@ export function runDirectResponse(x: Exchange, arg: DirectResponse): Verdict {
     const { request } = x;
     x.response.add(H.location, request.scheme + '://' + request.authority + request.path);
   }
-  applyEdits(x, arg.edits);
+  applyResponseEdits(x, arg.edits);
   return REPLY;
-}
-
-/** Edits a reply of the sidecar's own. */
-export function applyEdits(x: Exchange, edits: readonly HeaderEdits[]): void {
-  for (let i = 0; i < edits.length; i++) edits[i]?.apply(x.response, x);
 }

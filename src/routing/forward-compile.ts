@@ -4,7 +4,7 @@ import { assertNever } from '../base/assert.ts';
 import { error, type Problem } from '../base/problem.ts';
 import { UNKNOWN, internHeader } from '../http/header-name.ts';
 import { headerSource } from '../plan/header-source.ts';
-import { EMPTY, type CompileEnv, type Origin, type PlanPart, type Step } from '../plan/plan.ts';
+import { EMPTY, type CompileEnv, type Origin, type Step } from '../plan/plan.ts';
 import { step } from '../plan/step.ts';
 import { wireText } from '../plan/wire-text.ts';
 import {
@@ -20,10 +20,11 @@ import {
   runSplitHost,
   runTimes,
   type ForwardByHeader,
+  type NotFound,
   type Split,
   type SplitTarget,
 } from './forward.ts';
-import { editSplitRequest, editSplitResponse, type HeaderEdits } from './header-edits.ts';
+import { editSplitRequest, type HeaderEdits, type ResponseEdits } from './header-edits.ts';
 import { compileHeaderEdits } from './header-edits-compile.ts';
 
 /** Envoy RouteAction.timeout. */
@@ -33,40 +34,41 @@ const WEIGHT_SUM_MAX = 4_294_967_295;
 export interface ForwardContext {
   readonly env: CompileEnv;
   readonly origin: Origin;
+  /** Response edits of the levels around the cluster, in their order. */
+  readonly response: readonly HeaderEdits[];
 }
 
 /** The steps that choose the cluster; a weighted cluster's own edits come with them. */
 export interface ForwardParts {
   readonly choose: readonly Step[];
   readonly splitRequest: readonly Step[];
-  readonly splitResponse: readonly Step[];
+  readonly edits: ResponseEdits;
 }
 
-const NOTHING: ForwardParts = { choose: EMPTY, splitRequest: EMPTY, splitResponse: EMPTY };
+const NOTHING: ForwardParts = { choose: EMPTY, splitRequest: EMPTY, edits: { bySplit: [], levels: [] } };
 
 export function compileForward(action: RouteAction, context: ForwardContext, path: string): ForwardParts {
   const { env, origin } = context;
   const { clusterSpecifier: specifier } = action;
-  const notFoundStatus = notFoundStatusOf(action.clusterNotFoundResponseCode, env.problems, path);
+  const edits: ResponseEdits = { bySplit: [], levels: context.response };
+  const status = notFoundStatusOf(action.clusterNotFoundResponseCode, env.problems, path);
+  const notFound: NotFound = { status, edits };
   const times = timesStep(action, context, path);
   switch (specifier.case) {
     case 'cluster': {
       if (specifier.value === '') return refuse(env, `${path}.cluster`, 'must not be empty');
       const to = env.clusterRef(specifier.value);
-      return { ...NOTHING, choose: [times, step('cluster', origin, runCluster, { to, notFoundStatus })] };
+      return { ...NOTHING, edits, choose: [times, step('cluster', origin, runCluster, { to, notFound })] };
     }
     case 'clusterHeader': {
       if (specifier.value === '') return refuse(env, `${path}.cluster_header`, 'must not be empty');
       return {
         ...NOTHING,
-        choose: [
-          times,
-          step('cluster-by-header', origin, runClusterHeader, byHeader(specifier.value, notFoundStatus, env)),
-        ],
+        choose: [times, step('cluster-by-header', origin, runClusterHeader, byHeader(specifier.value, notFound, env))],
       };
     }
     case 'weightedClusters': {
-      const parts = compileSplit(specifier.value, { ...context, notFoundStatus }, `${path}.weighted_clusters`);
+      const parts = compileSplit(specifier.value, { ...context, status }, `${path}.weighted_clusters`);
       return { ...parts, choose: [times, ...parts.choose] };
     }
     case 'clusterSpecifierPlugin':
@@ -84,8 +86,8 @@ function refuse(env: CompileEnv, path: string, message: string): ForwardParts {
   return NOTHING;
 }
 
-function byHeader(name: string, notFoundStatus: number, env: CompileEnv): ForwardByHeader {
-  return { source: headerSource(name), clusterRef: env.clusterRef, known: new Map(), notFoundStatus };
+function byHeader(name: string, notFound: NotFound, env: CompileEnv): ForwardByHeader {
+  return { source: headerSource(name), clusterRef: env.clusterRef, known: new Map(), notFound };
 }
 
 function notFoundStatusOf(code: NotFoundCode, problems: Problem[], path: string): number {
@@ -126,17 +128,19 @@ function durationMs(duration: DurationLike | undefined, problems: Problem[], pat
 }
 
 interface SplitContext extends ForwardContext {
-  readonly notFoundStatus: number;
+  readonly status: number;
 }
 
 function compileSplit(config: WeightedCluster, context: SplitContext, path: string): ForwardParts {
-  const { env, origin, notFoundStatus } = context;
+  const { env, origin, status } = context;
   const targets: SplitTarget[] = [];
   const requestEdits: (HeaderEdits | null)[] = [];
   const responseEdits: (HeaderEdits | null)[] = [];
+  const edits: ResponseEdits = { bySplit: responseEdits, levels: context.response };
+  const notFound: NotFound = { status, edits };
   for (const [i, entry] of config.clusters.entries()) {
     const at = `${path}.clusters[${i}]`;
-    targets.push(compileTarget(entry, config.runtimeKeyPrefix, context, at));
+    targets.push(compileTarget(entry, config.runtimeKeyPrefix, { env, notFound }, at));
     requestEdits.push(compileHeaderEdits(entry, 'request', env.problems, at));
     responseEdits.push(compileHeaderEdits(entry, 'response', env.problems, at));
   }
@@ -149,7 +153,7 @@ function compileSplit(config: WeightedCluster, context: SplitContext, path: stri
     valueHeader: header === '' ? UNKNOWN : internHeader(header),
     random: env.random,
     runtimeNumber: env.runtimeNumber,
-    notFoundStatus,
+    notFound,
   };
   const splitRequest: Step[] = [];
   if (requestEdits.some((edits) => edits !== null)) {
@@ -157,19 +161,16 @@ function compileSplit(config: WeightedCluster, context: SplitContext, path: stri
   }
   if (targets.some((target) => target.host !== ''))
     splitRequest.push(step('rewrite-split-host', origin, runSplitHost, split));
-  const splitResponse = responseEdits.some((edits) => edits !== null)
-    ? [step('edit-split-response', origin, editSplitResponse, { bySplit: responseEdits })]
-    : EMPTY;
-  return { choose: [step('split', origin, runSplit, split)], splitRequest, splitResponse };
+  return { choose: [step('split', origin, runSplit, split)], splitRequest, edits };
 }
 
 function compileTarget(
   entry: ClusterWeight,
   runtimeKeyPrefix: string,
-  context: SplitContext,
+  context: { readonly env: CompileEnv; readonly notFound: NotFound },
   path: string,
 ): SplitTarget {
-  const { env, notFoundStatus } = context;
+  const { env, notFound } = context;
   if ((entry.name === '') === (entry.clusterHeader === '')) {
     env.problems.push(error(path, 'needs exactly one of name and cluster_header', 'name the cluster'));
   }
@@ -179,7 +180,7 @@ function compileTarget(
     entry.hostRewriteSpecifier.case === 'hostRewriteLiteral' ? wireText(entry.hostRewriteSpecifier.value) : '';
   return {
     to: entry.name === '' ? null : env.clusterRef(entry.name),
-    byHeader: entry.clusterHeader === '' ? null : byHeader(entry.clusterHeader, notFoundStatus, env),
+    byHeader: entry.clusterHeader === '' ? null : byHeader(entry.clusterHeader, notFound, env),
     weight: entry.weight ?? 0,
     runtimeKey: runtimeKeyPrefix === '' ? '' : `${runtimeKeyPrefix}.${entry.name}`,
     host,
@@ -209,18 +210,4 @@ function checkWeights(
     );
   }
   return total;
-}
-
-/** Joins the parts of a forwarding route in Envoy's order of application. */
-export function forwardPart(forward: ForwardParts, edits: PlanPart, rewrites: PlanPart): PlanPart {
-  return {
-    onRequest: [
-      ...forward.choose,
-      ...forward.splitRequest,
-      ...(edits.onRequest ?? EMPTY),
-      ...(rewrites.onRequest ?? EMPTY),
-    ],
-    onAttempt: rewrites.onAttempt ?? EMPTY,
-    onResponse: [...forward.splitResponse, ...(edits.onResponse ?? EMPTY)],
-  };
 }

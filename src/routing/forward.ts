@@ -9,6 +9,7 @@ import type { HeaderId } from '../base/brand.ts';
 import { CONTINUE, REPLY, type Verdict } from '../plan/plan.ts';
 import { FLAGS } from '../plan/response-flags.ts';
 import { splitPoint } from './fraction.ts';
+import { applyResponseEdits, type ResponseEdits } from './header-edits.ts';
 
 export interface ForwardTimes {
   /** 0 is none. */
@@ -23,14 +24,20 @@ export function runTimes(x: Exchange, arg: ForwardTimes): Verdict {
   return CONTINUE;
 }
 
+/** What is answered when no such cluster is live. */
+export interface NotFound {
+  readonly status: number;
+  readonly edits: ResponseEdits;
+}
+
 export interface ForwardToCluster {
   readonly to: ClusterRef;
-  readonly notFoundStatus: number;
+  readonly notFound: NotFound;
 }
 
 export function runCluster(x: Exchange, arg: ForwardToCluster): Verdict {
   x.cluster = arg.to;
-  return arg.to.cluster === null ? replyNoCluster(x, arg.notFoundStatus) : CONTINUE;
+  return arg.to.cluster === null ? replyNoCluster(x, arg.notFound) : CONTINUE;
 }
 
 export interface ForwardByHeader {
@@ -38,7 +45,7 @@ export interface ForwardByHeader {
   readonly clusterRef: (name: string) => ClusterRef;
   /** Names seen so far: a reference is made once, and only for a name that some request has sent. */
   readonly known: Map<string, ClusterRef>;
-  readonly notFoundStatus: number;
+  readonly notFound: NotFound;
 }
 
 /** References kept for names from headers; beyond that they are looked up each time. */
@@ -46,10 +53,10 @@ const KNOWN_MAX = 1024;
 
 export function runClusterHeader(x: Exchange, arg: ForwardByHeader): Verdict {
   const name = readHeader(x.request, arg.source);
-  if (name === null || name === '') return replyNoCluster(x, arg.notFoundStatus);
+  if (name === null || name === '') return replyNoCluster(x, arg.notFound);
   const to = refOf(arg, name);
   x.cluster = to;
-  return to.cluster === null ? replyNoCluster(x, arg.notFoundStatus) : CONTINUE;
+  return to.cluster === null ? replyNoCluster(x, arg.notFound) : CONTINUE;
 }
 
 function refOf(arg: ForwardByHeader, name: string): ClusterRef {
@@ -79,7 +86,7 @@ export interface Split {
   readonly valueHeader: HeaderId;
   readonly random: () => number;
   readonly runtimeNumber: (key: string, fallback: number) => number;
-  readonly notFoundStatus: number;
+  readonly notFound: NotFound;
 }
 
 export function runSplit(x: Exchange, arg: Split): Verdict {
@@ -99,7 +106,7 @@ export function runSplit(x: Exchange, arg: Split): Verdict {
   const target = targets[chosen] as SplitTarget;
   if (target.byHeader !== null) return runClusterHeader(x, target.byHeader);
   x.cluster = target.to;
-  return target.to === null || target.to.cluster === null ? replyNoCluster(x, arg.notFoundStatus) : CONTINUE;
+  return target.to === null || target.to.cluster === null ? replyNoCluster(x, arg.notFound) : CONTINUE;
 }
 
 function weightOf(arg: Split, target: SplitTarget): number {
@@ -145,10 +152,11 @@ export function runSplitHost(x: Exchange, arg: Split): Verdict {
 }
 
 /** Envoy: the configured status, no body, flag NC, details `cluster_not_found`. */
-function replyNoCluster(x: Exchange, status: number): Verdict {
-  x.response.status = status;
+export function replyNoCluster(x: Exchange, arg: NotFound): Verdict {
+  x.response.status = arg.status;
   x.replyBody = '';
   x.flags |= FLAGS.NC;
   x.details = 'cluster_not_found';
+  applyResponseEdits(x, arg.edits);
   return REPLY;
 }

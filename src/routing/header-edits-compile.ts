@@ -4,12 +4,12 @@
 import { error, type Problem } from '../base/problem.ts';
 import { internHeader } from '../http/header-name.ts';
 import { compileFormat, literalFormat } from '../plan/format.ts';
+import { joinsValues } from '../plan/joined-header.ts';
 import {
   HeaderValueOption_HeaderAppendAction as AppendAction,
   type HeaderValueOption,
 } from '../xds/gen/envoy/config/core/v3/base_pb.js';
 import { HeaderEdits, type EditAction, type HeaderEdit } from './header-edits.ts';
-import { joinsValues } from './joined-header.ts';
 
 /** What a level says of one direction, with the field names to report Problems under. */
 export interface EditConfig {

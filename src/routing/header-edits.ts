@@ -44,7 +44,7 @@ export class HeaderEdits {
       const edit = edits[i] as HeaderEdit;
       const value = values[i] as string | null;
       if (value === null || edit.action === 'append' || edit.action === 'add-if-absent') continue;
-      head.set(edit.id, value);
+      overwrite(head, edit, value);
       values[i] = null;
     }
     for (let i = 0; i < edits.length; i++) {
@@ -77,6 +77,16 @@ function evaluate(edit: HeaderEdit, head: Head, x: Exchange): string | null {
   return value;
 }
 
+/** Envoy drops the old lines and writes a new one behind all others, unless it holds the header once. */
+function overwrite(head: Head, edit: HeaderEdit, value: string): void {
+  if (edit.joins) {
+    head.set(edit.id, value);
+    return;
+  }
+  head.remove(edit.id);
+  head.add(edit.id, value);
+}
+
 function append(head: Head, edit: HeaderEdit, value: string): void {
   const joined = edit.joins ? head.getJoined(edit.id) : null;
   if (joined === null) head.add(edit.id, value);
@@ -94,14 +104,6 @@ export function editRequest(x: Exchange, arg: EditLevels): Verdict {
   return CONTINUE;
 }
 
-/** Runs for responses from upstream only; a reply of the sidecar's own gets its edits when it is made. */
-export function editResponse(x: Exchange, arg: EditLevels): Verdict {
-  if (!x.isUpstreamResponse) return CONTINUE;
-  const { levels } = arg;
-  for (let i = 0; i < levels.length; i++) (levels[i] as HeaderEdits).apply(x.response, x);
-  return CONTINUE;
-}
-
 /** Edits of a weighted cluster, by split index; null where that cluster has none. */
 export interface SplitEdits {
   readonly bySplit: readonly (HeaderEdits | null)[];
@@ -113,9 +115,24 @@ export function editSplitRequest(x: Exchange, arg: SplitEdits): Verdict {
   return CONTINUE;
 }
 
-export function editSplitResponse(x: Exchange, arg: SplitEdits): Verdict {
-  if (!x.isUpstreamResponse) return CONTINUE;
-  const edits = x.splitIndex < 0 ? null : (arg.bySplit[x.splitIndex] ?? null);
-  if (edits !== null) edits.apply(x.response, x);
+/** What happens to a response: first the edits of the weighted cluster, then the levels in their order. */
+export interface ResponseEdits extends EditLevels, SplitEdits {}
+
+/** A step of the response phase. */
+export function editResponse(x: Exchange, arg: ResponseEdits): Verdict {
+  applyResponseEdits(x, arg);
   return CONTINUE;
+}
+
+/**
+ * Edits `x.response`, once per exchange. Envoy edits every response of a matched route, its own replies
+ * too; so steps that reply call this themselves, and the response phase finds it done.
+ */
+export function applyResponseEdits(x: Exchange, edits: ResponseEdits): void {
+  if (x.isResponseEdited) return;
+  x.isResponseEdited = true;
+  const ofSplit = x.splitIndex < 0 ? null : (edits.bySplit[x.splitIndex] ?? null);
+  if (ofSplit !== null) ofSplit.apply(x.response, x);
+  const { levels } = edits;
+  for (let i = 0; i < levels.length; i++) (levels[i] as HeaderEdits).apply(x.response, x);
 }

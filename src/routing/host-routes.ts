@@ -5,7 +5,7 @@ import { assertNever } from '../base/assert.ts';
 import type { Exchange } from '../plan/exchange.ts';
 import type { Plan } from '../plan/plan.ts';
 import { Candidates, PathNode, collect, collectFolded, depthOf, insertPath } from './path-tree.ts';
-import { pathEnd, pathEndBeforeParameters } from './path-end.ts';
+import { pathEnd, withoutParameters } from './path-end.ts';
 import { leadingLiteral, type PathRule } from './path-rule.ts';
 import type { CompiledMatch } from './route-match.ts';
 
@@ -46,10 +46,18 @@ export class HostRoutes {
   }
 
   match(x: Exchange): Plan | null {
-    const { method, path } = x.request;
-    if (method === 'CONNECT') return firstOf(this.#connectRoutes, x);
+    const { request } = x;
+    if (request.method === 'CONNECT') return firstOf(this.#connectRoutes, x);
+    let { path } = request;
     if (path === '') return null;
-    const end = this.#ignoresParameters ? pathEndBeforeParameters(path) : pathEnd(path);
+    let end = pathEnd(path);
+    if (this.#ignoresParameters) {
+      const plain = withoutParameters(path, end);
+      if (plain !== path) {
+        path = plain;
+        end = plain.length;
+      }
+    }
     const candidates = this.#candidates;
     candidates.clear();
     collect(this.#tree, path, end, candidates);

@@ -1,7 +1,7 @@
 // Redirects: the new location is absolute and made of the request's own parts, each swapped when the
 // action says so. The port of the request's host is dropped when the redirect changes it, or when it
 // was the default port of a scheme that the redirect leaves.
-// Source: Envoy RedirectAction; VirtualHost.require_tls is the same with https and nothing else.
+// Source: Envoy RedirectAction; VirtualHost.require_tls.
 import { error, type Problem } from '../base/problem.ts';
 import { H } from '../http/header-name.ts';
 import type { Exchange } from '../plan/exchange.ts';
@@ -11,8 +11,7 @@ import {
   RedirectAction_RedirectResponseCode as Code,
   type RedirectAction,
 } from '../xds/gen/envoy/config/route/v3/route_components_pb.js';
-import type { HeaderEdits } from './header-edits.ts';
-import { applyEdits } from './direct-response.ts';
+import { applyResponseEdits, type ResponseEdits } from './header-edits.ts';
 import { compilePathRewrite, rewritePath, type PathRewrite, type PathRewriteContext } from './path-rewrite.ts';
 
 export interface Redirect {
@@ -25,17 +24,23 @@ export interface Redirect {
   readonly path: string;
   readonly stripsQuery: boolean;
   readonly rewrite: PathRewrite | null;
-  readonly edits: readonly HeaderEdits[];
+  readonly edits: ResponseEdits;
 }
 
-export function httpsRedirect(edits: readonly HeaderEdits[]): Redirect {
-  return { status: 301, scheme: 'https', host: '', port: '', path: '', stripsQuery: false, rewrite: null, edits };
+/** What a virtual host that requires TLS does with a plaintext request: https, and all else as it was. */
+export function runHttpsRedirect(x: Exchange): Verdict {
+  const { request } = x;
+  x.response.status = 301;
+  x.response.add(H.location, 'https://' + request.authority + request.path);
+  x.replyBody = '';
+  x.details = 'direct_response';
+  return REPLY;
 }
 
 export function compileRedirect(
   action: RedirectAction,
   context: PathRewriteContext,
-  edits: readonly HeaderEdits[],
+  edits: ResponseEdits,
   path: string,
 ): Redirect {
   const { schemeRewriteSpecifier: scheme, pathRewriteSpecifier: specifier } = action;
@@ -88,7 +93,7 @@ export function runRedirect(x: Exchange, arg: Redirect): Verdict {
   x.response.add(H.location, location);
   x.replyBody = '';
   x.details = 'direct_response';
-  applyEdits(x, arg.edits);
+  applyResponseEdits(x, arg.edits);
   return REPLY;
 }
 

@@ -9,13 +9,14 @@ import { CONTINUE, EMPTY, type CompileEnv, type Origin, type PlanPart, type Step
 import { step } from '../plan/step.ts';
 import type { Route, RouteAction, VirtualHost } from '../xds/gen/envoy/config/route/v3/route_components_pb.js';
 import { compileDirectResponse, runDirectResponse } from './direct-response.ts';
-import { compileForward, forwardPart } from './forward-compile.ts';
-import { editRequest, editResponse, type HeaderEdits } from './header-edits.ts';
+import { replyNoCluster } from './forward.ts';
+import { compileForward } from './forward-compile.ts';
+import { editRequest, editResponse, type HeaderEdits, type ResponseEdits } from './header-edits.ts';
 import { compileHeaderEdits } from './header-edits-compile.ts';
 import { ATTEMPT_COUNT, compileHostRewrite } from './host-rewrite.ts';
 import { compilePathRewrite, pathRewriteStep, type PathRewriteContext } from './path-rewrite.ts';
 import type { PathRule } from './path-rule.ts';
-import { compileRedirect, httpsRedirect, runRedirect } from './redirect.ts';
+import { compileRedirect, runHttpsRedirect, runRedirect } from './redirect.ts';
 
 type Level = HeaderEdits | null;
 
@@ -46,24 +47,24 @@ export function compileRoutePart(route: Route, context: RouteContext, path: stri
     problems,
     keepsOriginal: context.keepsOriginalPath,
   };
+  const replyEdits: ResponseEdits = { bySplit: [], levels: response };
   switch (route.action.case) {
     case 'route':
       return compileAction(route.action.value, { ...context, rewriting, request, response }, `${path}.route`);
     case 'redirect': {
-      const redirect = compileRedirect(route.action.value, rewriting, response, `${path}.redirect`);
+      const redirect = compileRedirect(route.action.value, rewriting, replyEdits, `${path}.redirect`);
       return { onRequest: [step('redirect', origin, runRedirect, redirect)] };
     }
     case 'directResponse': {
-      const reply = { problems, bodyBytesMax: context.directBodyBytesMax, edits: response };
+      const reply = { problems, bodyBytesMax: context.directBodyBytesMax, edits: replyEdits };
       const direct = compileDirectResponse(route.action.value, reply, `${path}.direct_response`);
       return { onRequest: [step('direct-response', origin, runDirectResponse, direct)] };
     }
-    case 'nonForwardingAction':
-      return refuse(
-        problems,
-        `${path}.non_forwarding_action`,
-        'is for servers that answer by themselves, not for a proxy',
-      );
+    case 'nonForwardingAction': {
+      // Meant for servers that answer by themselves; Envoy answers as for a cluster that is not there.
+      const notFound = { status: 503, edits: replyEdits };
+      return { onRequest: [step('no-cluster', origin, replyNoCluster, notFound)] };
+    }
     case 'filterAction':
       return refuse(problems, `${path}.filter_action`, 'is not supported');
     case undefined:
@@ -92,24 +93,25 @@ interface ActionContext extends RouteContext {
 function compileAction(action: RouteAction, context: ActionContext, path: string): PlanPart {
   const { env, origin, request, response, virtualHost } = context;
   const { problems } = env;
-  const forward = compileForward(action, { env, origin }, path);
-  const edits: PlanPart = {
-    onRequest: request.length === 0 ? EMPTY : [step('edit-request', origin, editRequest, { levels: request })],
-    onResponse: response.length === 0 ? EMPTY : [step('edit-response', origin, editResponse, { levels: response })],
-  };
+  const forward = compileForward(action, { env, origin, response }, path);
   const host = compileHostRewrite(action, problems, path, origin);
   const rewrite = compilePathRewrite(
     { prefixRewrite: action.prefixRewrite, regexRewrite: action.regexRewrite, policy: action.pathRewritePolicy },
     context.rewriting,
     path,
   );
-  const onRequest: Step[] = [...(host.onRequest ?? EMPTY)];
+  const onRequest: Step[] = [...forward.choose, ...forward.splitRequest];
+  if (request.length > 0) onRequest.push(step('edit-request', origin, editRequest, { levels: request }));
+  onRequest.push(...(host.onRequest ?? EMPTY));
   if (rewrite !== null) onRequest.push(pathRewriteStep(rewrite, origin));
   const onAttempt: Step[] = [...(host.onAttempt ?? EMPTY)];
   if (virtualHost.includeRequestAttemptCount) onAttempt.push(step('attempt-count', origin, countInRequest, null));
-  const part = forwardPart(forward, edits, { onRequest, onAttempt });
-  if (!virtualHost.includeAttemptCountInResponse) return part;
-  return { ...part, onResponse: [step('attempt-count', origin, countInResponse, null), ...(part.onResponse ?? EMPTY)] };
+  const onResponse: Step[] = [];
+  if (virtualHost.includeAttemptCountInResponse) onResponse.push(step('attempt-count', origin, countInResponse, null));
+  if (response.length > 0 || forward.edits.bySplit.some((edits) => edits !== null)) {
+    onResponse.push(step('edit-response', origin, editResponse, forward.edits));
+  }
+  return { onRequest, onAttempt, onResponse };
 }
 
 function countInRequest(x: Exchange): Verdict {
@@ -124,5 +126,5 @@ function countInResponse(x: Exchange): Verdict {
 
 /** What a virtual host that requires TLS does with a plaintext request. */
 export function redirectPart(origin: Origin): PlanPart {
-  return { onRequest: [step('redirect', origin, runRedirect, httpsRedirect([]))] };
+  return { onRequest: [step('redirect-to-https', origin, runHttpsRedirect, null)] };
 }

@@ -159,14 +159,13 @@ export class DynamicResources {
   }
 
   #follow(cluster: LiveCluster): void {
+    const { discovery } = cluster.settings;
+    // Another cluster of the same service may have its answer already; the server will not repeat it.
+    const known = discovery.kind === 'eds' ? this.#options.books.endpoints.get(discovery.serviceName) : undefined;
+    if (known !== undefined) cluster.updateEndpoints(known.config.message);
     if (cluster.isWarm) return;
     cluster.onWarm(() => this.#clustersWarmed());
-    const { discovery } = cluster.settings;
-    if (discovery.kind !== 'eds') return;
-    // Another cluster of the same service may have its answer already; the server will not repeat it.
-    const known = this.#options.books.endpoints.get(discovery.serviceName);
-    if (known !== undefined) cluster.updateEndpoints(known.config.message);
-    else this.#giveUpLater(cluster);
+    if (discovery.kind === 'eds') this.#giveUpLater(cluster);
   }
 
   /** ConfigSource.initial_fetch_timeout; 0 waits for ever. */
@@ -261,7 +260,12 @@ export class DynamicResources {
       onProgress();
     };
     if (this.#held === null) void put();
-    else this.#held.push(() => void put());
+    else {
+      this.#held.push(() => {
+        // It may have been replaced or removed while it waited.
+        if (books.listeners.get(name)?.value === compiled) void put();
+      });
+    }
   }
 
   #subscribeRoutes(): void {

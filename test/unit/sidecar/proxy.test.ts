@@ -178,6 +178,35 @@ test('routes that come before the listener is released from waiting for clusters
   expect(await get(await fed.listening())).toBe('200 early');
 });
 
+function named(name: string, text: string): JsonObject {
+  return { ...aListenerJson([aManager({ route_config: direct(text) })]), name };
+}
+
+test('a listener that is replaced or removed while it waits for clusters never listens', async () => {
+  const fed = new Fed();
+  await fed.proxy.start();
+  fed.push(LISTENER_TYPE, [named('main', 'old'), named('gone', 'gone')]);
+  fed.push(LISTENER_TYPE, [named('main', 'new')], ['gone']);
+  fed.push(CLUSTER_TYPE, []);
+  await fed.proxy.ready;
+  expect(await get(await fed.listening())).toBe('200 new');
+  expect(fed.proxy.listeners.live().map(([name]) => name)).toEqual(['main']);
+});
+
+test('a cluster takes endpoints that another of the same service got before', async () => {
+  const upstream = await anUpstream('shared');
+  const fed = new Fed();
+  await fed.proxy.start();
+  fed.push(CLUSTER_TYPE, [EDS_CLUSTER]);
+  fed.push(ENDPOINT_TYPE, [assignment(upstream)]);
+  const service_name = 'web';
+  fed.push(CLUSTER_TYPE, [
+    { ...EDS_CLUSTER, name: 'two', eds_cluster_config: { eds_config: { ads: {} }, service_name } },
+  ]);
+  const two = fed.proxy.store.clusters.get('two');
+  expect([two?.isWarm, two?.endpoints.map(({ port }) => port)]).toEqual([true, [upstream]]);
+});
+
 test('a route may come before its cluster, and works when the cluster comes', async () => {
   const upstream = await anUpstream('late');
   const fed = new Fed();

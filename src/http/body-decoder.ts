@@ -51,6 +51,11 @@ export class BodyDecoder {
   #trailerBytes = 0;
   #trailers = 0;
 
+  /** Bytes of body that are known to be still to come; a chunked body says no more than its chunk. */
+  get remainingBytes(): number {
+    return this.#remaining;
+  }
+
   /** Prepares for the next body; `contentLength` counts only for BY_LENGTH. */
   begin(kind: BodyKind, contentLength: number): void {
     this.kind = kind;

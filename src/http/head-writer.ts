@@ -4,7 +4,7 @@
 // `name: value`. The caller names the framing field: hop-by-hop fields have been stripped before.
 // Values cannot smuggle: what steps add is checked when their configuration is compiled, and a CR, LF
 // or NUL that a formatter let through is replaced here.
-import { BY_LENGTH, CHUNKED, type BodyKind } from './body-decoder.ts';
+import { CHUNKED, NO_BODY, type BodyKind } from './body-decoder.ts';
 import { H } from './header-name.ts';
 import { REMOVED, type Head } from './head.ts';
 import { reasonOf } from './status.ts';
@@ -16,23 +16,32 @@ const SP = 0x20;
 export function writeRequestHead(head: Head, bodyKind: BodyKind): string {
   let out = head.method + ' ' + head.path + ' HTTP/1.1\r\n' + writeFields(head);
   if (bodyKind === CHUNKED) out += 'transfer-encoding: chunked\r\n';
+  else if (bodyKind === NO_BODY && expectsBody(head.method) && !head.has(H.contentLength))
+    out += 'content-length: 0\r\n';
   return out + '\r\n';
 }
 
+/** RFC 9110 section 8.6: a method that gives a body meaning says so when there is none. */
+function expectsBody(method: string): boolean {
+  return method === 'POST' || method === 'PUT' || method === 'PATCH';
+}
+
 /**
- * `HTTP/1.1 status reason`, the fields, the framing, and the empty line. `connection` is a field line
+ * `HTTP/1.1 status reason` (1.0 when `head.minor` is 0), the fields, the framing, and the empty line. `connection` is a field line
  * with CRLF, or empty.
  */
 export function writeResponseHead(head: Head, bodyKind: BodyKind, connection: string): string {
   const reason = head.reason === '' ? reasonOf(head.status) : head.reason;
-  let out = 'HTTP/1.1 ' + head.status + ' ' + reason + '\r\n' + writeFields(head) + connection;
+  let out =
+    (head.minor === 0 ? 'HTTP/1.0 ' : 'HTTP/1.1 ') +
+    head.status +
+    ' ' +
+    reason +
+    '\r\n' +
+    writeFields(head) +
+    connection;
   if (bodyKind === CHUNKED) out += 'transfer-encoding: chunked\r\n';
   return out + '\r\n';
-}
-
-/** The framing that the next hop gets for a body that arrived as `kind`: length if known, else chunked. */
-export function forwardedKind(kind: BodyKind): BodyKind {
-  return kind === BY_LENGTH ? BY_LENGTH : CHUNKED;
 }
 
 function writeFields(head: Head): string {
@@ -83,9 +92,4 @@ function replaceControls(value: string): string {
     out += code === 0x0d || code === 0x0a || code === 0 ? ' ' : code > 0xff ? '?' : value.charAt(i);
   }
   return out;
-}
-
-/** Sets or removes Content-Length for a reply whose body is known. */
-export function setContentLength(head: Head, bytes: number): void {
-  head.set(H.contentLength, String(bytes));
 }

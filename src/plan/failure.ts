@@ -10,6 +10,7 @@ export type FailureKind =
   | 'timeout' // the route's timeout
   | 'per-try-timeout'
   | 'idle-timeout'
+  | 'duration' // the longest a stream may last
   | 'no-healthy-upstream'
   | 'no-cluster'
   | 'overflow' // a limit of the cluster

@@ -18,3 +18,11 @@ export function run(x: Exchange, steps: readonly Step[]): Verdict {
   x.pc = 0;
   return CONTINUE;
 }
+
+/** Walks a phase in which no step may stop the exchange: response, attempt and end. */
+export function runThrough(x: Exchange, steps: readonly Step[]): void {
+  if (steps.length === 0) return;
+  x.pc = 0;
+  run(x, steps);
+  x.pc = 0;
+}

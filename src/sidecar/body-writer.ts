@@ -49,9 +49,10 @@ export class BodyWriter {
     socket.cork();
     if (this.#pending !== '') socket.write(this.#pending, 'latin1');
     this.#pending = '';
-    const isOpen = this.#isChunked ? socket.write(piece) && socket.write('\r\n', 'latin1') : socket.write(piece);
+    socket.write(piece);
+    if (this.#isChunked) socket.write('\r\n', 'latin1');
     socket.uncork();
-    return isOpen && !socket.writableNeedDrain;
+    return !socket.writableNeedDrain;
   }
 
   /** Ends the body. */

@@ -81,7 +81,7 @@ export function compileManager(
 function settingsOf(
   config: HttpConnectionManager,
   router: Router,
-  { env, path }: CompileScope,
+  { env, path, context }: CompileScope,
 ): Omit<HttpManager, 'routes' | 'missPlan'> {
   const common = config.commonHttpProtocolOptions;
   const http1 = readHttp1(config.httpProtocolOptions, env, join(path, 'http_protocol_options'));
@@ -94,7 +94,7 @@ function settingsOf(
     xffTrustedHops: config.xffNumTrustedHops,
     skipXffAppend: config.skipXffAppend,
     internalAddresses: compileInternalAddresses(config.internalAddressConfig, env, join(path, 'internal_address_config')),
-    addedUserAgent: config.addUserAgent === true ? context.cluster : '',
+    addedUserAgent: config.addUserAgent === true ? context.node.cluster : '',
     generatesRequestId: config.generateRequestId ?? true,
     preservesExternalRequestId: config.preserveExternalRequestId,
     alwaysSetsRequestIdInResponse: config.alwaysSetRequestIdInResponse,

@@ -48,6 +48,9 @@ const EDGE: readonly HeaderId[] = [
 const INTERNAL_SET: ReadonlySet<number> = new Set<number>(INTERNAL);
 const EDGE_SET: ReadonlySet<number> = new Set<number>(EDGE);
 const VIA = internHeader('via');
+const ENVOY_INTERNAL = internHeader('x-envoy-internal');
+const EXTERNAL_ADDRESS = internHeader('x-envoy-external-address');
+const DOWNSTREAM_CLUSTER = internHeader('x-envoy-downstream-service-cluster');
 
 /** Prepares the request of `x` for routing; PREPARED, or the status that must answer it. */
 export function prepareRequest(x: Exchange, manager: HttpManager): number {
@@ -57,7 +60,11 @@ export function prepareRequest(x: Exchange, manager: HttpManager): number {
   prepareHost(x, manager);
   const isEdge = manager.useRemoteAddress;
   removeInternal(request, isEdge);
-  if (isEdge) appendForwardedFor(x, manager);
+  const forwardedFor = request.getJoined(H.forwardedFor);
+  if (forwardedFor !== null) request.set(H.forwardedFor, forwardedFor);
+  markOrigin(x, manager, forwardedFor ?? '');
+  if (isEdge) appendForwardedFor(x, manager, forwardedFor ?? '');
+  if (manager.addedUserAgent !== '') markAgent(request, manager.addedUserAgent);
   if ((isEdge && manager.xffTrustedHops === 0) || !request.has(H.forwardedProto)) {
     request.set(H.forwardedProto, x.connection.isTls ? 'https' : 'http');
   }
@@ -105,12 +112,46 @@ function removeInternal(request: Head, isEdge: boolean): void {
   }
 }
 
-function appendForwardedFor(x: Exchange, manager: HttpManager): void {
+/** Who asked: `x-envoy-internal` for a trusted internal client, `x-envoy-external-address` at the edge for any other. */
+function markOrigin(x: Exchange, manager: HttpManager, forwardedFor: string): void {
+  const { request, connection } = x;
+  const isEdge = manager.useRemoteAddress;
+  const hops = manager.xffTrustedHops;
+  let client = '';
+  if (isEdge) client = hops > 0 ? addressFromEnd(forwardedFor, hops - 1) : connection.remoteAddress;
+  else client = addressFromEnd(forwardedFor, hops);
+  if (client === '') client = connection.remoteAddress;
+  // An address may be believed to be internal only when nobody else could have written it.
+  const isCertain = isEdge
+    ? forwardedFor === ''
+    : hops === 0 && forwardedFor.indexOf(',') === -1 && forwardedFor !== '';
+  if (isCertain && manager.internalAddresses !== null && manager.internalAddresses.has(client)) {
+    request.set(ENVOY_INTERNAL, 'true');
+  } else if (isEdge) {
+    request.set(EXTERNAL_ADDRESS, client);
+  }
+}
+
+/** The address `back` places before the last of an X-Forwarded-For list; empty when there is none. */
+function addressFromEnd(forwardedFor: string, back: number): string {
+  let end = forwardedFor.length;
+  for (let i = 0; i < back; i++) {
+    end = forwardedFor.lastIndexOf(',', end - 1);
+    if (end === -1) return '';
+  }
+  return forwardedFor.slice(forwardedFor.lastIndexOf(',', end - 1) + 1, end).trim();
+}
+
+function markAgent(request: Head, agent: string): void {
+  request.set(DOWNSTREAM_CLUSTER, agent);
+  if (!request.has(H.userAgent)) request.add(H.userAgent, agent);
+}
+
+function appendForwardedFor(x: Exchange, manager: HttpManager, before: string): void {
   if (manager.skipXffAppend) return;
   const { request, connection } = x;
   const remote = isLoopback(connection.remoteAddress) ? machineAddress() : connection.remoteAddress;
-  const before = request.getJoined(H.forwardedFor);
-  request.set(H.forwardedFor, before === null || before === '' ? remote : before + ',' + remote);
+  request.set(H.forwardedFor, before === '' ? remote : before + ',' + remote);
 }
 
 function isLoopback(address: string): boolean {

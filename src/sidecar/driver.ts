@@ -20,7 +20,7 @@ import type { Exchange } from '../plan/exchange.ts';
 import { failure, type Failure } from '../plan/failure.ts';
 import { CONTINUE, PAUSE, REPLY, RESET } from '../plan/plan.ts';
 import { FLAGS } from '../plan/response-flags.ts';
-import { run } from '../plan/run.ts';
+import { run, runThrough } from '../plan/run.ts';
 import { finishResponse } from './downstream-headers.ts';
 import type { Downstream } from './downstream.ts';
 import { enterEndpoint, leaveEndpoint } from './endpoint-load.ts';
@@ -54,6 +54,7 @@ export class Driver implements UpstreamUser, PoolUser {
   #mirrors: MirrorSet | null = null;
   readonly #replay = new ReplayBuffer();
   readonly #routeTimer: WheelTimer;
+  readonly #durationTimer: WheelTimer;
 
   constructor(engine: Engine, manager: HttpManager, x: Exchange, downstream: Downstream) {
     this.#engine = engine;
@@ -61,6 +62,7 @@ export class Driver implements UpstreamUser, PoolUser {
     this.x = x;
     this.#downstream = downstream;
     this.#routeTimer = new WheelTimer(() => this.#giveUp(FLAGS.UT, failure('timeout', 'upstream', 'no')));
+    this.#durationTimer = new WheelTimer(() => this.#giveUp(FLAGS.DT, failure('duration', 'internal', 'no')));
   }
 
   get responseHead(): Head {
@@ -82,6 +84,7 @@ export class Driver implements UpstreamUser, PoolUser {
     this.#begin(bodyKind);
     this.#isStarting = true;
     x.streamIdleTimeoutMs = manager.streamIdleTimeoutMs;
+    x.maxStreamDurationMs = manager.maxStreamDurationMs;
     const { table } = manager.routes;
     const plan = table === null ? null : table.match(x);
     x.plan = plan ?? manager.missPlan;
@@ -154,6 +157,7 @@ export class Driver implements UpstreamUser, PoolUser {
       return;
     }
     this.#cluster = cluster;
+    if (x.maxStreamDurationMs > 0) this.#engine.wheel.arm(this.#durationTimer, x.maxStreamDurationMs);
     if (x.timeoutMs > 0 && !this.manager.suppressesEnvoyHeaders) {
       x.request.set(H.envoyExpectedTimeout, String(x.timeoutMs));
     }
@@ -185,11 +189,7 @@ export class Driver implements UpstreamUser, PoolUser {
     this.#wasReused = connection.requests > 0;
     x.upstreamLocalAddress = connection.localAddress;
     x.upstreamStartMs = x.attempts === 1 && this.#isStarting ? x.startMs : this.#engine.clock.now();
-    if (x.plan !== null && x.plan.onAttempt.length > 0) {
-      x.pc = 0;
-      run(x, x.plan.onAttempt);
-      x.pc = 0;
-    }
+    if (x.plan !== null) runThrough(x, x.plan.onAttempt);
     connection.send(this, writeRequestHead(x.request, this.#bodyKind), this.#bodyKind, x.request.method === 'HEAD');
     if (this.#bodyKind !== NO_BODY) this.#replay.replayTo(connection);
     if (this.#isRequestComplete) connection.endRequest();
@@ -211,9 +211,8 @@ export class Driver implements UpstreamUser, PoolUser {
 
   /** Request body bytes[start, end). */
   onRequestBody(bytes: Buffer, start: number, end: number): void {
-    const { x } = this;
-    x.requestBytes += end - start;
     if (!this.isActive) return;
+    this.x.requestBytes += end - start;
     this.#mirrors?.onBody(bytes, start, end);
     if (this.#upstream === null) return;
     if (!this.#isResponseStarted) this.#replay.keep(bytes, start, end);
@@ -246,7 +245,8 @@ export class Driver implements UpstreamUser, PoolUser {
   }
 
   onUpstreamInterim(): void {
-    if (this.x.request.minor === 0 || this.#isResponseStarted) return;
+    // 100 answers an expectation that the sidecar has met itself; HTTP/1.0 knows no interim responses.
+    if (this.x.request.minor === 0 || this.#isResponseStarted || this.x.response.status === 100) return;
     this.#downstream.sendInterim(writeResponseHead(this.x.response, NO_BODY, ''));
   }
 
@@ -255,32 +255,25 @@ export class Driver implements UpstreamUser, PoolUser {
     const nowMs = this.#engine.clock.now();
     x.isUpstreamResponse = true;
     x.responseStartMs = nowMs;
-    x.responseHeadBytes = x.response.text.length;
     x.details = 'via_upstream';
     if (!manager.suppressesEnvoyHeaders) {
       x.response.set(H.envoyUpstreamServiceTime, String(Math.floor(nowMs - x.upstreamStartMs)));
     }
-    this.#runResponse();
+    if (x.plan !== null) runThrough(x, x.plan.onResponse);
     this.#replay.clear();
     const kind = framing.bodyKind === UNTIL_CLOSE ? CHUNKED : framing.bodyKind;
     this.#sendHead(kind);
   }
 
-  #runResponse(): void {
-    const { x } = this;
-    if (x.plan === null || x.plan.onResponse.length === 0) return;
-    x.pc = 0;
-    run(x, x.plan.onResponse);
-    x.pc = 0;
-  }
-
   #sendHead(kind: BodyKind): void {
     const { x } = this;
     finishResponse(x, this.manager, x.startWallMs + (this.#engine.clock.now() - x.startMs));
-    const isOld = x.request.minor === 0;
-    const sent = isOld && kind === CHUNKED ? UNTIL_CLOSE : kind;
+    const sent = x.request.minor === 0 && kind === CHUNKED ? UNTIL_CLOSE : kind;
+    x.response.minor = x.request.minor;
     this.#isResponseStarted = true;
-    this.#downstream.sendHead(writeResponseHead(x.response, sent, this.#downstream.connectionField(sent)), sent);
+    const text = writeResponseHead(x.response, sent, this.#downstream.connectionField(sent));
+    x.responseHeadBytes = text.length;
+    this.#downstream.sendHead(text, sent);
   }
 
   onUpstreamBody(bytes: Buffer, start: number, end: number): void {
@@ -338,7 +331,7 @@ export class Driver implements UpstreamUser, PoolUser {
     const { x, manager } = this;
     x.responseStartMs = this.#engine.clock.now();
     if (manager.explainsErrors && x.flags !== 0) x.response.set(H.outriggerError, explain(x));
-    this.#runResponse();
+    if (x.plan !== null) runThrough(x, x.plan.onResponse);
     const isEmpty = !frameReply(x);
     this.#sendHead(isEmpty ? NO_BODY : BY_LENGTH);
     if (!isEmpty) {
@@ -396,13 +389,11 @@ export class Driver implements UpstreamUser, PoolUser {
     if (!this.isActive) return;
     this.isActive = false;
     this.#engine.wheel.disarm(this.#routeTimer);
+    this.#engine.wheel.disarm(this.#durationTimer);
     this.#replay.clear();
     this.#cluster = null;
     this.#mirrors = null;
     x.endMs = this.#engine.clock.now();
-    if (x.plan !== null && x.plan.onEnd.length > 0) {
-      x.pc = 0;
-      run(x, x.plan.onEnd);
-    }
+    if (x.plan !== null) runThrough(x, x.plan.onEnd);
   }
 }

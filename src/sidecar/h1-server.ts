@@ -11,6 +11,7 @@ import { BodyDecoder, CHUNKED, NO_BODY, UNTIL_CLOSE, type BodyKind, type BodySin
 import { Framing, inspectRequest } from '../http/framing.ts';
 import { HeadParser, INCOMPLETE } from '../http/head-parser.ts';
 import { H } from '../http/header-name.ts';
+import { reasonOf } from '../http/status.ts';
 import { Exchange } from '../plan/exchange.ts';
 import { BodyWriter } from './body-writer.ts';
 import { SocketConnection } from './connection.ts';
@@ -18,11 +19,14 @@ import { PREPARED, REDIRECTED, prepareRequest } from './downstream-headers.ts';
 import type { Downstream } from './downstream.ts';
 import { Driver } from './driver.ts';
 import type { Engine } from './engine.ts';
+import { IdleWatch } from './idle-watch.ts';
 import type { HttpManager } from './http-manager.ts';
 
 const EMPTY_BYTES = Buffer.alloc(0);
 /** How long a refused client may take to read the answer before the socket is destroyed. */
 const LINGER_MS = 1000;
+/** How much of a request body is read after its answer, so that the connection can be used again. */
+const DISCARD_BYTES_MAX = 64 * 1024;
 
 export interface H1Owner {
   /** The manager for the next request of an open connection. */
@@ -41,19 +45,17 @@ export class H1Server implements Downstream, BodySink {
   readonly #framing = new Framing();
   readonly #decoder = new BodyDecoder();
   readonly #writer: BodyWriter;
-  readonly #idleTimer: WheelTimer;
+  readonly #idle: IdleWatch;
   readonly #headTimer: WheelTimer;
   readonly #connection: SocketConnection;
   #held: Buffer = EMPTY_BYTES;
   #heldAt = 0;
   #requests = 0;
-  #lastActivityMs: number;
-  readonly #openedMs: number;
+  #discardBytes = 0;
   #isProcessing = false;
   #isInRequest = false;
   #isClosing = false;
   #hasEnded = false;
-  #isOverAge = false;
   #isClosed = false;
 
   constructor(engine: Engine, manager: HttpManager, socket: Socket, owner: H1Owner & { readonly isInbound: boolean }) {
@@ -65,16 +67,13 @@ export class H1Server implements Downstream, BodySink {
     this.#driver = new Driver(engine, manager, this.#x, this);
     this.#parser = new HeadParser('request', { bytesMax: manager.headBytesMax, countMax: manager.headerCountMax });
     this.#writer = new BodyWriter(socket);
-    this.#openedMs = engine.clock.now();
-    this.#lastActivityMs = this.#openedMs;
-    this.#idleTimer = new WheelTimer(() => this.#onIdleTimer());
+    this.#idle = new IdleWatch(engine, manager, this.#driver, () => this.#destroy());
     this.#headTimer = new WheelTimer(() => this.#refuse(408, 'request_header_timeout'));
     socket.on('data', (bytes: Buffer) => this.#onData(bytes));
     socket.on('drain', () => this.#driver.onDownstreamDrain());
     socket.on('end', () => this.#onEnd());
     socket.on('error', ignore);
     socket.on('close', () => this.#onClose());
-    this.#armIdle();
   }
 
   /** No more requests after the one under way; an idle connection closes now. */
@@ -102,8 +101,11 @@ export class H1Server implements Downstream, BodySink {
     this.#isProcessing = true;
     let at = start;
     while (at < bytes.length && !this.#isClosing) {
-      if (this.#isInRequest) {
-        if (this.#decoder.isComplete || !this.#driver.takesBody) break;
+      if (this.#isInRequest && this.#decoder.isComplete) {
+        if (this.#driver.isActive) break;
+        this.#isInRequest = false;
+      } else if (this.#isInRequest) {
+        if (!this.#driver.takesBody) break;
         at = this.#readBody(bytes, at);
       } else {
         at = this.#readHead(bytes, at);
@@ -148,7 +150,7 @@ export class H1Server implements Downstream, BodySink {
     const x = this.#x;
     const engine = this.#engine;
     const nowMs = engine.clock.now();
-    this.#lastActivityMs = nowMs;
+    this.#idle.lastMs = nowMs;
     x.startMs = nowMs;
     x.startWallMs = engine.clock.wall();
     x.connection = this.#connection;
@@ -173,6 +175,7 @@ export class H1Server implements Downstream, BodySink {
       this.socket.write('HTTP/1.1 100 Continue\r\n\r\n', 'latin1');
     }
     this.#driver.start(this.#framing.bodyKind);
+    this.#idle.minds(x.streamIdleTimeoutMs);
   }
 
   /** HTTP/1.0: 426 unless the manager accepts it, and then it needs a host. */
@@ -198,18 +201,28 @@ export class H1Server implements Downstream, BodySink {
       this.#x.response.add(H.location, this.#x.request.path);
       this.#driver.refuse(307, '', 'path_normalization_failed');
     } else {
+      this.#framing.isKeptAlive = false;
       this.#driver.refuse(status, '', 'path_normalization_failed');
     }
   }
 
   #readBody(bytes: Buffer, start: number): number {
-    this.#lastActivityMs = this.#engine.clock.now();
+    this.#idle.lastMs = this.#engine.clock.now();
     const at = this.#decoder.decode(bytes, start, bytes.length, this);
     if (at < 0) {
       this.#onBadBody(at === -2 ? 413 : 400);
       return bytes.length;
     }
-    if (this.#decoder.isComplete) this.#driver.onRequestEnd();
+    if (this.#driver.isActive) {
+      if (this.#decoder.isComplete) this.#driver.onRequestEnd();
+      return at;
+    }
+    // The answer is out: the rest of the body is read and dropped, within reason.
+    this.#discardBytes += at - start;
+    if (this.#discardBytes > DISCARD_BYTES_MAX) {
+      this.#isClosing = true;
+      this.#linger();
+    }
     return at;
   }
 
@@ -240,7 +253,7 @@ export class H1Server implements Downstream, BodySink {
     }
     this.#isInRequest = true;
     this.#decoder.begin(NO_BODY, 0);
-    this.#driver.refuse(status, status === 400 ? 'Bad Request' : '', details);
+    this.#driver.refuse(status, status === 400 ? '' : reasonOf(status), details);
   }
 
   sendHead(text: string, kind: BodyKind): void {
@@ -261,7 +274,7 @@ export class H1Server implements Downstream, BodySink {
   }
 
   flush(): void {
-    this.#lastActivityMs = this.#engine.clock.now();
+    this.#idle.lastMs = this.#engine.clock.now();
     this.#writer.flush();
   }
 
@@ -273,8 +286,8 @@ export class H1Server implements Downstream, BodySink {
       this.#owner.isDraining ||
       this.#hasEnded ||
       (max > 0 && this.#requests >= max) ||
-      this.#isOverAge ||
-      !this.#decoder.isComplete;
+      this.#idle.isOverAge ||
+      this.#decoder.remainingBytes > DISCARD_BYTES_MAX;
     if (!isLast) return '';
     this.#framing.isKeptAlive = false;
     return 'connection: close\r\n';
@@ -283,15 +296,16 @@ export class H1Server implements Downstream, BodySink {
   endResponse(): void {
     this.#writer.end();
     this.#writer.flush();
-    const isReusable = this.#framing.isKeptAlive && this.#decoder.isComplete && !this.#isClosing;
-    this.#lastActivityMs = this.#x.endMs;
+    const isReusable = this.#framing.isKeptAlive && !this.#isClosing;
+    this.#idle.lastMs = this.#x.endMs;
     this.#x.reset();
     if (!isReusable) {
       this.#isClosing = true;
       this.#linger();
       return;
     }
-    this.#isInRequest = false;
+    this.#isInRequest = !this.#decoder.isComplete;
+    this.#discardBytes = 0;
     if (this.#isProcessing) return;
     if (this.#held.length > this.#heldAt) this.resumeBody();
     else if (this.#hasEnded) this.#onEnd();
@@ -330,7 +344,7 @@ export class H1Server implements Downstream, BodySink {
     this.#isClosing = true;
     this.#held = EMPTY_BYTES;
     this.#heldAt = 0;
-    this.#engine.wheel.disarm(this.#idleTimer);
+    this.#idle.stop();
     this.#engine.wheel.disarm(this.#headTimer);
     this.#driver.onDownstreamClose();
     this.#owner.closed(this);
@@ -349,31 +363,6 @@ export class H1Server implements Downstream, BodySink {
   #destroy(): void {
     this.#isClosing = true;
     this.socket.destroy();
-  }
-
-  #armIdle(): void {
-    const { idleTimeoutMs, streamIdleTimeoutMs, maxConnectionDurationMs } = this.#manager;
-    let delayMs = 0;
-    if (idleTimeoutMs > 0) delayMs = idleTimeoutMs;
-    if (streamIdleTimeoutMs > 0 && (delayMs === 0 || streamIdleTimeoutMs < delayMs)) delayMs = streamIdleTimeoutMs;
-    if (maxConnectionDurationMs > 0 && (delayMs === 0 || maxConnectionDurationMs < delayMs))
-      delayMs = maxConnectionDurationMs;
-    if (delayMs > 0) this.#engine.wheel.arm(this.#idleTimer, Math.max(delayMs / 4, 10));
-  }
-
-  /** Looks at how long nothing moved: one timer a connection, not one a request. */
-  #onIdleTimer(): void {
-    const nowMs = this.#engine.clock.now();
-    const idleMs = nowMs - this.#lastActivityMs;
-    const x = this.#x;
-    const { maxConnectionDurationMs } = this.#manager;
-    if (maxConnectionDurationMs > 0 && nowMs - this.#openedMs >= maxConnectionDurationMs) this.#isOverAge = true;
-    if (this.#driver.isActive) {
-      if (x.streamIdleTimeoutMs > 0 && idleMs >= x.streamIdleTimeoutMs) this.#driver.onIdle();
-    } else if (this.#isOverAge || (this.#manager.idleTimeoutMs > 0 && idleMs >= this.#manager.idleTimeoutMs)) {
-      this.#destroy();
-    }
-    if (!this.#isClosed) this.#armIdle();
   }
 }
 

@@ -14,6 +14,11 @@ export class RoutesRef {
   }
 }
 
+/** A set of addresses, by range. */
+export interface AddressSet {
+  has(address: string): boolean;
+}
+
 export interface HttpManager {
   readonly statPrefix: string;
   readonly routes: RoutesRef;
@@ -26,6 +31,10 @@ export interface HttpManager {
   readonly useRemoteAddress: boolean;
   readonly xffTrustedHops: number;
   readonly skipXffAppend: boolean;
+  /** internal_address_config: clients whose requests count as internal; null: nobody's do. */
+  readonly internalAddresses: AddressSet | null;
+  /** add_user_agent: the node's cluster, for `x-envoy-downstream-service-cluster` and a missing User-Agent; empty: off. */
+  readonly addedUserAgent: string;
   readonly generatesRequestId: boolean;
   readonly preservesExternalRequestId: boolean;
   readonly alwaysSetsRequestIdInResponse: boolean;

@@ -49,7 +49,7 @@ function rescueOf(failed: Failure): Rescue {
       return {
         status: 503,
         flag: FLAGS.UF,
-        body: `${RESET}remote connection failure, transport failure reason: ${reason}`,
+        body: `${RESET}remote connection failure`,
         details: `upstream_reset_before_response_started{remote_connection_failure|${reason.replaceAll(' ', '_')}}`,
       };
     }
@@ -68,6 +68,8 @@ function rescueOf(failed: Failure): Rescue {
       return { status: 504, flag: FLAGS.UT, body: 'upstream request timeout', details: 'upstream_per_try_timeout' };
     case 'idle-timeout':
       return { status: 504, flag: FLAGS.SI, body: 'stream timeout', details: 'stream_idle_timeout' };
+    case 'duration':
+      return { status: 504, flag: FLAGS.DT, body: 'downstream duration timeout', details: 'max_duration_timeout' };
     case 'not-permitted':
       return { status: 403, flag: 0, body: 'RBAC: access denied', details: 'rbac_access_denied' };
     case 'downstream-closed':

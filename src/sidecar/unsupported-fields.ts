@@ -212,7 +212,7 @@ const MANAGER: Readonly<Record<string, MessageFields>> = {
       request_timeout request_headers_timeout access_log use_remote_address xff_num_trusted_hops skip_xff_append via
       generate_request_id preserve_external_request_id always_set_request_id_in_response normalize_path merge_slashes
       path_with_escaped_slashes_action strip_matching_host_port strip_any_host_port strip_trailing_host_dot
-      forward_client_cert_details access_log_options`,
+      forward_client_cert_details access_log_options internal_address_config add_user_agent`,
     required: 'stat_prefix',
     harmless: {
       http2_protocol_options: 'has no effect: HTTP/2 is not spoken on this listener yet',
@@ -220,7 +220,6 @@ const MANAGER: Readonly<Record<string, MessageFields>> = {
       delayed_close_timeout: NO_EFFECT_YET,
       access_log_flush_interval: NO_EFFECT_YET,
       flush_access_log_on_new_request: NO_EFFECT_YET,
-      internal_address_config: NO_EFFECT_YET,
       set_current_client_cert_details: 'has no effect without TLS',
       proxy_100_continue: 'has no effect: 100 (Continue) is answered here',
       stream_error_on_invalid_http_message: 'has no effect: an invalid message closes the connection',
@@ -229,12 +228,11 @@ const MANAGER: Readonly<Record<string, MessageFields>> = {
       append_local_overload: NO_EFFECT_YET,
       typed_header_validation_config: 'has no effect: headers are always validated',
       add_proxy_protocol_connection_state: NO_EFFECT_YET,
-      add_user_agent: NO_EFFECT_YET,
+      upgrade_configs: 'has no effect yet: an Upgrade field is not passed on',
     },
     refused: {
       scoped_routes: 'write rds or route_config',
       http3_protocol_options: 'HTTP/3 is not supported',
-      upgrade_configs: 'upgrades are not supported yet',
       path_normalization_options: 'write normalize_path',
     },
     values: { codec_type: 'AUTO HTTP1', forward_client_cert_details: 'SANITIZE' },

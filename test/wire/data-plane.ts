@@ -21,6 +21,8 @@ export const MANAGER: Omit<HttpManager, 'routes' | 'missPlan'> = {
   useRemoteAddress: false,
   xffTrustedHops: 0,
   skipXffAppend: false,
+  internalAddresses: null,
+  addedUserAgent: '',
   generatesRequestId: true,
   preservesExternalRequestId: false,
   alwaysSetsRequestIdInResponse: false,

@@ -233,7 +233,7 @@ describe('failures', () => {
     const [response] = await ask(bench, [GET]);
     expect([response?.status, response?.body.toString()]).toEqual([
       503,
-      'upstream connect error or disconnect/reset before headers. reset reason: remote connection failure, transport failure reason: delayed connect error: Connection refused',
+      'upstream connect error or disconnect/reset before headers. reset reason: remote connection failure',
     ]);
   });
 

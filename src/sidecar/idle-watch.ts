@@ -1,0 +1,75 @@
+// Watches one downstream connection for idleness and age with a single timer, armed for the earliest
+// moment at which anything may be due: stream idle, connection idle, connection duration. Activity only
+// writes down a time; nothing is armed per request.
+// Source: Envoy stream_idle_timeout, idle_timeout, max_connection_duration.
+import { WheelTimer } from '../base/timer-wheel.ts';
+import type { Driver } from './driver.ts';
+import type { Engine } from './engine.ts';
+import type { HttpManager } from './http-manager.ts';
+
+const CHECK_MS_MIN = 20;
+
+export class IdleWatch {
+  /** Monotonic milliseconds of the last byte that moved. */
+  lastMs: number;
+  /** True once the connection is older than it may get: the next response is its last. */
+  isOverAge = false;
+  readonly #engine: Engine;
+  readonly #manager: HttpManager;
+  readonly #driver: Driver;
+  readonly #close: () => void;
+  readonly #openedMs: number;
+  readonly #timer: WheelTimer;
+  #isStopped = false;
+
+  constructor(engine: Engine, manager: HttpManager, driver: Driver, close: () => void) {
+    this.#engine = engine;
+    this.#manager = manager;
+    this.#driver = driver;
+    this.#close = close;
+    this.#openedMs = engine.clock.now();
+    this.lastMs = this.#openedMs;
+    this.#timer = new WheelTimer(() => this.#look());
+    this.#arm();
+  }
+
+  /** A route may allow less idleness than the manager. */
+  minds(streamIdleTimeoutMs: number): void {
+    if (streamIdleTimeoutMs === 0) return;
+    const { streamIdleTimeoutMs: usualMs } = this.#manager;
+    if (usualMs === 0 || streamIdleTimeoutMs < usualMs) this.#arm();
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    this.#engine.wheel.disarm(this.#timer);
+  }
+
+  #arm(): void {
+    const { idleTimeoutMs, streamIdleTimeoutMs, maxConnectionDurationMs } = this.#manager;
+    const { streamIdleTimeoutMs: routeMs } = this.#driver.x;
+    let dueMs = Infinity;
+    if (idleTimeoutMs > 0) dueMs = this.lastMs + idleTimeoutMs;
+    if (streamIdleTimeoutMs > 0) dueMs = Math.min(dueMs, this.lastMs + streamIdleTimeoutMs);
+    if (routeMs > 0) dueMs = Math.min(dueMs, this.lastMs + routeMs);
+    if (maxConnectionDurationMs > 0 && !this.isOverAge) {
+      dueMs = Math.min(dueMs, this.#openedMs + maxConnectionDurationMs);
+    }
+    if (dueMs === Infinity) return;
+    this.#engine.wheel.arm(this.#timer, Math.max(dueMs - this.#engine.clock.now(), CHECK_MS_MIN));
+  }
+
+  #look(): void {
+    const nowMs = this.#engine.clock.now();
+    const idleMs = nowMs - this.lastMs;
+    const { idleTimeoutMs, maxConnectionDurationMs } = this.#manager;
+    if (maxConnectionDurationMs > 0 && nowMs - this.#openedMs >= maxConnectionDurationMs) this.isOverAge = true;
+    if (this.#driver.isActive) {
+      const { streamIdleTimeoutMs } = this.#driver.x;
+      if (streamIdleTimeoutMs > 0 && idleMs >= streamIdleTimeoutMs) this.#driver.onIdle();
+    } else if (this.isOverAge || (idleTimeoutMs > 0 && idleMs >= idleTimeoutMs)) {
+      this.#close();
+    }
+    if (!this.#isStopped) this.#arm();
+  }
+}

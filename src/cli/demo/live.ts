@@ -15,7 +15,7 @@ import type { Screen } from './screen.ts';
 import type { Span } from './span.ts';
 import { drawTable } from './table.ts';
 import { drawTrace, growTree, isWhole } from './trace-tree.ts';
-import { tally, trafficBetween, type Scrape, type Tally } from './traffic.ts';
+import { tally, trafficBetween, type Row, type Scrape, type Tally } from './traffic.ts';
 
 export interface LiveOptions {
   readonly rulesDirectory: string;
@@ -83,7 +83,7 @@ class LiveView {
   #refusals: readonly string[] = [];
   #trace: readonly string[] = [];
   #tracedAtMs = -TRACE_MS;
-  #printedAtMs = 0;
+  #printedAtMs = -Infinity;
   #isBusy = false;
 
   constructor(options: LiveOptions, mesh: Mesh, collector: Collector, load: Load) {
@@ -102,19 +102,23 @@ class LiveView {
       this.#tallies.push(tally(nowMs, await scrapeAll(this.#mesh)));
       if (this.#tallies.length > WINDOW_FRAMES + 1) this.#tallies.shift();
       const { screen } = this.#options;
-      if (!screen.isLive && nowMs - this.#printedAtMs < PLAIN_FRAME_MS) return;
+      const rows = this.#rows();
+      if (!screen.isLive && (rows.length === 0 || nowMs - this.#printedAtMs < PLAIN_FRAME_MS)) return;
       this.#printedAtMs = nowMs;
-      screen.frame(this.#lines(nowMs));
+      screen.frame(this.#lines(nowMs, rows));
     } finally {
       this.#isBusy = false;
     }
   }
 
-  #lines(nowMs: number): string[] {
-    const { paint } = this.#options.screen;
+  #rows(): Row[] {
     const earliest = this.#tallies[0];
     const latest = this.#tallies.at(-1);
-    const rows = earliest === undefined || latest === undefined ? [] : trafficBetween(earliest, latest, SERVICES);
+    return earliest === undefined || latest === undefined ? [] : trafficBetween(earliest, latest, SERVICES);
+  }
+
+  #lines(nowMs: number, rows: readonly Row[]): string[] {
+    const { paint } = this.#options.screen;
     const failed = this.#load.failed;
     const failedText = paint(failed === 0 ? 'green' : 'red', `${failed} failed`);
     return [

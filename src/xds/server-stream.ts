@@ -21,6 +21,8 @@ export const MESSAGE_BYTES_MAX = 3_500_000;
 /** More types than any client asks for. */
 export const TYPES_MAX = 32;
 
+type Answered = Extract<Heard, { kind: 'acked' | 'nacked' }>;
+
 const NO_RESOURCES: ReadonlyMap<string, EncodedResource> = new Map();
 
 export class ServerStream {
@@ -112,7 +114,7 @@ export class ServerStream {
     for (const typeUrl of this.#order()) {
       const watch = this.#watches.get(typeUrl);
       if (watch === undefined || watch.inFlight !== null || !watch.isDirty) continue;
-      if (this.isHolding && waitsForClusters(typeUrl) && !watch.mustAnswer) continue;
+      if (this.isHolding && waitsForClusters(typeUrl)) continue;
       const message = this.#send(watch);
       if (message !== null) return message;
     }
@@ -126,13 +128,19 @@ export class ServerStream {
       heard.watch.isDirty = true;
     }
     if (heard.kind === 'acked' && typeUrl === LISTENER_TYPE) this.#isSettling = this.#hasRetained();
-    if (heard.kind === 'acked' || heard.kind === 'nacked') {
-      const awaited = typeUrl === CLUSTER_TYPE ? this.#awaitedClusters : this.#awaitedEndpoints;
-      if (typeUrl === CLUSTER_TYPE || typeUrl === ENDPOINT_TYPE) {
-        for (const name of heard.message.names) awaited.delete(name);
-      }
-    }
+    if (heard.kind === 'acked' || heard.kind === 'nacked') this.#stopAwaiting(typeUrl, heard);
     return heard;
+  }
+
+  #stopAwaiting(typeUrl: TypeUrl, { kind, watch, message }: Answered): void {
+    for (const name of message.names) {
+      if (typeUrl === CLUSTER_TYPE) this.#awaitedClusters.delete(name);
+      if (typeUrl === ENDPOINT_TYPE) this.#awaitedEndpoints.delete(name);
+    }
+    // Nobody asks for the endpoints of a cluster that was refused.
+    if (kind === 'nacked' && typeUrl === CLUSTER_TYPE) {
+      for (const name of watch.suspects) this.#awaitedEndpoints.delete(name);
+    }
   }
 
   *#order(): Iterable<TypeUrl> {
@@ -149,7 +157,12 @@ export class ServerStream {
       return null;
     }
     const { resources, removed } = difference;
-    if (typeUrl === CLUSTER_TYPE) this.#rewarm(resources.filter((resource) => !watch.holds(resource)));
+    if (typeUrl === CLUSTER_TYPE) {
+      // On a new stream this holds back the first listeners and routes, too: a client that comes back
+      // asks for everything at once, while traffic runs through it.
+      if (watch.isWildcard) for (const { name } of resources) if (!watch.hasSent(name)) this.#awaitCluster(name);
+      this.#rewarm(resources.filter((resource) => !watch.holds(resource)));
+    }
     if (typeUrl === ENDPOINT_TYPE) for (const { name } of resources) this.#rewarmed.delete(name);
     const nonce = `${this.#noncePrefix}${++this.#nonces}`;
     const names = new Set(resources.map((resource) => resource.name));
@@ -191,12 +204,15 @@ export class ServerStream {
     if (this.#watches.get(CLUSTER_TYPE)?.isWildcard !== true) return;
     const before = previous.resources.get(CLUSTER_TYPE) ?? NO_RESOURCES;
     if (before === clusters) return;
-    const hasEndpoints = this.#watches.has(ENDPOINT_TYPE);
     for (const name of clusters.keys()) {
       if (before.has(name) || this.#retained.get(CLUSTER_TYPE)?.get(name) !== undefined) continue;
-      this.#awaitedClusters.add(name);
-      if (hasEndpoints && endpoints.has(name)) this.#awaitedEndpoints.add(name);
+      this.#awaitCluster(name);
     }
+  }
+
+  #awaitCluster(name: string): void {
+    this.#awaitedClusters.add(name);
+    if (this.#view?.resources.get(ENDPOINT_TYPE)?.has(name) === true) this.#awaitedEndpoints.add(name);
   }
 
   /** Lets go of what listeners and routes have stopped using; true when that leaves something to send. */

@@ -120,6 +120,12 @@ export class Watch {
     return true;
   }
 
+  /** True when the client was sent some version of `name`, or says that it has one. */
+  hasSent(name: string): boolean {
+    const version = this.#sent.get(name);
+    return version !== undefined && version !== ABSENT;
+  }
+
   holds(resource: EncodedResource): boolean {
     return this.#sent.get(resource.name) === resource.version;
   }

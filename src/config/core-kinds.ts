@@ -69,9 +69,9 @@ function readServicePort(fields: Fields): ServicePort {
 function checkPorts(fields: Fields, ports: readonly ServicePort[]): void {
   const names = new Set<string>();
   const numbers = new Set<string>();
+  if (ports.length > 1 && ports.some((port) => port.name === ''))
+    fields.error('ports', 'every port needs a name when there are several', 'add name: http or the like');
   for (const port of ports) {
-    if (ports.length > 1 && port.name === '')
-      fields.error('ports', 'every port needs a name when there are several', 'add name: http or the like');
     if (port.name !== '' && names.has(port.name))
       fields.error('ports', `the port name "${port.name}" is used twice`, 'give each port its own name');
     const number = `${port.number}/${port.transport}`;

@@ -99,7 +99,6 @@ function readBody(type: string, fields: Fields, matches: readonly RouteMatch[]):
 }
 
 function readEdits(fields: Fields): RouteHeaderEdits {
-  const readEdit = (edit: Fields): readonly [string, string] => [edit.requiredText('name'), edit.requiredText('value')];
   const set = fields.list('set', readEdit);
   const add = fields.list('add', readEdit);
   const remove = fields.texts('remove');
@@ -180,4 +179,8 @@ export function readBackendRef(fields: Fields): BackendRef {
     name: fields.requiredText('name'),
     port: fields.port('port') ?? 0,
   };
+}
+
+function readEdit(fields: Fields): readonly [string, string] {
+  return [fields.requiredText('name'), fields.requiredText('value')];
 }

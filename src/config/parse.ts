@@ -85,9 +85,8 @@ export function parseFile(file: string, text: string): ParsedFile {
       );
   }
   if (refuses(report.problems)) return { ...broken, problems: report.problems };
-  const resources: Resource[] = [];
-  const refused: (string | null)[] = [];
-  for (const document of documents) readDocument(document, report, resources, refused);
+  const sink: Sink = { resources: [], refused: [] };
+  for (const document of documents) readDocument(document, report, sink);
   if (report.dropped > 0)
     report.problems.push({
       severity: 'warning',
@@ -96,16 +95,22 @@ export function parseFile(file: string, text: string): ParsedFile {
       remedy: 'correct these first',
       place: start,
     });
-  return { resources, problems: report.problems, refused, isReadable: true };
+  return { ...sink, problems: report.problems, isReadable: true };
 }
 
-function readDocument(document: Document, report: Report, resources: Resource[], refused: (string | null)[]): void {
+/** What the documents of a file come to. */
+interface Sink {
+  readonly resources: Resource[];
+  readonly refused: (string | null)[];
+}
+
+function readDocument(document: Document, report: Report, sink: Sink): void {
   const root: unknown = document.contents;
   if (root === null) return;
   if (!isMap(root)) {
     if (isScalar(root) && root.value === null) return;
     report.error('', 'a document must be an object', 'begin with apiVersion: and kind:', report.placeOf(root));
-    refused.push(null);
+    sink.refused.push(null);
     return;
   }
   if (countAliases(document) > limits.aliasesMax) {
@@ -115,37 +120,30 @@ function readDocument(document: Document, report: Report, resources: Resource[],
       'write the values out',
       report.placeOf(root),
     );
-    refused.push(null);
+    sink.refused.push(null);
     return;
   }
   const kind = root.get('kind');
   const items = root.get('items', true);
   if (kind === 'List' && items !== undefined) {
-    for (const item of new Fields(root, '', document, report).maps('items'))
-      readObject(item, document, report, resources, refused);
+    for (const item of new Fields(root, '', document, report).maps('items')) readObject(item, document, report, sink);
     return;
   }
-  readObject(root, document, report, resources, refused);
+  readObject(root, document, report, sink);
 }
 
-function readObject(
-  root: YAMLMap,
-  document: Document,
-  report: Report,
-  resources: Resource[],
-  refused: (string | null)[],
-): void {
+function readObject(root: YAMLMap, document: Document, report: Report, sink: Sink): void {
   const before = report.problems.filter((problem) => problem.severity === 'error').length;
   const fields = new Fields(root, '', document, report);
   const kind = checkKind(fields);
   if (kind === null) {
-    if (report.problems.filter((problem) => problem.severity === 'error').length > before) refused.push(null);
+    if (report.problems.filter((problem) => problem.severity === 'error').length > before) sink.refused.push(null);
     return;
   }
   const meta = fields.object('metadata', (metadata) => readMeta(metadata, CLUSTER_SCOPED.has(kind)));
   if (meta === null && kind !== 'MeshConfig') {
     fields.error('metadata', 'metadata is missing', 'add metadata: { name: … }');
-    refused.push(null);
+    sink.refused.push(null);
     return;
   }
   const known: Meta = meta ?? {
@@ -165,8 +163,9 @@ function readObject(
   fields.ignore('status');
   fields.finish();
   const isRefused = report.problems.filter((problem) => problem.severity === 'error').length > before;
-  if (isRefused) refused.push(known.name === '' ? null : resourceKey(resource?.kind ?? kind, resource?.meta ?? known));
-  else if (resource !== null) resources.push(resource);
+  if (isRefused)
+    sink.refused.push(known.name === '' ? null : resourceKey(resource?.kind ?? kind, resource?.meta ?? known));
+  else if (resource !== null) sink.resources.push(resource);
 }
 
 /** The kind when it is one of ours; null with a Problem when it is not. */

@@ -6,7 +6,9 @@ export function nearest(name: string, candidates: Iterable<string>): string | nu
   let best: string | null = null;
   let bestDistance = wanted.length <= 4 ? 2 : 3;
   for (const candidate of candidates) {
-    const distance = editDistance(wanted, candidate.toLowerCase());
+    // A beginning in common makes up for one more edit: `retry` means `retries`.
+    const isAkin = wanted.length > 4 && candidate.toLowerCase().startsWith(wanted.slice(0, 4));
+    const distance = editDistance(wanted, candidate.toLowerCase()) - (isAkin ? 1 : 0);
     if (distance < bestDistance) {
       best = candidate;
       bestDistance = distance;

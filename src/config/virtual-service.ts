@@ -53,7 +53,6 @@ export interface Retries {
   readonly retryOn: string;
   readonly backoffMs: number | null;
   readonly avoidsPreviousHosts: boolean;
-  readonly reachesRemoteLocalities: boolean;
 }
 
 export interface Mirror {
@@ -164,7 +163,8 @@ function readWeighted(fields: Fields): WeightedDestination {
   if (destination === null) fields.error('destination', 'destination is missing', 'add destination: { host: reviews }');
   return {
     destination: destination ?? { host: '', subset: '', port: 0 },
-    weight: fields.integer('weight', { min: 0, max: 4_294_967_295 }) ?? 0,
+    // A weight that was refused counts as one, so that the sum is not refused as well.
+    weight: fields.integer('weight', { min: 0, max: 4_294_967_295 }) ?? (fields.has('weight') ? 1 : 0),
     headers: readHeaders(fields),
   };
 }
@@ -273,6 +273,7 @@ function readRetries(fields: Fields): Retries {
         `write status codes or some of ${known.join(', ')}`,
       );
   }
+  fields.later('retryRemoteLocalities');
   const perTryTimeoutMs = fields.durationMs('perTryTimeout');
   if (perTryTimeoutMs !== null && perTryTimeoutMs !== 0 && perTryTimeoutMs < 1)
     fields.error('perTryTimeout', 'is shorter than 1ms', 'write at least 1ms');
@@ -282,6 +283,5 @@ function readRetries(fields: Fields): Retries {
     retryOn,
     backoffMs: fields.durationMs('backoff'),
     avoidsPreviousHosts: fields.flag('retryIgnorePreviousHosts') ?? true,
-    reachesRemoteLocalities: fields.flag('retryRemoteLocalities') ?? false,
   };
 }

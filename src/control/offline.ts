@@ -32,7 +32,7 @@ export interface OfflineOptions {
 
 export interface Offline {
   readonly problems: readonly Problem[];
-  viewOf(node: MeshNode): View;
+  readonly viewOf: (node: MeshNode) => View;
 }
 
 export function translateFiles(

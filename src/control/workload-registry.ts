@@ -69,6 +69,9 @@ export class WorkloadRegistry {
 }
 
 function isSame(left: MeshNode, right: MeshNode): boolean {
-  const text = (node: MeshNode): string => JSON.stringify({ ...node, labels: [...node.labels] });
-  return text(left) === text(right);
+  return textOf(left) === textOf(right);
+}
+
+function textOf(node: MeshNode): string {
+  return JSON.stringify({ ...node, labels: [...node.labels] });
 }

@@ -6,6 +6,7 @@ import { OutlierDetectionSchema } from '../../xds/gen/envoy/config/cluster/v3/ou
 import {
   Cluster_CommonLbConfigSchema,
   Cluster_LbPolicy,
+  Cluster_RingHashLbConfigSchema,
   Cluster_SlowStartConfigSchema,
   UpstreamConnectionOptionsSchema,
 } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
@@ -59,7 +60,7 @@ function applyBalancer(cluster: Cluster, balancer: LoadBalancer | null, isInboun
       const minimumRingSize = table.size === null ? RING_SIZE : BigInt(table.size);
       cluster.lbConfig = {
         case: 'ringHashLbConfig',
-        value: { $typeName: 'envoy.config.cluster.v3.Cluster.RingHashLbConfig', minimumRingSize, hashFunction: 0 },
+        value: create(Cluster_RingHashLbConfigSchema, { minimumRingSize }),
       };
     }
     return;

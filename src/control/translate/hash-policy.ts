@@ -1,5 +1,6 @@
 // Consistent hashing: the balancer belongs to the cluster, what is hashed belongs to the route.
 import { create } from '@bufbuild/protobuf';
+import { assertNever } from '../../base/assert.ts';
 import type { HashKey } from '../../config/load-balancer.ts';
 import { RouteAction_HashPolicySchema } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
 import type { RouteAction_HashPolicy } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
@@ -25,5 +26,7 @@ export function hashPolicy(key: HashKey): RouteAction_HashPolicy {
       return create(RouteAction_HashPolicySchema, {
         policySpecifier: { case: 'connectionProperties', value: { sourceIp: true } },
       });
+    default:
+      return assertNever(key);
   }
 }

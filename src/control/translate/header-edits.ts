@@ -21,8 +21,6 @@ export function editLists({ set, add, remove }: HeaderEdits): EditLists {
 
 /** The Gateway API's edits are literal: a `%` in a value is written `%%` for Envoy. */
 export function gatewayEditLists({ set, add, remove }: RouteHeaderEdits): EditLists {
-  const literal = (pairs: RouteHeaderEdits['set']): ReadonlyMap<string, string> =>
-    new Map(pairs.map(([name, value]) => [name, value.replaceAll('%', '%%')]));
   return editLists({ set: literal(set), add: literal(add), remove });
 }
 
@@ -48,4 +46,8 @@ function isHost(name: string): boolean {
 
 function isInternal(name: string): boolean {
   return name.startsWith(':') || isHost(name);
+}
+
+function literal(pairs: RouteHeaderEdits['set']): ReadonlyMap<string, string> {
+  return new Map(pairs.map(([name, value]) => [name, value.replaceAll('%', '%%')]));
 }

@@ -7,7 +7,6 @@ import {
   RetryPolicySchema,
   RetryPolicy_RetryBackOffSchema,
   RetryPolicy_RetryHostPredicateSchema,
-  RetryPolicy_RetryPrioritySchema,
 } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
 import type { RetryPolicy } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
 import { PreviousHostsPredicateSchema } from '../../xds/gen/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts_pb.js';
@@ -33,10 +32,6 @@ export function retryPolicy(retries: Retries | null, isHashed: boolean): RetryPo
     made.perTryTimeout = duration(retries.perTryTimeoutMs);
   if (retries.backoffMs !== null && retries.backoffMs > 0)
     made.retryBackOff = create(RetryPolicy_RetryBackOffSchema, { baseInterval: duration(retries.backoffMs) });
-  if (retries.reachesRemoteLocalities)
-    made.retryPriority = create(RetryPolicy_RetryPrioritySchema, {
-      name: 'envoy.retry_priorities.previous_priorities',
-    });
   return made;
 }
 

@@ -96,7 +96,9 @@ export class ViewBuilder {
   }
 
   #sharedFor(node: MeshNode): Shared {
-    const labels = this.#usesLabels ? JSON.stringify([...node.labels].toSorted()) : '';
+    const labels = this.#usesLabels
+      ? JSON.stringify([...node.labels].map(([name, value]) => `${name}=${value}`).toSorted())
+      : '';
     const key = JSON.stringify([node.namespace, node.abilities, labels]);
     const known = this.#shared.get(key);
     if (known !== undefined) return known;

@@ -1,6 +1,7 @@
 // Tracing of a sidecar: the provider that Telemetry or the mesh names, as Envoy's OpenTelemetry tracer.
 // Sampling: Telemetry, then the mesh's defaultConfig, then Istio's 1 %.
 import { create } from '@bufbuild/protobuf';
+import { assertNever } from '../../base/assert.ts';
 import { Tracing_HttpSchema } from '../../xds/gen/envoy/config/trace/v3/http_tracer_pb.js';
 import { OpenTelemetryConfigSchema } from '../../xds/gen/envoy/config/trace/v3/opentelemetry_pb.js';
 import { HttpConnectionManager_TracingSchema } from '../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
@@ -109,6 +110,8 @@ function customTag(tag: string, source: TagSource): CustomTag {
         tag,
         type: { case: 'requestHeader', value: { name: source.name, defaultValue: source.fallback } },
       });
+    default:
+      return assertNever(source);
   }
 }
 

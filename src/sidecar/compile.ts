@@ -30,8 +30,11 @@ export interface CompileContext {
   readonly stats: ProxyStats;
   readonly logFiles: LogFiles;
   readonly spans: SpanPipeline;
-  /** Clusters that gRPC services of the bootstrap use: they alone may speak HTTP/2. */
-  readonly grpcClusters: ReadonlySet<string>;
+  /**
+   * Clusters that gRPC services of the bootstrap use: they alone may speak HTTP/2. Null where that is not
+   * known, as in CDS, which comes before the listeners that name such a cluster: there it is a warning.
+   */
+  readonly grpcClusters: ReadonlySet<string> | null;
 }
 
 /** What a resource became; `value` is null when an error refuses it. */
@@ -64,7 +67,7 @@ export function compileClusterSettings(
   if (refuses(env.problems)) return finish<never>(null, env);
   const settings = compileCluster(cluster, env, path);
   checkEndpointSource(cluster, env, path);
-  if (settings !== null && settings.protocol === 'http2' && !context.grpcClusters.has(cluster.name)) {
+  if (settings?.protocol === 'http2' && context.grpcClusters?.has(cluster.name) === false) {
     const at = path === '' ? 'typed_extension_protocol_options' : `${path}.typed_extension_protocol_options`;
     env.problems.push(error(at, 'HTTP/2 upstreams are not supported yet', 'write http_protocol_options'));
   }

@@ -141,7 +141,7 @@ export class DynamicResources {
         schema: ClusterSchema,
         refusals,
         apply: (message) => {
-          const { value, problems } = compileClusterSettings(message, context);
+          const { value, problems } = compileClusterSettings(message, { ...context, grpcClusters: null });
           if (value !== null) this.#follow(store.put(value));
           return { value, problems };
         },

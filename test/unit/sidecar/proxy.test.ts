@@ -259,6 +259,12 @@ test('a refused resource is NACKed with its path, and its last good version stay
   expect(fed.refused()).toEqual(['listener main']);
 });
 
+test('a cluster by CDS may speak HTTP/2, because a Collector may be behind it', async () => {
+  const fed = new Fed();
+  await fed.proxy.start();
+  expect(fed.push(CLUSTER_TYPE, [{ ...aClusterJson('otel'), http2_protocol_options: {} }])).toBe('');
+});
+
 test('bytes that are not a message of their type are refused', async () => {
   const fed = new Fed();
   await fed.proxy.start();

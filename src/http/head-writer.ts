@@ -21,9 +21,17 @@ export function writeRequestHead(head: Head, bodyKind: BodyKind): string {
   return out + '\r\n';
 }
 
-/** RFC 9110 section 8.6: a method that gives a body meaning says so when there is none. */
+/** RFC 9110 section 8.6: without a body, say so, but for the methods that never have one (as Envoy does). */
 function expectsBody(method: string): boolean {
-  return method === 'POST' || method === 'PUT' || method === 'PATCH';
+  switch (method) {
+    case 'GET':
+    case 'HEAD':
+    case 'DELETE':
+    case 'TRACE':
+      return false;
+    default:
+      return true;
+  }
 }
 
 /**

@@ -94,7 +94,7 @@ function settingsOf(
     xffTrustedHops: config.xffNumTrustedHops,
     skipXffAppend: config.skipXffAppend,
     internalAddresses: compileInternalAddresses(config.internalAddressConfig, env, join(path, 'internal_address_config')),
-    addedUserAgent: config.addUserAgent === true ? context.node.cluster : '',
+    addedUserAgent: config.addUserAgent === true ? context.node.cluster : null,
     generatesRequestId: config.generateRequestId ?? true,
     preservesExternalRequestId: config.preserveExternalRequestId,
     alwaysSetsRequestIdInResponse: config.alwaysSetRequestIdInResponse,

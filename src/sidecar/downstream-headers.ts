@@ -64,7 +64,7 @@ export function prepareRequest(x: Exchange, manager: HttpManager): number {
   if (forwardedFor !== null) request.set(H.forwardedFor, forwardedFor);
   markOrigin(x, manager, forwardedFor ?? '');
   if (isEdge) appendForwardedFor(x, manager, forwardedFor ?? '');
-  if (manager.addedUserAgent !== '') markAgent(request, manager.addedUserAgent);
+  if (manager.addedUserAgent !== null) markAgent(request, manager.addedUserAgent);
   if ((isEdge && manager.xffTrustedHops === 0) || !request.has(H.forwardedProto)) {
     request.set(H.forwardedProto, x.connection.isTls ? 'https' : 'http');
   }

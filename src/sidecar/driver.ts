@@ -172,6 +172,7 @@ export class Driver implements UpstreamUser, PoolUser {
     const { x } = this;
     const endpoint = cluster.picker.pick(x);
     if (endpoint === null) {
+      x.attempts++;
       this.#fail(failure('no-healthy-upstream', 'internal', 'no'));
       return;
     }
@@ -227,7 +228,6 @@ export class Driver implements UpstreamUser, PoolUser {
     this.#mirrors?.onEnd();
   }
 
-  /** Sends what this turn gathered upstream. */
   flushRequest(): void {
     if (this.#upstream !== null && !this.#upstream.flush()) this.#isBlocked = true;
     this.#mirrors?.flush();
@@ -266,10 +266,10 @@ export class Driver implements UpstreamUser, PoolUser {
   }
 
   #sendHead(kind: BodyKind): void {
-    const { x } = this;
-    finishResponse(x, this.manager, x.startWallMs + (this.#engine.clock.now() - x.startMs));
+    const { x, manager } = this;
+    finishResponse(x, manager, x.startWallMs + (this.#engine.clock.now() - x.startMs));
     const sent = x.request.minor === 0 && kind === CHUNKED ? UNTIL_CLOSE : kind;
-    x.response.minor = x.request.minor;
+    x.response.minor = manager.acceptsHttp10 ? x.request.minor : 1;
     this.#isResponseStarted = true;
     const text = writeResponseHead(x.response, sent, this.#downstream.connectionField(sent));
     x.responseHeadBytes = text.length;
@@ -361,7 +361,6 @@ export class Driver implements UpstreamUser, PoolUser {
     else this.#fail(failed);
   }
 
-  /** The client went away. */
   onDownstreamClose(): void {
     if (!this.isActive) return;
     const { x } = this;

@@ -33,8 +33,8 @@ export interface HttpManager {
   readonly skipXffAppend: boolean;
   /** internal_address_config: clients whose requests count as internal; null: nobody's do. */
   readonly internalAddresses: AddressSet | null;
-  /** add_user_agent: the node's cluster, for `x-envoy-downstream-service-cluster` and a missing User-Agent; empty: off. */
-  readonly addedUserAgent: string;
+  /** add_user_agent: the node's cluster, for `x-envoy-downstream-service-cluster` and a missing User-Agent; null: off. */
+  readonly addedUserAgent: string | null;
   readonly generatesRequestId: boolean;
   readonly preservesExternalRequestId: boolean;
   readonly alwaysSetsRequestIdInResponse: boolean;

@@ -22,7 +22,7 @@ export const MANAGER: Omit<HttpManager, 'routes' | 'missPlan'> = {
   xffTrustedHops: 0,
   skipXffAppend: false,
   internalAddresses: null,
-  addedUserAgent: '',
+  addedUserAgent: null,
   generatesRequestId: true,
   preservesExternalRequestId: false,
   alwaysSetsRequestIdInResponse: false,

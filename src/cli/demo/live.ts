@@ -140,7 +140,7 @@ class LiveView {
     if (this.#refusals.length > 0) {
       return [
         paint('yellow', 'Refused; the last good rules stay in force:'),
-        ...this.#refusals.map((line) => `  ${line}`),
+        ...this.#refusals.flatMap(foldRefusal),
         '',
       ];
     }
@@ -168,6 +168,12 @@ class LiveView {
     }
     return this.#trace;
   }
+}
+
+/** The place on a line of its own: what is wrong is the longer half and may be cut by a narrow terminal. */
+function foldRefusal(line: string): string[] {
+  const [, place, message] = /^(\S+:\d+:\d+): (.*)$/.exec(line) ?? [];
+  return place === undefined || message === undefined ? [`  ${line}`] : [`  ${place}`, `    ${message}`];
 }
 
 function isDrawable(spans: readonly Span[], services: number): boolean {

@@ -61,7 +61,8 @@ function runRegex(x: Exchange, arg: { readonly regex: RegexRewrite; readonly kee
 /** Runs for every attempt: a retry may go to an endpoint of another name. */
 function runEndpoint(x: Exchange, arg: { readonly keepsHost: boolean }): Verdict {
   const hostname = x.endpoint === null ? '' : x.endpoint.hostname;
-  if (hostname !== '' && hostname !== x.request.authority) rewriteHost(x, hostname, arg.keepsHost);
+  // The host that the client asked for is kept once, not the endpoints of earlier attempts.
+  if (hostname !== '' && hostname !== x.request.authority) rewriteHost(x, hostname, arg.keepsHost && x.attempts <= 1);
   return CONTINUE;
 }
 

@@ -363,13 +363,10 @@ export class Fields {
   }
 
   #wrongType(name: string, wanted: string, value: unknown): void {
-    const isQuoted = typeof value === 'string' && wanted !== 'a string';
+    const isQuoted = typeof value === 'string' && /^(?:-?[\d.]+|true|false)$/.test(value) && wanted !== 'a string';
     const isBare = wanted === 'a string' && (typeof value === 'number' || typeof value === 'boolean');
-    const remedy = isBare
-      ? `write "${String(value)}" in quotes`
-      : isQuoted
-        ? 'write it without quotes'
-        : 'correct the value';
+    const text = String(value);
+    const remedy = isBare ? `write "${text}" in quotes` : isQuoted ? 'write it without quotes' : `write ${wanted}`;
     this.error(name, `must be ${wanted}, not ${shown(value)}`, remedy);
   }
 

@@ -1,5 +1,6 @@
 // The program `outrigger`: finds the command that was called and loads that one file. Each command's file
-// exports `register(program)`; a new command needs one line here.
+// exports `register(program)`; a new command needs one line here. Importing this file runs it: the launcher
+// does nothing else, be it on the sources or on the bundle.
 import { Command, CommanderError } from 'commander';
 
 interface CommandFile {
@@ -17,7 +18,9 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandFile>>> = {
   translate: () => import('./translate.ts'),
 };
 
-export async function main(argv: readonly string[]): Promise<void> {
+await main(process.argv.slice(2));
+
+async function main(argv: readonly string[]): Promise<void> {
   const program = new Command('outrigger')
     .description('a service mesh: a control service, sidecars, Istio and Gateway API rules')
     .version('0.1.0')

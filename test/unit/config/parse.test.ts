@@ -10,6 +10,8 @@ import { nearest } from '../../../src/config/spelling.ts';
 
 const SERVICE = 'apiVersion: v1\nkind: Service\nmetadata: { name: a }\nspec: { ports: [{ port: 80 }] }\n';
 
+const filler = (bytes: number): string => `${SERVICE}#${' '.repeat(bytes - SERVICE.length - 1)}`;
+
 const problemsOf = (text: string): readonly string[] => parseFile('f.yaml', text).problems.map(formatProblem);
 
 describe('durations', () => {
@@ -78,7 +80,6 @@ describe('files', () => {
   });
 
   test('bytes are limited: at the limit it is read, one past it is refused', () => {
-    const filler = (bytes: number): string => `${SERVICE}#${' '.repeat(bytes - SERVICE.length - 1)}`;
     expect(parseFile('f.yaml', filler(limits.fileBytesMax)).resources).toHaveLength(1);
     expect(parseFile('f.yaml', filler(limits.fileBytesMax + 1))).toMatchObject({ resources: [], isReadable: false });
   });

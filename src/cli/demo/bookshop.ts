@@ -1,6 +1,6 @@
 // Who lives in the bookshop: the workloads of the demo, each an app process of examples/bookshop with a
 // sidecar process of its own.
-import { fileURLToPath } from 'node:url';
+import { inCheckout } from './checkout.ts';
 
 export interface Workload {
   /** As it is called in messages: `reviews v2`. */
@@ -11,10 +11,8 @@ export interface Workload {
   readonly script: string;
 }
 
-const ROOT = new URL('../../../', import.meta.url);
-
-export const RULES_DIRECTORY = fileURLToPath(new URL('examples/bookshop/rules', ROOT));
-export const LAUNCHER = fileURLToPath(new URL('bin/outrigger.js', ROOT));
+export const RULES_DIRECTORY = inCheckout('examples/bookshop/rules');
+export const LAUNCHER = inCheckout('bin/outrigger.js');
 
 /** The order in which a visit passes the services: the order of the table's rows. */
 export const SERVICES = ['frontend', 'catalog', 'reviews', 'ratings'] as const;
@@ -26,6 +24,6 @@ export const WORKLOADS: readonly Workload[] = SERVICES.flatMap((service) =>
     title: `${service} ${version}`,
     service,
     version,
-    script: fileURLToPath(new URL(`examples/bookshop/${service}.ts`, ROOT)),
+    script: inCheckout(`examples/bookshop/${service}.ts`),
   })),
 );

@@ -2,11 +2,13 @@
 // itself (tether.ts watches its standard input) when the demo dies without a word. Keeps the last lines
 // that it wrote, so that a death can be explained; refuses to start twice.
 import { spawn, type ChildProcess } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
+import { pathToFileURL } from 'node:url';
+import { inCheckout } from './checkout.ts';
 
 const LINES_KEPT = 200;
 const STOP_GRACE_MS = 5_000;
-const TETHER = new URL('./tether.ts', import.meta.url).href;
+/** Always the source: the bundle holds only what commands import. */
+const TETHER = pathToFileURL(inCheckout('src/cli/demo/tether.ts')).href;
 
 export interface ChildCommand {
   /** As it is called in messages, for example `reviews v2 sidecar`. */
@@ -33,7 +35,7 @@ export class Child {
     this.name = command.name;
     const nodeOptions = `${process.env['NODE_OPTIONS'] ?? ''} --import=${TETHER}`.trim();
     this.#process = spawn(process.execPath, [...command.args], {
-      cwd: fileURLToPath(new URL('../../../', import.meta.url)),
+      cwd: inCheckout('.'),
       env: { ...process.env, ...command.environment, NODE_OPTIONS: nodeOptions },
       stdio: ['pipe', 'pipe', 'pipe'],
       // A group of its own: Ctrl-C is the demo's to hear, and it ends the rest in good order.

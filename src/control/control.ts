@@ -132,7 +132,7 @@ export class ControlService implements ViewSource {
     if (typeof node === 'string') return { kind: 'refused', message: node };
     const subscriber: Subscriber = { node, listener, leave: this.#registry.join(node), view: null };
     this.#subscribers.add(subscriber);
-    if (this.#isSettled) subscriber.view = this.#currentBuilder().build(node, null);
+    if (this.#isSettled) subscriber.view = this.#build(this.#currentBuilder(), subscriber);
     const subscription: ViewSubscription = {
       get view() {
         return subscriber.view;
@@ -218,11 +218,24 @@ export class ControlService implements ViewSource {
     if (!this.#isSettled) return;
     this.#publications += 1;
     for (const subscriber of this.#subscribers) {
-      const view = builder.build(subscriber.node, subscriber.view);
-      if (view === subscriber.view) continue;
+      const view = this.#build(builder, subscriber);
+      if (view === null || view === subscriber.view) continue;
       subscriber.view = view;
       subscriber.listener(view);
     }
     this.#interner.sweep();
+  }
+
+  /** A translation that fails is our own mistake; it must cost neither the process nor what sidecars have. */
+  #build(builder: ViewBuilder, { node, view }: Subscriber): View | null {
+    try {
+      return builder.build(node, view);
+    } catch (cause) {
+      this.#options.log.error('translation failed, what the sidecar has stays in force', {
+        node: node.id,
+        cause: cause instanceof Error ? (cause.stack ?? cause.message) : String(cause),
+      });
+      return view;
+    }
   }
 }

@@ -30,6 +30,9 @@ interface Seen {
   isEmpty: boolean;
 }
 
+/** A folder that links to itself ends here. */
+const PATH_CHARACTERS_MAX = 1024;
+
 const EXTENSION = /\.(?:ya?ml|json)$/i;
 
 export class DirectorySource {
@@ -157,7 +160,7 @@ export class DirectorySource {
         const isFolder =
           entry.isDirectory() ||
           (entry.isSymbolicLink() && ((await stat(path).catch(() => null))?.isDirectory() ?? false));
-        if (isFolder && found.length < limits.filesMax) folders.push(path);
+        if (isFolder && path.length < PATH_CHARACTERS_MAX) folders.push(path);
         else if (!isFolder && EXTENSION.test(entry.name)) found.push(relative(directory, path));
       }
       if (found.length > limits.filesMax) throw new Error(`more than ${limits.filesMax} rule files`);

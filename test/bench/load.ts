@@ -70,6 +70,9 @@ export async function measure(
   clearInterval(sampler);
   const after = usageOf(proxy.child.pid);
   const figures = parseFigures(load.output());
+  if (figures('requests') === 0) {
+    throw new Error(`${benchCase.name}: no request was answered\n${load.output()}\n${proxy.child.output()}`);
+  }
   return {
     requests: figures('requests'),
     errors: figures('errors'),

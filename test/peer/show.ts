@@ -30,13 +30,18 @@ for (const bootstrap of bootstraps) {
     if (!peerCase.name.includes(nameWanted)) continue;
     const seen = seenBySide.map((observations) => observations.get(peerCase.name) ?? new Map<string, string>());
     const text = report(bootstrap, peerCase.name, seen);
-    const misfits = seen.map((observation) => misfit(peerCase, observation)).filter((line) => line !== null);
+    // What a case expects is said of the first side; the second is compared with it.
+    const misfits = seen
+      .slice(0, 1)
+      .map((observation) => misfit(peerCase, observation))
+      .filter((line) => line !== null);
     if (text.isWrong || misfits.length > 0) wrong++;
     process.stdout.write(`${misfits.length > 0 || text.isWrong ? 'XX' : 'ok'} ${bootstrap}: ${peerCase.name}\n`);
     for (const line of [...misfits, ...text.lines]) process.stdout.write(`   ${line.replaceAll('\n', '\n   ')}\n`);
   }
 }
 process.stdout.write(`${wrong} wrong\n`);
+process.exit(wrong === 0 ? 0 : 1);
 
 function report(bootstrap: string, name: string, seen: readonly Observation[]): { isWrong: boolean; lines: string[] } {
   const [one, two] = seen;
@@ -49,7 +54,5 @@ function report(bootstrap: string, name: string, seen: readonly Observation[]): 
 async function runAll(sideName: SideName, bootstrap: string): Promise<ReadonlyMap<string, Observation>> {
   const side = await startSide(sideName, bootstrap);
   const cases = (CASE_TABLES[bootstrap] ?? []).filter((peerCase) => peerCase.name.includes(nameWanted));
-  const seen = await observeAll(side, cases);
-  await side.stop();
-  return seen;
+  return observeAll(side, cases).finally(() => side.stop());
 }

@@ -62,7 +62,7 @@ export class DiscoveryClient {
 
   constructor(options: DiscoveryClientOptions) {
     this.#options = options;
-    const { retryMsMin = 250, retryMsMax = 3000 } = options;
+    const { retryMsMin = 250, retryMsMax = 1500 } = options;
     this.#retryMsMax = retryMsMax;
     this.#backoff = createBackoff({ baseMs: retryMsMin, maxMs: retryMsMax });
     this.#wire = adsWire(options.variant ?? 'delta', options.node);

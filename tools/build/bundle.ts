@@ -14,7 +14,9 @@ const out = join(root, 'dist');
 const stampFile = join(out, '.stamp');
 
 function stampOf(): string {
-  const hash = createHash('sha256').update(readFileSync(here)).update(readFileSync(join(root, 'package-lock.json')));
+  const hash = createHash('sha256')
+    .update(readFileSync(here))
+    .update(readFileSync(join(root, 'package-lock.json')));
   const generated = join(root, 'src', 'xds', 'gen', '.stamp');
   if (existsSync(generated)) hash.update(readFileSync(generated));
   for (const file of globSync('src/**/*.ts', { cwd: root }).toSorted()) {
@@ -24,10 +26,23 @@ function stampOf(): string {
 }
 
 async function bundle(): Promise<void> {
-  const build = await rolldown({ input: { outrigger: join(root, 'src', 'cli', 'outrigger.ts') }, platform: 'node', cwd: root });
+  const build = await rolldown({
+    input: { outrigger: join(root, 'src', 'cli', 'outrigger.ts') },
+    platform: 'node',
+    cwd: root,
+    // gRPC knows its own classes by identity, and the OpenTelemetry exporters bring it along a second way:
+    // bundled, there would be two of it.
+    external: [/^@opentelemetry\//, /^@grpc\//],
+  });
   rmSync(out, { recursive: true, force: true });
   mkdirSync(out, { recursive: true });
-  await build.write({ dir: out, format: 'esm', minify: 'dce-only', chunkFileNames: '[name]-[hash].js', sourcemap: true });
+  await build.write({
+    dir: out,
+    format: 'esm',
+    minify: 'dce-only',
+    chunkFileNames: '[name]-[hash].js',
+    sourcemap: true,
+  });
   await build.close();
 }
 

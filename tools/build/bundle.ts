@@ -3,7 +3,7 @@
 // takes 30 MB less, because no types have to be stripped and few modules are held. A stamp of all that
 // goes in makes a second run a matter of milliseconds.
 import { createHash } from 'node:crypto';
-import { existsSync, globSync, mkdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { existsSync, globSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { rolldown } from 'rolldown';
@@ -11,6 +11,8 @@ import { rolldown } from 'rolldown';
 const here = fileURLToPath(import.meta.url);
 const root = join(dirname(here), '..', '..');
 const out = join(root, 'dist');
+/** Written beside and swapped in, so that a build that fails leaves the last one. */
+const fresh = join(root, '.cache', 'dist');
 const stampFile = join(out, '.stamp');
 
 function stampOf(): string {
@@ -34,16 +36,17 @@ async function bundle(): Promise<void> {
     // bundled, there would be two of it.
     external: [/^@opentelemetry\//, /^@grpc\//],
   });
-  rmSync(out, { recursive: true, force: true });
-  mkdirSync(out, { recursive: true });
+  rmSync(fresh, { recursive: true, force: true });
   await build.write({
-    dir: out,
+    dir: fresh,
     format: 'esm',
     minify: 'dce-only',
     chunkFileNames: '[name]-[hash].js',
     sourcemap: true,
   });
   await build.close();
+  rmSync(out, { recursive: true, force: true });
+  renameSync(fresh, out);
 }
 
 const stamp = stampOf();

@@ -4,6 +4,7 @@ import type { Problem } from '../../base/problem.ts';
 import { Scope } from '../scope.ts';
 import type { Snapshot } from '../snapshot.ts';
 import { checkBackends } from './backend.ts';
+import { checkFormats } from './header-format.ts';
 import { checkDestination } from './target.ts';
 import { checkTelemetry } from './tracing.ts';
 
@@ -19,16 +20,14 @@ export function checkSnapshot(snapshot: Snapshot): readonly Problem[] {
     const { namespace } = rule.meta;
     const scope = scopeOf(namespace);
     const at = (path: string) => ({ source: rule.source, path });
+    const locate = (path: string) => rule.source.locate(path);
     for (const [index, http] of rule.spec.http.entries()) {
-      for (const [position, entry] of http.route.entries())
-        problems.push(
-          ...checkDestination(
-            entry.destination,
-            namespace,
-            scope,
-            at(`spec.http[${index}].route[${position}].destination`),
-          ),
-        );
+      problems.push(...checkFormats(http.headers, `spec.http[${index}]`, locate));
+      for (const [position, entry] of http.route.entries()) {
+        const path = `spec.http[${index}].route[${position}]`;
+        problems.push(...checkFormats(entry.headers, path, locate));
+        problems.push(...checkDestination(entry.destination, namespace, scope, at(`${path}.destination`)));
+      }
       for (const [position, mirror] of http.mirrors.entries()) {
         const path =
           http.mirrors.length === 1

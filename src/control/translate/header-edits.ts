@@ -8,6 +8,7 @@ import {
   HeaderValueOption_HeaderAppendAction as Action,
 } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import type { HeaderValueOption } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
+import { soundFormat } from './header-format.ts';
 
 export interface EditLists {
   readonly toAdd: HeaderValueOption[];
@@ -36,7 +37,9 @@ function options(edits: ReadonlyMap<string, string>, appendAction: Action): read
   return [...edits]
     .filter(([name]) => !isInternal(name))
     .toSorted(([left], [right]) => (left < right ? -1 : left > right ? 1 : 0))
-    .map(([key, value]) => create(HeaderValueOptionSchema, { header: { key, value }, appendAction }));
+    .map(([key, value]) =>
+      create(HeaderValueOptionSchema, { header: { key, value: soundFormat(value) }, appendAction }),
+    );
 }
 
 function isHost(name: string): boolean {

@@ -1,9 +1,6 @@
 // Runs the control service for the command line until a signal ends it. Exit codes: 0 ended as asked, 1 it
 // could not start, 64 a wrong option.
-import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
-import { tmpdir, userInfo } from 'node:os';
-import { join, resolve } from 'node:path';
 import { LOG_LEVELS, createLog } from '../base/log.ts';
 import { ControlService } from '../control/control.ts';
 import { parseTracing } from '../control/given-tracing.ts';
@@ -43,7 +40,6 @@ export async function runControl(flags: ControlFlags): Promise<number> {
     debounceMs,
     settleMs,
     tracing,
-    ...(flags.memory ? { memoryFile: memoryFile(flags.rules, xdsAddress) } : {}),
   });
   const ended = new Promise<void>((done) => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => done());
@@ -59,15 +55,6 @@ export async function runControl(flags: ControlFlags): Promise<number> {
   await ended;
   await control.stop();
   return 0;
-}
-
-/** One per rules directory and xDS address of this user, where it may vanish at any time. */
-function memoryFile(rules: string, xdsAddress: string): string {
-  const key = createHash('sha256')
-    .update(`${resolve(rules)} ${xdsAddress}`)
-    .digest('hex')
-    .slice(0, 16);
-  return join(tmpdir(), `outrigger-${userInfo().uid}`, `workloads-${key}.json`);
 }
 
 function wrong(message: string): number {

@@ -12,7 +12,6 @@ export interface ControlFlags {
   readonly debounceMs: string;
   readonly settleMs: string;
   readonly tracing: readonly string[];
-  readonly memory: boolean;
   readonly logLevel: string;
 }
 
@@ -29,14 +28,13 @@ export function register(program: Command): void {
     .option('--http <host:port>', 'short for --http-address')
     .option('--domain <domain>', 'the domain of services', 'cluster.local')
     .option('--debounce-ms <n>', 'quiet time before a change of rules is sent', '100')
-    .option('--settle-ms <n>', 'how long after the start sidecars wait for each other', '1000')
+    .option('--settle-ms <n>', 'how long after the start sidecars that come back wait for each other', '2500')
     .option(
       '--tracing <name=host:port>',
       'a collector that takes OTLP over gRPC, as a provider of that name; may be given again',
       collect,
       [],
     )
-    .option('--no-memory', 'do not remember across a crash which workloads had joined')
     .option('--log-level <level>', 'debug, info, warning, error or off', 'info')
     .action(async (flags: ControlFlags) => {
       const { runControl } = await import('./control-run.ts');

@@ -10,6 +10,10 @@ const EXIT_USAGE = 64;
 const EXIT_DATA = 65;
 
 export async function runTranslate(flags: TranslateFlags): Promise<number> {
+  if (!['yaml', 'json'].includes(flags.output)) {
+    process.stderr.write(`outrigger translate: "${flags.output}" is not an output; write yaml or json\n`);
+    return EXIT_USAGE;
+  }
   const files = await readRuleFiles(flags.filename).catch((cause: unknown) => {
     process.stderr.write(`outrigger translate: ${cause instanceof Error ? cause.message : String(cause)}\n`);
     return null;

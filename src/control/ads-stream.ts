@@ -118,6 +118,7 @@ export class AdsStream {
       this.close({ code: status.INVALID_ARGUMENT, details: fault });
       return;
     }
+    if (this.#subscription?.view === null && bringsState(request)) this.#subscription.noteReturned();
     const heard =
       request.$typeName === 'envoy.service.discovery.v3.DeltaDiscoveryRequest'
         ? this.#stream.hearDelta(request)
@@ -132,14 +133,17 @@ export class AdsStream {
     if (!this.#stream.watches.has(request.typeUrl) && this.#stream.watches.size >= TYPES_MAX) {
       return `more than ${TYPES_MAX} resource types`;
     }
-    return this.#subscription === null ? this.#begin(request.node) : '';
+    return this.#subscription === null ? this.#begin(request) : '';
   }
 
-  #begin(node: Node | undefined): string {
+  #begin(request: AdsRequest): string {
+    const node: Node | undefined = request.node;
     if (node === undefined || node.id === '') return 'the first request must have a node with an id';
     this.#nodeId = node.id;
     const { id, cluster, metadata = {} } = node;
-    const opened = this.#environment.source.open({ id, cluster, metadata }, (view) => this.#setView(view));
+    const opened = this.#environment.source.open({ id, cluster, metadata, isReturning: bringsState(request) }, (view) =>
+      this.#setView(view),
+    );
     if (opened.kind === 'refused') return opened.message;
     this.#subscription = opened.subscription;
     if (opened.subscription.view !== null) this.#takeView(opened.subscription.view);
@@ -233,6 +237,13 @@ export class AdsStream {
     if (this.#subscription !== null) this.#environment.log.info('client disconnected', { node: this.#nodeId });
     this.#environment.onClosed();
   }
+}
+
+/** True when the client says that it holds resources from an earlier stream. */
+function bringsState(request: AdsRequest): boolean {
+  return request.$typeName === 'envoy.service.discovery.v3.DeltaDiscoveryRequest'
+    ? Object.keys(request.initialResourceVersions).length > 0
+    : request.versionInfo !== '';
 }
 
 function stateOf(watch: Watch): SyncState {

@@ -18,12 +18,12 @@ import type { MeshNode } from './mesh-node.ts';
 import { ProblemLog } from './problem-log.ts';
 import { ResourceIndex } from './resource-index.ts';
 import type { Touched } from './resource-index.ts';
+import { Settling } from './settling.ts';
 import { buildSnapshot } from './snapshot.ts';
 import type { Snapshot } from './snapshot.ts';
 import { StatusServer } from './status-server.ts';
 import { checkSnapshot } from './translate/check.ts';
 import { Interner, ViewBuilder } from './translate/sidecar-view.ts';
-import { WorkloadMemory } from './workload-memory.ts';
 import { WorkloadRegistry } from './workload-registry.ts';
 
 export interface ControlOptions {
@@ -37,15 +37,16 @@ export interface ControlOptions {
   readonly domain?: string;
   /** 100 ms by default. */
   readonly debounceMs?: number;
-  /** How long after the start sidecars wait for others to come back before anybody gets a view; 1 s by default. */
+  /** How long after the start clients that come back wait for the others before they get a view; 2.5 s by default. */
   readonly settleMs?: number;
   /** How long a workload stays after its stream ended; 5 s by default. */
   readonly graceMs?: number;
-  /** A file that remembers the workloads across a crash; none by default. */
-  readonly memoryFile?: string;
   readonly tracing?: readonly GivenTracing[];
   readonly clock?: Clock;
 }
+
+/** Sidecars try again at least every 1.5 s (src/sidecar/discovery.ts); the rest is for slow machines and other clients. */
+const SETTLE_MS = 2_500;
 
 export interface ControlAddresses {
   readonly xds: string;
@@ -56,6 +57,7 @@ interface Subscriber {
   readonly node: MeshNode;
   readonly listener: ViewListener;
   readonly leave: () => void;
+  isReturning: boolean;
   view: View | null;
 }
 
@@ -63,20 +65,18 @@ export class ControlService implements ViewSource {
   readonly #options: ControlOptions;
   readonly #index = new ResourceIndex();
   readonly #registry: WorkloadRegistry;
-  readonly #memory: WorkloadMemory | null;
   readonly #debounce: Debounce;
   readonly #source: DirectorySource;
   readonly #discovery: DiscoveryServer;
   readonly #status: StatusServer;
   readonly #problemLog: ProblemLog;
+  readonly #settling: Settling;
   readonly #interner = new Interner();
   readonly #subscribers = new Set<Subscriber>();
   #snapshot: Snapshot;
   #builder: ViewBuilder;
   #sequence = 0;
   #isStale = true;
-  #isSettled = false;
-  #settling: NodeJS.Timeout | null = null;
   #problems: readonly Problem[] = [];
   #publications = 0;
 
@@ -91,8 +91,7 @@ export class ControlService implements ViewSource {
       xdsAddress = '127.0.0.1:15010',
     } = options;
     this.#registry = new WorkloadRegistry({ onChange: () => this.#workloadsChanged(), graceMs });
-    this.#memory =
-      options.memoryFile === undefined ? null : new WorkloadMemory(options.memoryFile, log.child('memory'));
+    this.#settling = new Settling({ holdMs: options.settleMs ?? SETTLE_MS, onProgress: () => this.#publish() });
     this.#debounce = new Debounce({ run: () => this.#publish(), quietMs: debounceMs, clock });
     this.#problemLog = new ProblemLog(log.child('rules'));
     this.#source = new DirectorySource({
@@ -110,32 +109,36 @@ export class ControlService implements ViewSource {
   /** Reads the rules, then listens. Rejects when the directory cannot be read or an address is taken. */
   async start(): Promise<ControlAddresses> {
     await this.#source.start();
-    for (const node of (await this.#memory?.recall()) ?? []) this.#registry.join(node)();
     this.#publish();
     const xds = await this.#discovery.start();
     const http = await this.#status.start();
-    this.#settling = setTimeout(() => this.#settle(), this.#options.settleMs ?? 1_000);
+    this.#settling.start();
     this.#options.log.info('control service listens', { xds, http, rules: this.#options.rules });
     return { xds, http };
   }
 
   async stop(): Promise<void> {
-    if (this.#settling !== null) clearTimeout(this.#settling);
+    this.#settling.stop();
     this.#debounce.close();
     await Promise.all([this.#source.stop(), this.#discovery.stop(), this.#status.stop()]);
     this.#registry.close();
-    await this.#memory?.forget();
   }
 
-  open(info: NodeInfo, listener: ViewListener): ReturnType<ViewSource['open']> {
+  open(info: NodeInfo & { readonly isReturning?: boolean }, listener: ViewListener): ReturnType<ViewSource['open']> {
     const node = readNode(info);
     if (typeof node === 'string') return { kind: 'refused', message: node };
-    const subscriber: Subscriber = { node, listener, leave: this.#registry.join(node), view: null };
+    const { isReturning = false } = info;
+    if (isReturning) this.#settling.noteReturned();
+    const subscriber: Subscriber = { node, listener, leave: this.#registry.join(node), isReturning, view: null };
     this.#subscribers.add(subscriber);
-    if (this.#isSettled) subscriber.view = this.#build(this.#currentBuilder(), subscriber);
+    if (this.#settling.admits(isReturning)) subscriber.view = this.#build(this.#currentBuilder(), subscriber);
     const subscription: ViewSubscription = {
       get view() {
         return subscriber.view;
+      },
+      noteReturned: () => {
+        subscriber.isReturning = true;
+        this.#settling.noteReturned();
       },
       close: () => {
         this.#subscribers.delete(subscriber);
@@ -146,7 +149,7 @@ export class ControlService implements ViewSource {
   }
 
   get isReady(): boolean {
-    return this.#isSettled;
+    return this.#settling.isOpen;
   }
 
   get problems(): readonly Problem[] {
@@ -182,14 +185,7 @@ export class ControlService implements ViewSource {
 
   #workloadsChanged(): void {
     this.#isStale = true;
-    this.#memory?.remember(this.#registry.workloads());
     this.#debounce.noteEndpoints();
-  }
-
-  #settle(): void {
-    this.#settling = null;
-    this.#isSettled = true;
-    this.#publish();
   }
 
   #currentBuilder(): ViewBuilder {
@@ -215,9 +211,10 @@ export class ControlService implements ViewSource {
     const builder = this.#currentBuilder();
     this.#problems = [...this.#index.problems(), ...checkSnapshot(this.#snapshot)];
     this.#problemLog.update(this.#problems);
-    if (!this.#isSettled) return;
+    if (!this.#settling.isOpen) return;
     this.#publications += 1;
     for (const subscriber of this.#subscribers) {
+      if (subscriber.view === null && !this.#settling.admits(subscriber.isReturning)) continue;
       const view = this.#build(builder, subscriber);
       if (view === null || view === subscriber.view) continue;
       subscriber.view = view;

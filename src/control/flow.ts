@@ -7,36 +7,13 @@
 //                  ── listener(view) ────────►   0..n times, never inside open(); views only ever get newer
 //                  ◄── close() ──────────────    once, when the stream ends
 
-/** `type.googleapis.com/...`, as it stands in a DiscoveryRequest. */
-export type TypeUrl = string;
-
-export const CLUSTER_TYPE = 'type.googleapis.com/envoy.config.cluster.v3.Cluster';
-export const ENDPOINT_TYPE = 'type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment';
-export const LISTENER_TYPE = 'type.googleapis.com/envoy.config.listener.v3.Listener';
-export const ROUTE_TYPE = 'type.googleapis.com/envoy.config.route.v3.RouteConfiguration';
-
-/** The order of a push: make before break. */
-export const PUSH_ORDER: readonly TypeUrl[] = [CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, ROUTE_TYPE];
-
-/** A resource in its final bytes, encoded once and shared by everybody who gets the same. */
-export interface EncodedResource {
-  readonly typeUrl: TypeUrl;
-  /** The resource's own name: a Listener's, a Cluster's, a RouteConfiguration's, an assignment's cluster name. */
-  readonly name: string;
-  /** A hash of `bytes`; the same on every replica and after every restart. The delta protocol's resource version. */
-  readonly version: string;
-  /** The message itself; an Any of it is `{ typeUrl, value: bytes }`. */
-  readonly bytes: Uint8Array;
-}
+import type { ResourceView } from '../xds/resource.ts';
+import type { TypeUrl } from '../xds/type-url.ts';
 
 /** Everything that one node may see, immutable. An unchanged type keeps the same Map object from view to view. */
-export interface View {
+export interface View extends ResourceView {
   /** Grows by one with every published change in this process. */
   readonly sequence: number;
-  /** By type URL, then by resource name. A type without an entry has no resources. */
-  readonly resources: ReadonlyMap<TypeUrl, ReadonlyMap<string, EncodedResource>>;
-  /** By type URL: a hash over the versions of all its resources; the state-of-the-world `version_info`. */
-  readonly versions: ReadonlyMap<TypeUrl, string>;
 }
 
 /** The node of the first request of a stream; `metadata` is the JSON form of `Node.metadata`. */
@@ -52,6 +29,8 @@ export type ViewListener = (view: View) => void;
 export interface ViewSubscription {
   /** The newest view; null while the control service is settling after its start: hold the answers until `listener` is called. */
   readonly view: View | null;
+  /** Tells that a later request showed what the first did not: the client holds something from an earlier stream. */
+  noteReturned(): void;
   /** Ends the subscription, and with it the registration of the node's workload. Safe to call twice. */
   close(): void;
 }
@@ -64,8 +43,9 @@ export interface NodeRefused {
 
 /** Implemented by ControlService; the only thing that the discovery server needs of it. */
 export interface ViewSource {
+  /** `isReturning`: the client holds something from an earlier stream, here or elsewhere. */
   open(
-    node: NodeInfo,
+    node: NodeInfo & { readonly isReturning?: boolean },
     listener: ViewListener,
   ): { readonly kind: 'open'; readonly subscription: ViewSubscription } | NodeRefused;
 }

@@ -17,7 +17,8 @@ import { file_envoy_extensions_retry_host_previous_hosts_v3_previous_hosts } fro
 import { file_envoy_extensions_transport_sockets_tls_v3_tls } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
 import { file_envoy_extensions_upstreams_http_v3_http_protocol_options } from '../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
 import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, ROUTE_TYPE } from '../xds/type-url.ts';
-import type { EncodedResource, View } from './flow.ts';
+import type { EncodedResource } from '../xds/resource.ts';
+import type { View } from './flow.ts';
 import { ALL_ABILITIES, readNode } from './mesh-node.ts';
 import type { MeshNode } from './mesh-node.ts';
 import { ResourceIndex } from './resource-index.ts';

@@ -79,7 +79,7 @@ export class OneView implements ViewSource {
     const close = (): void => {
       if (this.#listeners.delete(listener)) this.closed++;
     };
-    return { kind: 'open', subscription: { view: this.#view, close } };
+    return { kind: 'open', subscription: { view: this.#view, noteReturned: () => {}, close } };
   }
 
   /** Nodes that open now are shown nothing until the next `show`. */

@@ -1,19 +1,20 @@
 // The control service as a ViewSource on a real directory: what a subscriber is given, what a broken file
 // leaves in force, what waits and what does not, and what survives a crash.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
-import type { Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fromBinary } from '@bufbuild/protobuf';
+import { create, fromBinary } from '@bufbuild/protobuf';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { systemClock } from '../../../src/base/clock.ts';
 import { silentLog } from '../../../src/base/log.ts';
 import { formatProblem } from '../../../src/base/problem.ts';
 import { ControlService } from '../../../src/control/control.ts';
 import type { ControlOptions } from '../../../src/control/control.ts';
-import { ENDPOINT_TYPE, ROUTE_TYPE } from '../../../src/control/flow.ts';
 import type { NodeInfo, View, ViewSubscription } from '../../../src/control/flow.ts';
+import { DiscoveryClient } from '../../../src/sidecar/discovery.ts';
+import { NodeSchema } from '../../../src/xds/gen/envoy/config/core/v3/base_pb.js';
 import { ClusterLoadAssignmentSchema } from '../../../src/xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
+import { CLUSTER_TYPE, ENDPOINT_TYPE, ROUTE_TYPE } from '../../../src/xds/type-url.ts';
 import { RouteConfigurationSchema } from '../../../src/xds/gen/envoy/config/route/v3/route_pb.js';
 
 const SERVICE =
@@ -23,7 +24,6 @@ const rule = (uri: string): string =>
 
 let directory = '';
 const running: ControlService[] = [];
-const listening: Server[] = [];
 
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'outrigger-control-'));
@@ -31,7 +31,6 @@ beforeEach(async () => {
 
 afterEach(async () => {
   await Promise.all(running.splice(0).map((control) => control.stop()));
-  for (const server of listening.splice(0)) server.close();
   await rm(directory, { recursive: true });
 });
 
@@ -69,7 +68,7 @@ class Watcher {
   view: View | null;
   #wake: () => void = () => {};
 
-  constructor(control: ControlService, node: NodeInfo) {
+  constructor(control: ControlService, node: NodeInfo & { readonly isReturning?: boolean }) {
     const opened = control.open(node, (view) => {
       this.view = view;
       this.#wake();
@@ -168,34 +167,64 @@ test('equal views share their bytes, and a node without an id is refused', async
   });
 });
 
-test('nobody gets a view before the settling time is over, and then everybody knows everybody', async () => {
+test('who comes back waits until the others can have come back, and then knows them all', async () => {
   await writeFile(join(directory, 'a.yaml'), SERVICE);
-  const { control } = await start({ settleMs: 150 });
-  const first = new Watcher(control, aNode('frontend'));
+  const { control } = await start({ settleMs: 600 });
+  const startedMs = performance.now();
+  const first = new Watcher(control, { ...aNode('frontend'), isReturning: true });
+  await expect.poll(() => control.isReady).toBe(true);
   expect(first.view).toBeNull();
-  const second = new Watcher(control, aNode('reviews', 20_002));
-  await Promise.all([first, second].map((watcher) => watcher.until(() => true)));
+  new Watcher(control, { ...aNode('reviews', 20_002), isReturning: true });
+  await first.until(() => true);
+  expect(performance.now() - startedMs).toBeGreaterThan(550);
   expect(portsOf(first.view ?? raise(), 'reviews')).toEqual([20_002]);
 });
 
-test('after a crash the workloads that still listen are known before they come back', async () => {
+test('who has nothing waits for the quiet time only, and is told of whoever comes later', async () => {
   await writeFile(join(directory, 'a.yaml'), SERVICE);
-  const server = createServer();
-  listening.push(server);
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const bound = server.address();
-  const port = bound !== null && typeof bound === 'object' ? bound.port : 0;
-  const memoryFile = join(directory, '.memory', 'workloads.json');
-  const { control } = await start({ memoryFile });
-  control.open(aNode('reviews', port), () => {});
-  control.open(aNode('gone', 1), () => {});
-  await expect
-    .poll(async () => (await import('node:fs/promises')).readFile(memoryFile, 'utf8').catch(() => ''))
-    .toContain('gone');
-  const { control: next } = await start({ memoryFile, graceMs: 60_000 });
-  const watcher = new Watcher(next, aNode('frontend'));
-  await watcher.until((view) => portsOf(view, 'reviews').includes(port));
-  expect(portsOf(watcher.view ?? raise(), 'gone')).toEqual([]);
+  const { control } = await start({ settleMs: 60_000 });
+  const first = new Watcher(control, aNode('frontend'));
+  expect(first.view).toBeNull();
+  await first.until(() => true);
+  new Watcher(control, aNode('reviews', 20_002));
+  await first.until((view) => portsOf(view, 'reviews').includes(20_002));
+});
+
+test('who has nothing waits with those who come back, because what is known is not whole', async () => {
+  const { control } = await start({ settleMs: 500 });
+  const returned = new Watcher(control, aNode('frontend'));
+  returned.subscription.noteReturned();
+  const fresh = new Watcher(control, aNode('catalog'));
+  await expect.poll(() => control.isReady).toBe(true);
+  expect([returned.view, fresh.view]).toEqual([null, null]);
+  await Promise.all([returned, fresh].map((watcher) => watcher.until(() => true)));
+});
+
+test.each(['delta', 'sotw'] as const)('a %s client that comes back to another process is held', async (variant) => {
+  await writeFile(join(directory, 'a.yaml'), SERVICE);
+  const { control, addresses } = await start({ settleMs: 400 });
+  let updates = 0;
+  const client = new DiscoveryClient({
+    control: [{ host: '127.0.0.1', port: Number(addresses.xds.split(':')[1]) }],
+    node: create(NodeSchema, { ...aNode('frontend'), metadata: {} }),
+    variant,
+    log: silentLog,
+    clock: systemClock,
+    retryMsMin: 10,
+    retryMsMax: 20,
+    onUpdate: () => (updates++, []),
+  });
+  client.subscribe(CLUSTER_TYPE, '*');
+  await expect.poll(() => updates).toBe(1);
+  await control.stop();
+  const { control: next } = await start({ settleMs: 800, xdsAddress: addresses.xds });
+  const startedMs = performance.now();
+  await expect.poll(() => next.discovery.connected).toBe(1);
+  const isDone = (): boolean =>
+    next.discovery.syncStatus().every(({ types }) => types.every(({ state }) => state === 'synced'));
+  await expect.poll(isDone, { interval: 10, timeout: 5_000 }).toBe(true);
+  expect(performance.now() - startedMs).toBeGreaterThan(700);
+  client.close();
 });
 
 test('the HTTP port tells readiness, metrics, problems and the registry', async () => {

@@ -2,7 +2,7 @@
 // by themselves is only added up when somebody asks; per request there is one addition per tally.
 // Names are Envoy's (`cluster.NAME.upstream_rq_total`); Prometheus gets them with Envoy's tags.
 import type { Cluster, Endpoint } from '../plan/cluster.ts';
-import { ClusterTally, HttpTally, ListenerTally } from './proxy-tally.ts';
+import { ClusterTally, HttpTally, ListenerTally, TcpTally } from './proxy-tally.ts';
 import type { Registry, ScrapeSink } from './registry.ts';
 
 const CLASSES = ['', '1xx', '2xx', '3xx', '4xx', '5xx'];
@@ -23,11 +23,17 @@ const CLUSTER_CLASS_LABELS = ['envoy_cluster_name', 'envoy_response_code_class']
 const HTTP_LABELS = ['envoy_http_conn_manager_prefix'];
 const HTTP_CLASS_LABELS = ['envoy_http_conn_manager_prefix', 'envoy_response_code_class'];
 const LISTENER_LABELS = ['envoy_listener_address'];
+const TCP_LABELS = ['envoy_tcp_prefix'];
+
+/** Statistics without labels, as `server.live`: dotted name, kind, value. */
+export type Numbers = readonly (readonly [name: string, kind: 'counter' | 'gauge', value: number])[];
 
 export class ProxyStats {
   readonly #clusters = new Map<string, ClusterTally>();
   readonly #https = new Map<string, HttpTally>();
   readonly #listeners = new Map<string, ListenerTally>();
+  readonly #tcps = new Map<string, TcpTally>();
+  readonly #sources: (() => Numbers)[] = [];
   readonly #liveClusters: () => Iterable<Cluster>;
 
   /** `liveClusters` yields the clusters in force; it is called at scrape time only. */
@@ -49,6 +55,15 @@ export class ProxyStats {
     return entry(this.#listeners, address, makeListenerTally);
   }
 
+  tcp(statPrefix: string): TcpTally {
+    return entry(this.#tcps, statPrefix, makeTcpTally);
+  }
+
+  /** Adds what somebody else counts; `read` is called at scrape time only. */
+  addNumbers(read: () => Numbers): void {
+    this.#sources.push(read);
+  }
+
   /** Drops tallies of clusters that exist no more; called at scrape time. */
   #forget(live: readonly Cluster[]): void {
     const names = new Set<string>(live.map((cluster) => cluster.name));
@@ -63,6 +78,12 @@ export class ProxyStats {
     for (const cluster of live) clusterStats(stats, cluster, this.#clusters.get(cluster.name));
     for (const [prefix, tally] of this.#https) httpStats(stats, prefix, tally);
     for (const [address, tally] of this.#listeners) listenerStats(stats, address, tally);
+    for (const [prefix, tally] of this.#tcps) tcpStats(stats, prefix, tally);
+    for (const read of this.#sources) {
+      for (const [name, kind, value] of read()) {
+        stats.push({ name, kind, value, metric: name.replaceAll('.', '_'), labelNames: [], labels: [] });
+      }
+    }
     return stats.toSorted((a, b) => (a.name < b.name ? -1 : Number(a.name > b.name)));
   }
 
@@ -84,6 +105,7 @@ export class ProxyStats {
 const makeClusterTally = (): ClusterTally => new ClusterTally();
 const makeHttpTally = (): HttpTally => new HttpTally();
 const makeListenerTally = (): ListenerTally => new ListenerTally();
+const makeTcpTally = (): TcpTally => new TcpTally();
 
 function entry<Value>(map: Map<string, Value>, key: string, make: () => Value): Value {
   const known = map.get(key);
@@ -92,8 +114,6 @@ function entry<Value>(map: Map<string, Value>, key: string, make: () => Value): 
   map.set(key, made);
   return made;
 }
-
-type Numbers = readonly (readonly [name: string, kind: 'counter' | 'gauge', value: number])[];
 
 function clusterStats(stats: Stat[], cluster: Cluster, tally: ClusterTally | undefined): void {
   const { endpoints } = cluster;
@@ -120,6 +140,10 @@ function httpStats(stats: Stat[], prefix: string, tally: HttpTally): void {
     ['downstream_rq_active', 'gauge', tally.requestsActive],
     ['downstream_cx_total', 'counter', tally.connectionsTotal],
     ['downstream_cx_active', 'gauge', tally.connectionsActive],
+    ['downstream_cx_protocol_error', 'counter', tally.protocolErrors],
+    // Envoy counts these two by codec, for all managers together.
+    ['dropped_headers_with_underscores', 'counter', tally.underscoresDropped],
+    ['requests_rejected_with_underscores_in_headers', 'counter', tally.underscoresRejected],
   ];
   add(stats, { scope: 'http', name: prefix, labelNames: HTTP_LABELS }, numbers);
   addClasses(stats, { scope: 'http', name: prefix, labelNames: HTTP_CLASS_LABELS }, 'downstream_rq', tally.classes);
@@ -131,6 +155,16 @@ function listenerStats(stats: Stat[], address: string, tally: ListenerTally): vo
     ['downstream_cx_active', 'gauge', tally.connectionsActive],
   ];
   add(stats, { scope: 'listener', name: address, labelNames: LISTENER_LABELS }, numbers);
+}
+
+function tcpStats(stats: Stat[], prefix: string, tally: TcpTally): void {
+  const numbers: Numbers = [
+    ['downstream_cx_total', 'counter', tally.connectionsTotal],
+    ['downstream_cx_no_route', 'counter', tally.withoutRoute],
+    ['downstream_cx_rx_bytes_total', 'counter', tally.receivedBytes],
+    ['downstream_cx_tx_bytes_total', 'counter', tally.sentBytes],
+  ];
+  add(stats, { scope: 'tcp', name: prefix, labelNames: TCP_LABELS }, numbers);
 }
 
 interface Scope {

@@ -11,16 +11,26 @@ export class ClusterTally {
   }
 }
 
-/** One HTTP connection manager. The engine counts connections, the metrics step counts requests. */
+/** One HTTP connection manager: the engine counts connections and requests, the metrics step their classes. */
 export class HttpTally {
   readonly classes = new Float64Array(6);
   requestsTotal = 0;
   requestsActive = 0;
   connectionsTotal = 0;
   connectionsActive = 0;
+  /** Messages that the codec refused. */
+  protocolErrors = 0;
+  /** headers_with_underscores_action: header lines left out, and requests refused. */
+  underscoresDropped = 0;
+  underscoresRejected = 0;
+
+  /** A request begins; whoever ends it takes one from `requestsActive`. */
+  begin(): void {
+    this.requestsTotal++;
+    this.requestsActive++;
+  }
 
   count(statusClass: number): void {
-    this.requestsTotal++;
     (this.classes[statusClass] as number)++;
   }
 }
@@ -29,4 +39,13 @@ export class HttpTally {
 export class ListenerTally {
   connectionsTotal = 0;
   connectionsActive = 0;
+}
+
+/** One tcp_proxy by its stat_prefix; the engine counts. */
+export class TcpTally {
+  connectionsTotal = 0;
+  /** Connections that no cluster was found for. */
+  withoutRoute = 0;
+  receivedBytes = 0;
+  sentBytes = 0;
 }

@@ -1,12 +1,10 @@
 // @hot
 // Istio's TCP metrics: slots are resolved once per connection, then bytes are added as they flow. One
-// TcpCounters belongs to one connection. Where only the end of a connection is told, the step of
-// compileTcpMetrics counts all of it then: an open connection is not seen before it closes.
+// TcpCounters belongs to one connection. The closing is counted under the response flags that the
+// connection ended with, all else under those that it was opened with.
 import type { ClusterRef, Endpoint } from '../plan/cluster.ts';
-import type { Connection, Exchange } from '../plan/exchange.ts';
-import { CONTINUE, type CompileEnv, type PlanPart, type Verdict } from '../plan/plan.ts';
+import type { Connection } from '../plan/exchange.ts';
 import { flagLetters } from '../plan/response-flags.ts';
-import { step } from '../plan/step.ts';
 import type { NodeIdentity } from './node-identity.ts';
 import type { Family, Registry } from './registry.ts';
 import { TCP_LABELS, labelsOf } from './standard-labels.ts';
@@ -32,21 +30,24 @@ export class TcpMetrics {
     return {};
   }
 
-  /** Counts the opening, and returns the counters of this connection. `endpoint` is null when none was found. */
+  /** Per connection: counts the opening, and returns the counters of this connection. `endpoint` is null when none was found. */
   open(connection: Connection, cluster: ClusterRef | null, endpoint: Endpoint | null, flags = 0): TcpCounters {
-    const labels = labelsOf({
-      reporter: connection.isInbound ? 'destination' : 'source',
-      node: this.#node,
-      peerPrincipal: connection.peerPrincipal,
-      isMutualTls: connection.isInbound && connection.peerPrincipal !== '',
-      cluster: cluster === null ? null : cluster.cluster,
-      endpoint,
-      protocol: 'tcp',
-      flagLetters: flagLetters(flags),
-    });
+    const labels = (flagsNow: number): string[] =>
+      labelsOf({
+        reporter: connection.isInbound ? 'destination' : 'source',
+        node: this.#node,
+        peerPrincipal: connection.peerPrincipal,
+        isMutualTls: connection.isInbound && connection.peerPrincipal !== '',
+        cluster: cluster === null ? null : cluster.cluster,
+        endpoint,
+        protocol: 'tcp',
+        flagLetters: flagLetters(flagsNow),
+      });
     const registry = this.#registry;
-    registry.add(this.#opened.slot(labels), 1);
-    return new TcpCounters(registry, [this.#sent.slot(labels), this.#received.slot(labels), this.#closed.slot(labels)]);
+    const opened = labels(flags);
+    registry.add(this.#opened.slot(opened), 1);
+    const closedSlot = (flagsAtEnd: number): number => this.#closed.slot(labels(flagsAtEnd));
+    return new TcpCounters(registry, [this.#sent.slot(opened), this.#received.slot(opened)], closedSlot);
   }
 }
 
@@ -54,14 +55,18 @@ export class TcpCounters {
   readonly #registry: Registry;
   readonly #sent: number;
   readonly #received: number;
-  readonly #closed: number;
+  readonly #closedSlot: (flags: number) => number;
   #isClosed = false;
 
-  constructor(registry: Registry, slots: readonly [sent: number, received: number, closed: number]) {
+  constructor(
+    registry: Registry,
+    slots: readonly [sent: number, received: number],
+    closedSlot: (flags: number) => number,
+  ) {
     this.#registry = registry;
     this.#sent = slots[0];
     this.#received = slots[1];
-    this.#closed = slots[2];
+    this.#closedSlot = closedSlot;
   }
 
   /** Bytes to the downstream. */
@@ -75,29 +80,11 @@ export class TcpCounters {
   }
 
   /** Counts the closing, once. */
-  close(): void {
+  close(flags = 0): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#registry.add(this.#closed, 1);
+    this.#registry.add(this.#closedSlot(flags), 1);
   }
-}
-
-export interface TcpMetricsOptions {
-  readonly registry: Registry;
-  readonly node: NodeIdentity;
-}
-
-/** The metrics of one tcp_proxy: an onEnd step over the Exchange that stands for the connection. */
-export function compileTcpMetrics({ registry, node }: TcpMetricsOptions, _env: CompileEnv): PlanPart {
-  return { onEnd: [step('tcp-metrics', '', countConnection, new TcpMetrics(registry, node))] };
-}
-
-function countConnection(x: Exchange, metrics: TcpMetrics): Verdict {
-  const counters = metrics.open(x.connection, x.cluster, x.endpoint, x.flags);
-  counters.addReceived(x.requestBytes);
-  counters.addSent(x.responseBytes);
-  counters.close();
-  return CONTINUE;
 }
 
 function counter(registry: Registry, name: string, help: string): Family {

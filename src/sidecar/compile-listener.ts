@@ -4,6 +4,7 @@
 // checked here.
 import { isIP } from 'node:net';
 import { error, warning } from '../base/problem.ts';
+import { formatAddress } from '../plan/cluster.ts';
 import type { CompileEnv } from '../plan/plan.ts';
 import { TrafficDirection } from '../xds/gen/envoy/config/core/v3/base_pb.js';
 import type { Address } from '../xds/gen/envoy/config/core/v3/address_pb.js';
@@ -16,6 +17,7 @@ import { typeNameOf, unpack } from '../xds/unpack.ts';
 import type { CompileContext } from './compile.ts';
 import { compileManager, type ManagerRoutes } from './compile-manager.ts';
 import { compileTcpProxy } from './compile-tcp.ts';
+import { fingerprintOf } from './listener-fingerprint.ts';
 import type { FilterChain, ListenerConfig } from './listener-config.ts';
 
 export interface CompiledListener {
@@ -52,7 +54,16 @@ export function compileListenerConfig(listener: Listener, scope: CompileScope): 
   if (address === null || chains.length === 0) return null;
   const name = listener.name === '' ? `${address.address}:${address.port}` : listener.name;
   const bufferBytesMax = listener.perConnectionBufferLimitBytes ?? BUFFER_BYTES_DEFAULT;
-  return { config: Object.freeze({ name, ...address, isInbound, bufferBytesMax, chains }), routes };
+  const tally = scope.context.stats.listener(statNameOf(listener.statPrefix, address));
+  const fingerprint = fingerprintOf(listener);
+  return { config: Object.freeze({ name, ...address, tally, fingerprint, isInbound, bufferBytesMax, chains }), routes };
+}
+
+/** What stands between `listener.` and the statistic: Envoy writes `_` for every colon of an address. */
+function statNameOf(statPrefix: string, { address, port }: ListenAddress): string {
+  const isPath = port === 0 && isIP(address) === 0;
+  const written = isPath ? address : formatAddress(address, port);
+  return (statPrefix === '' ? written : statPrefix).replaceAll(':', '_');
 }
 
 /** The chains that can be chosen, with their index; -1 is the default chain. */

@@ -10,7 +10,10 @@ import type { CompileEnv, Plan, PlanInit, PlanPart } from '../plan/plan.ts';
 import { NO_MIRRORS } from '../plan/plan.ts';
 import { compileRouteTable } from '../routing/compile.ts';
 import type { RouteTable } from '../routing/route-table.ts';
-import type { Http1ProtocolOptions } from '../xds/gen/envoy/config/core/v3/protocol_pb.js';
+import {
+  HttpProtocolOptions_HeadersWithUnderscoresAction as UnderscoresAction,
+  type Http1ProtocolOptions,
+} from '../xds/gen/envoy/config/core/v3/protocol_pb.js';
 import type { Route } from '../xds/gen/envoy/config/route/v3/route_components_pb.js';
 import type { RouteConfiguration } from '../xds/gen/envoy/config/route/v3/route_pb.js';
 import { FilterConfigSchema as GrpcStatsSchema } from '../xds/gen/envoy/extensions/filters/http/grpc_stats/v3/config_pb.js';
@@ -88,12 +91,17 @@ function settingsOf(
   const headersMax = common?.maxHeadersCount ?? HEADER_COUNT;
   return {
     statPrefix: config.statPrefix,
+    tally: context.stats.http(config.statPrefix),
     serverName: config.serverName === '' ? 'envoy' : config.serverName,
     serverHeader: serverHeaderOf(config.serverHeaderTransformation),
     useRemoteAddress: config.useRemoteAddress ?? false,
     xffTrustedHops: config.xffNumTrustedHops,
     skipXffAppend: config.skipXffAppend,
-    internalAddresses: compileInternalAddresses(config.internalAddressConfig, env, join(path, 'internal_address_config')),
+    internalAddresses: compileInternalAddresses(
+      config.internalAddressConfig,
+      env,
+      join(path, 'internal_address_config'),
+    ),
     addedUserAgent: config.addUserAgent === true ? context.node.cluster : null,
     generatesRequestId: config.generateRequestId ?? true,
     preservesExternalRequestId: config.preserveExternalRequestId,
@@ -107,6 +115,7 @@ function settingsOf(
     stripsAnyHostPort: config.stripPortMode.case === 'stripAnyHostPort' && config.stripPortMode.value,
     stripsMatchingHostPort: config.stripMatchingHostPort,
     stripsTrailingHostDot: config.stripTrailingHostDot,
+    underscoredHeaders: underscoredHeadersOf(common?.headersWithUnderscoresAction),
     explainsErrors: env.runtimeNumber(EXPLAINS_ERRORS, 1) !== 0,
     suppressesEnvoyHeaders: router.suppressEnvoyHeaders,
     requestHeadersTimeoutMs: durationMs(config.requestHeadersTimeout, 0),
@@ -156,6 +165,11 @@ function escapedSlashesOf(value: EscapedSlashes): HttpManager['escapedSlashes'] 
     default:
       return 'keep';
   }
+}
+
+function underscoredHeadersOf(value: UnderscoresAction | undefined): HttpManager['underscoredHeaders'] {
+  if (value === UnderscoresAction.REJECT_REQUEST) return 'reject';
+  return value === UnderscoresAction.DROP_HEADER ? 'drop' : 'allow';
 }
 
 /** The router must end the filters; the rest of what may stand before it does nothing here. */

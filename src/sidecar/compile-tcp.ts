@@ -1,6 +1,7 @@
 // Compiles a TcpProxy filter: one cluster, or several with cumulative shares.
 import { error } from '../base/problem.ts';
 import { compileAccessLog } from '../observe/access-log.ts';
+import { TcpMetrics } from '../observe/tcp-metrics.ts';
 import { EMPTY } from '../plan/plan.ts';
 import type { TcpProxy as TcpProxyProto } from '../xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
 import { durationMs } from './compile-duration.ts';
@@ -22,6 +23,8 @@ export function compileTcpProxy(config: TcpProxyProto, scope: CompileScope): Tcp
   const points = shares.map((share) => (sum += share.weight) / total);
   return Object.freeze({
     statPrefix: config.statPrefix,
+    tally: context.stats.tcp(config.statPrefix),
+    metrics: new TcpMetrics(context.registry, context.node),
     clusters: shares.map((share) => env.clusterRef(share.name)),
     points,
     idleTimeoutMs: durationMs(config.idleTimeout, IDLE_TIMEOUT_MS),

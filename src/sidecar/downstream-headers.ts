@@ -18,6 +18,8 @@ export const PREPARED = 0;
 export const REFUSED = 400;
 /** The path was unescaped: answer 307 with the new path as Location. */
 export const REDIRECTED = 307;
+/** A header name has an underscore and the manager takes none: answer 400 and close. */
+export const UNDERSCORED = 1;
 
 /** Control fields that only the mesh itself may set (Envoy cleanInternalHeaders). */
 const INTERNAL: readonly HeaderId[] = [
@@ -55,6 +57,7 @@ const DOWNSTREAM_CLUSTER = internHeader('x-envoy-downstream-service-cluster');
 /** Prepares the request of `x` for routing; PREPARED, or the status that must answer it. */
 export function prepareRequest(x: Exchange, manager: HttpManager): number {
   const { request } = x;
+  if (manager.underscoredHeaders !== 'allow' && !dealsWithUnderscores(request, manager)) return UNDERSCORED;
   const code = preparePath(request, manager);
   if (code !== PREPARED) return code;
   prepareHost(x, manager);
@@ -74,6 +77,21 @@ export function prepareRequest(x: Exchange, manager: HttpManager): number {
   }
   if (manager.via !== '') appendVia(request, manager.via);
   return PREPARED;
+}
+
+/** Drops header lines with an underscore in their name, or is false when the request must be refused. */
+function dealsWithUnderscores(request: Head, manager: HttpManager): boolean {
+  const { count } = request;
+  for (let i = 0; i < count; i++) {
+    if (request.isRemovedAt(i) || request.nameAt(i).indexOf('_') === -1) continue;
+    if (manager.underscoredHeaders === 'reject') {
+      manager.tally.underscoresRejected++;
+      return false;
+    }
+    manager.tally.underscoresDropped++;
+    request.removeAt(i);
+  }
+  return true;
 }
 
 function preparePath(request: Head, manager: HttpManager): number {

@@ -110,6 +110,7 @@ export class Driver implements UpstreamUser, PoolUser {
 
   #begin(bodyKind: BodyKind): void {
     this.isActive = true;
+    this.manager.tally.begin();
     this.#bodyKind = bodyKind;
     this.#isRequestComplete = bodyKind === NO_BODY;
     this.#isResponseStarted = false;
@@ -387,6 +388,7 @@ export class Driver implements UpstreamUser, PoolUser {
     const { x } = this;
     if (!this.isActive) return;
     this.isActive = false;
+    this.manager.tally.requestsActive--;
     this.#engine.wheel.disarm(this.#routeTimer);
     this.#engine.wheel.disarm(this.#durationTimer);
     this.#replay.clear();

@@ -15,23 +15,12 @@ export interface Engine {
   readonly counters: EngineCounters;
 }
 
-/** Process-wide counts, read at scrape time. */
+/** Process-wide counts, read at scrape time; what Envoy counts by manager or listener is in observe/proxy-tally.ts. */
 export interface EngineCounters {
-  downstreamConnections: number;
-  downstreamConnectionsActive: number;
-  downstreamRequests: number;
-  downstreamRequestsActive: number;
-  downstreamProtocolErrors: number;
+  /** Requests sent once more because a reused connection turned out to be stale. */
   upstreamStaleRetries: number;
 }
 
 export function newEngineCounters(): EngineCounters {
-  return {
-    downstreamConnections: 0,
-    downstreamConnectionsActive: 0,
-    downstreamRequests: 0,
-    downstreamRequestsActive: 0,
-    downstreamProtocolErrors: 0,
-    upstreamStaleRetries: 0,
-  };
+  return { upstreamStaleRetries: 0 };
 }

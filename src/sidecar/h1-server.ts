@@ -15,7 +15,7 @@ import { reasonOf } from '../http/status.ts';
 import { Exchange } from '../plan/exchange.ts';
 import { BodyWriter } from './body-writer.ts';
 import { SocketConnection } from './connection.ts';
-import { PREPARED, REDIRECTED, prepareRequest } from './downstream-headers.ts';
+import { PREPARED, REDIRECTED, UNDERSCORED, prepareRequest } from './downstream-headers.ts';
 import type { Downstream } from './downstream.ts';
 import { Driver } from './driver.ts';
 import type { Engine } from './engine.ts';
@@ -36,6 +36,8 @@ export interface H1Owner {
 
 export class H1Server implements Downstream, BodySink {
   readonly socket: Socket;
+  /** True: the next response is this connection's last, because its filter chain was replaced. */
+  isRetired = false;
   readonly #engine: Engine;
   readonly #owner: H1Owner;
   readonly #manager: HttpManager;
@@ -69,6 +71,8 @@ export class H1Server implements Downstream, BodySink {
     this.#writer = new BodyWriter(socket);
     this.#idle = new IdleWatch(engine, manager, this.#driver, () => this.#destroy());
     this.#headTimer = new WheelTimer(() => this.#refuse(408, 'request_header_timeout'));
+    manager.tally.connectionsTotal++;
+    manager.tally.connectionsActive++;
     socket.on('data', (bytes: Buffer) => this.#onData(bytes));
     socket.on('drain', () => this.#driver.onDownstreamDrain());
     socket.on('end', () => this.#onEnd());
@@ -79,6 +83,15 @@ export class H1Server implements Downstream, BodySink {
   /** No more requests after the one under way; an idle connection closes now. */
   drain(): void {
     if (!this.#driver.isActive && !this.#parser.isPartial) this.#destroy();
+  }
+
+  retire(): void {
+    this.isRetired = true;
+  }
+
+  /** How long nothing has moved, in milliseconds; 0 while a request is under way. */
+  get quietMs(): number {
+    return this.#driver.isActive ? 0 : this.#engine.clock.now() - this.#idle.lastMs;
   }
 
   destroy(): void {
@@ -156,7 +169,6 @@ export class H1Server implements Downstream, BodySink {
     x.connection = this.#connection;
     x.requestHeadBytes = x.request.text.length;
     this.#requests++;
-    engine.counters.downstreamRequests++;
     const status = inspectRequest(x.request, this.#framing);
     if (status !== 0) {
       this.#refuse(status, 'http1.codec_error');
@@ -166,6 +178,10 @@ export class H1Server implements Downstream, BodySink {
     this.#decoder.begin(this.#framing.bodyKind, this.#framing.contentLength);
     this.#isInRequest = true;
     const prepared = prepareRequest(x, this.#manager);
+    if (prepared === UNDERSCORED) {
+      this.#refuse(400, 'http1.unexpected_underscore');
+      return;
+    }
     if (prepared !== PREPARED) {
       this.#answerPath(prepared);
       return;
@@ -232,7 +248,7 @@ export class H1Server implements Downstream, BodySink {
 
   /** The head has gone on already: cut the upstream, answer if nothing was said yet, and close. */
   #onBadBody(status: number): void {
-    this.#engine.counters.downstreamProtocolErrors++;
+    this.#manager.tally.protocolErrors++;
     const isUnanswered = !this.#driver.isResponseStarted;
     this.#driver.onDownstreamClose();
     this.#isClosing = true;
@@ -244,7 +260,7 @@ export class H1Server implements Downstream, BodySink {
   #refuse(status: number, details: string): void {
     if (this.#isClosing || this.#driver.isActive) return;
     const x = this.#x;
-    this.#engine.counters.downstreamProtocolErrors++;
+    this.#manager.tally.protocolErrors++;
     this.#framing.isKeptAlive = false;
     if (x.startMs === 0) {
       x.startMs = this.#engine.clock.now();
@@ -284,6 +300,7 @@ export class H1Server implements Downstream, BodySink {
       !this.#framing.isKeptAlive ||
       kind === UNTIL_CLOSE ||
       this.#owner.isDraining ||
+      this.isRetired ||
       this.#hasEnded ||
       (max > 0 && this.#requests >= max) ||
       this.#idle.isOverAge ||
@@ -342,6 +359,7 @@ export class H1Server implements Downstream, BodySink {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#isClosing = true;
+    this.#manager.tally.connectionsActive--;
     this.#held = EMPTY_BYTES;
     this.#heldAt = 0;
     this.#idle.stop();

@@ -1,6 +1,7 @@
 // The compiled HTTP connection manager of one filter chain: everything that the downstream codec and
 // the driver need, resolved at config time. sidecar/compile.ts makes it from an Envoy
 // HttpConnectionManager; a route update replaces `routes.table` and nothing else.
+import type { HttpTally } from '../observe/proxy-tally.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { RouteTable } from '../routing/route-table.ts';
 
@@ -21,6 +22,8 @@ export interface AddressSet {
 
 export interface HttpManager {
   readonly statPrefix: string;
+  /** Envoy's counters of `http.PREFIX`; managers of one prefix share them. */
+  readonly tally: HttpTally;
   readonly routes: RoutesRef;
   /** Runs for a request that no route matches: the manager-wide steps only (trace, metrics, access log). */
   readonly missPlan: Plan;
@@ -47,6 +50,8 @@ export interface HttpManager {
   readonly stripsAnyHostPort: boolean;
   readonly stripsMatchingHostPort: boolean;
   readonly stripsTrailingHostDot: boolean;
+  /** common_http_protocol_options.headers_with_underscores_action; `allow` by default. */
+  readonly underscoredHeaders: 'allow' | 'reject' | 'drop';
   /** Adds `x-outrigger-error` to responses made by the sidecar. */
   readonly explainsErrors: boolean;
   /** Router.suppress_envoy_headers: no `x-envoy-upstream-service-time` and the like. */

@@ -91,17 +91,6 @@ function plansOf({ listeners }: Proxy): readonly PlanStatus[] {
   return statuses;
 }
 
-function statsOf({ stats, engine, isReady, startedMs, clock }: Proxy): ReadonlyMap<string, number> {
-  const values = new Map<string, number>();
-  for (const { name, value } of stats.list()) values.set(name, value);
-  const { counters } = engine;
-  values.set('server.live', isReady ? 1 : 0);
-  values.set('server.uptime', Math.floor((clock.wall() - startedMs) / 1000));
-  values.set('downstream_cx_total', counters.downstreamConnections);
-  values.set('downstream_cx_active', counters.downstreamConnectionsActive);
-  values.set('downstream_rq_total', counters.downstreamRequests);
-  values.set('downstream_rq_active', counters.downstreamRequestsActive);
-  values.set('downstream_cx_protocol_error', counters.downstreamProtocolErrors);
-  values.set('upstream_rq_retry_stale', counters.upstreamStaleRetries);
-  return values;
+function statsOf({ stats }: Proxy): ReadonlyMap<string, number> {
+  return new Map(stats.list().map(({ name, value }) => [name, value]));
 }

@@ -254,6 +254,7 @@ export class DynamicResources {
       if (result.kind === 'superseded') return;
       this.#pending.delete(name);
       if (result.kind === 'failed') {
+        this.#options.log.error('cannot listen', { listener: name, error: result.message });
         const problems = [error('address', `cannot listen: ${result.message}`)];
         books.listeners.refuse({ name, version, problems, attemptedMs: clock.wall() });
       }

@@ -4,7 +4,8 @@
 //   put ─► warming (routes missing) ─► listen ─► in force ─► replaced or removed ─► drained
 //                                       ▲ same address: no new socket, only `config` is swapped
 //
-// Open connections stay on the manager they began with; its routes are kept up to date all the same.
+// Open connections stay on the manager they began with, for a while when it was replaced; its routes
+// are kept up to date all the same.
 import type { Problem } from '../base/problem.ts';
 import type { RouteConfiguration } from '../xds/gen/envoy/config/route/v3/route_pb.js';
 import { compileRoutes, type CompileContext, type Compiled } from './compile.ts';
@@ -77,7 +78,7 @@ export class ListenerSet {
     for (const routes of compiled.routes) this.#fill(routes);
     await this.#routesArrived(slot, compiled);
     if (slot.warming !== compiled) return { kind: 'superseded' };
-    return this.#publish(name, slot, compiled);
+    return this.#publish(slot, compiled);
   }
 
   /** Compiles for every manager of this name, then swaps all; an error leaves all as they were. */
@@ -170,12 +171,12 @@ export class ListenerSet {
     slot.proceed?.();
   }
 
-  async #publish(name: string, slot: Slot, compiled: CompiledListener): Promise<PutResult> {
+  async #publish(slot: Slot, compiled: CompiledListener): Promise<PutResult> {
     const { config } = compiled;
     const before = slot.live;
     if (before !== null && isSameAddress(before.config, config)) {
       this.#install(slot, compiled, before);
-      before.config = config;
+      before.update(config);
       return { kind: 'listening' };
     }
     const live = new Listener(this.#options.engine, config);
@@ -184,7 +185,6 @@ export class ListenerSet {
     } catch (cause) {
       if (slot.warming === compiled) slot.warming = null;
       const message = cause instanceof Error ? cause.message : String(cause);
-      this.#options.engine.log.error('cannot listen', { listener: name, error: message });
       return { kind: 'failed', message };
     }
     if (slot.warming !== compiled) {

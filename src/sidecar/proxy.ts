@@ -11,7 +11,7 @@ import type { Problem } from '../base/problem.ts';
 import { TimerWheel } from '../base/timer-wheel.ts';
 import { LogFiles } from '../observe/log-file.ts';
 import { readNodeIdentity } from '../observe/node-identity.ts';
-import { ProxyStats } from '../observe/proxy-stats.ts';
+import { ProxyStats, type Numbers } from '../observe/proxy-stats.ts';
 import { Registry } from '../observe/registry.ts';
 import { SpanPipeline } from '../observe/span-pipeline.ts';
 import { createNodeResolver } from '../resilience/resolver.ts';
@@ -107,6 +107,7 @@ export class Proxy {
     this.engine = { clock, wheel, log, random, pools, counters: newEngineCounters() };
     this.store = new StateStore({ clock, random, resolver: createNodeResolver(), log: log.child('cluster') }, pools);
     this.stats = new ProxyStats(() => this.store.clusters.values());
+    this.stats.addNumbers(() => this.#numbers());
     this.stats.attachTo(this.registry);
     this.#logFiles = new LogFiles({ registry: this.registry });
     this.#spans = new SpanPipeline({ registry: this.registry, log });
@@ -266,6 +267,18 @@ export class Proxy {
       (cluster) => new Promise<void>((resolve) => cluster.onWarm(resolve)),
     );
     await Promise.all(warming);
+  }
+
+  /** What is counted once per process, under Envoy's names where Envoy has it. */
+  #numbers(): Numbers {
+    return [
+      ['server.live', 'gauge', this.state === 'LIVE' ? 1 : 0],
+      ['server.uptime', 'gauge', Math.floor((this.clock.wall() - this.startedMs) / 1000)],
+      ['server.total_connections', 'gauge', this.listeners.active],
+      ['cluster_manager.active_clusters', 'gauge', this.store.clusters.size],
+      ['listener_manager.total_listeners_active', 'gauge', this.listeners.live().length],
+      ['upstream_rq_retry_stale', 'counter', this.engine.counters.upstreamStaleRetries],
+    ];
   }
 
   #checkReady(): void {

@@ -3,6 +3,7 @@
 // the other. What the client sends before the upstream is there stays in the kernel.
 import { connect, type Socket } from 'node:net';
 import { WheelTimer } from '../base/timer-wheel.ts';
+import type { TcpCounters } from '../observe/tcp-metrics.ts';
 import { formatAddress, type ClusterRef, type Endpoint } from '../plan/cluster.ts';
 import { Exchange } from '../plan/exchange.ts';
 import { FLAGS } from '../plan/response-flags.ts';
@@ -10,6 +11,7 @@ import { run } from '../plan/run.ts';
 import { SocketConnection } from './connection.ts';
 import type { Engine } from './engine.ts';
 import type { TcpProxy } from './listener-config.ts';
+import { kernelPath } from './unix-path.ts';
 
 export interface TcpOwner {
   readonly isInbound: boolean;
@@ -25,6 +27,8 @@ export class TcpForward {
   readonly #idleTimer: WheelTimer;
   #upstream: Socket | null = null;
   #connectTimer: WheelTimer | null = null;
+  /** Istio's metrics of this connection; null until the upstream is there. */
+  #counters: TcpCounters | null = null;
   #attempts = 0;
   #lastActivityMs: number;
   #isOver = false;
@@ -39,6 +43,7 @@ export class TcpForward {
     this.#x.startWallMs = engine.clock.wall();
     this.#x.connection = new SocketConnection(downstream, owner.isInbound);
     this.#idleTimer = new WheelTimer(() => this.#onIdleTimer());
+    proxy.tally.connectionsTotal++;
     downstream.pause();
     downstream.on('error', () => this.#end(FLAGS.DC, true));
     downstream.on('close', () => this.#end(0, false));
@@ -54,6 +59,7 @@ export class TcpForward {
     const cluster = reference === null ? null : reference.cluster;
     this.#x.cluster = reference;
     if (cluster === null) {
+      this.#proxy.tally.withoutRoute++;
       this.#end(FLAGS.NC, true);
       return;
     }
@@ -68,7 +74,7 @@ export class TcpForward {
     endpoint.connectionsTotal++;
     const socket =
       endpoint.port === 0
-        ? connect({ path: endpoint.address, allowHalfOpen: true })
+        ? connect({ path: kernelPath(endpoint.address), allowHalfOpen: true })
         : connect({ host: endpoint.address, port: endpoint.port, allowHalfOpen: true, noDelay: true });
     this.#upstream = socket;
     const timer = new WheelTimer(() => this.#connectFailed(socket, endpoint));
@@ -109,8 +115,19 @@ export class TcpForward {
     socket.removeAllListeners('error');
     socket.on('error', () => this.#end(FLAGS.UC, true));
     socket.on('close', () => this.#end(0, false));
-    this.#pipe(this.#downstream, socket, (bytes) => (x.requestBytes += bytes));
-    this.#pipe(socket, this.#downstream, (bytes) => (x.responseBytes += bytes));
+    const { metrics, tally } = this.#proxy;
+    const counters = metrics.open(x.connection, x.cluster, endpoint);
+    this.#counters = counters;
+    this.#pipe(this.#downstream, socket, (bytes) => {
+      x.requestBytes += bytes;
+      tally.receivedBytes += bytes;
+      counters.addReceived(bytes);
+    });
+    this.#pipe(socket, this.#downstream, (bytes) => {
+      x.responseBytes += bytes;
+      tally.sentBytes += bytes;
+      counters.addSent(bytes);
+    });
     this.#downstream.resume();
     this.#armIdle();
   }
@@ -154,6 +171,9 @@ export class TcpForward {
     if (x.endpoint !== null && x.upstreamStartMs > 0) x.endpoint.connectionsActive--;
     this.#close(this.#upstream, isAbrupt);
     this.#close(this.#downstream, isAbrupt);
+    // One that never reached its upstream is opened and closed at once, with the flags that say why.
+    this.#counters ??= this.#proxy.metrics.open(x.connection, x.cluster, x.endpoint, x.flags);
+    this.#counters.close(x.flags);
     run(x, this.#proxy.onEnd);
     this.#owner.closed(this);
   }

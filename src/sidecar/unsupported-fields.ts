@@ -306,8 +306,8 @@ const MANAGER: Readonly<Record<string, MessageFields>> = {
   },
   'envoy.config.core.v3.DataSource': { supported: '*', harmless: { watched_directory: NO_EFFECT_YET } },
   'envoy.config.core.v3.HttpProtocolOptions': {
-    supported: 'idle_timeout max_connection_duration max_headers_count max_stream_duration max_requests_per_connection',
-    values: { headers_with_underscores_action: 'ALLOW' },
+    supported: `idle_timeout max_connection_duration max_headers_count max_stream_duration max_requests_per_connection
+      headers_with_underscores_action`,
   },
   // Only clusters of gRPC services may have these: compile.ts sees to it.
   'envoy.config.core.v3.Http2ProtocolOptions': ALL,

@@ -12,6 +12,7 @@ import { WheelTimer, type TimerWheel } from '../base/timer-wheel.ts';
 import type { Cluster, Endpoint } from '../plan/cluster.ts';
 import { failure, type Failure } from '../plan/failure.ts';
 import { UpstreamConnection, type UpstreamOwner } from './h1-client.ts';
+import { kernelPath } from './unix-path.ts';
 
 export interface PoolUser {
   onPoolReady(connection: UpstreamConnection): void;
@@ -127,7 +128,7 @@ export class EndpointPool implements UpstreamOwner {
     endpoint.connectionsTotal++;
     const socket =
       endpoint.port === 0
-        ? connect({ path: endpoint.address, noDelay: true })
+        ? connect({ path: kernelPath(endpoint.address), noDelay: true })
         : connect({ host: endpoint.address, port: endpoint.port, noDelay: true });
     this.#dialling.add(socket);
     const timer = new WheelTimer(() => this.#dialFailed(socket, failure('connect-timeout', 'upstream', 'yes')));

@@ -2,9 +2,10 @@
 // runtime types themselves. What wire tests drive with raw bytes.
 import type { AddressInfo } from 'node:net';
 import { clusterId, routeId } from '../../src/base/brand.ts';
-import { systemClock } from '../../src/base/clock.ts';
+import { systemClock, type Clock } from '../../src/base/clock.ts';
 import { silentLog } from '../../src/base/log.ts';
 import { TimerWheel } from '../../src/base/timer-wheel.ts';
+import { HttpTally, ListenerTally } from '../../src/observe/proxy-tally.ts';
 import { ClusterRef, Endpoint, type Cluster } from '../../src/plan/cluster.ts';
 import type { Exchange } from '../../src/plan/exchange.ts';
 import { CONTINUE, merge, NO_MIRRORS, type PlanPart } from '../../src/plan/plan.ts';
@@ -16,6 +17,8 @@ import { PoolRegistry } from '../../src/sidecar/upstream-pool.ts';
 
 export const MANAGER: Omit<HttpManager, 'routes' | 'missPlan'> = {
   statPrefix: 'test',
+  tally: new HttpTally(),
+  underscoredHeaders: 'allow',
   serverName: 'envoy',
   serverHeader: 'overwrite',
   useRemoteAddress: false,
@@ -51,6 +54,8 @@ export const MANAGER: Omit<HttpManager, 'routes' | 'missPlan'> = {
 export interface DataPlane {
   readonly port: number;
   readonly engine: Engine;
+  readonly listener: Listener;
+  readonly manager: HttpManager;
   readonly endpoint: Endpoint;
   readonly ended: Exchange['flags'][];
   close(): void;
@@ -62,12 +67,17 @@ export interface DataPlaneOptions {
   readonly timeoutMs?: number;
   readonly part?: PlanPart;
   readonly port?: number;
+  /** Where to listen: an IP, or a Unix path; 127.0.0.1 by default. */
+  readonly address?: string;
+  /** A Unix path of the upstream, instead of its port. */
+  readonly upstreamPath?: string;
+  readonly clock?: Clock;
 }
 
-function anEndpoint(port: number): Endpoint {
+function anEndpoint(port: number, address = '127.0.0.1'): Endpoint {
   const locality = { region: '', zone: '', subZone: '' };
   return new Endpoint({
-    address: '127.0.0.1',
+    address,
     port,
     hostname: '',
     locality,
@@ -77,22 +87,22 @@ function anEndpoint(port: number): Endpoint {
   });
 }
 
-export function newEngine(): Engine {
-  const wheel = new TimerWheel(systemClock);
+export function newEngine(clock: Clock = systemClock): Engine {
+  const wheel = new TimerWheel(clock);
   return {
-    clock: systemClock,
+    clock,
     wheel,
     log: silentLog,
     random: Math.random,
-    pools: new PoolRegistry(systemClock, wheel),
+    pools: new PoolRegistry(clock, wheel),
     counters: newEngineCounters(),
   };
 }
 
 /** Starts a listener on a free port that forwards everything to 127.0.0.1:upstreamPort. */
 export async function startDataPlane(upstreamPort: number, options: DataPlaneOptions = {}): Promise<DataPlane> {
-  const engine = newEngine();
-  const endpoint = anEndpoint(upstreamPort);
+  const engine = newEngine(options.clock);
+  const endpoint = anEndpoint(upstreamPort, options.upstreamPath);
   const reference = new ClusterRef(clusterId('app'));
   reference.cluster = {
     name: reference.name,
@@ -122,11 +132,19 @@ export async function startDataPlane(upstreamPort: number, options: DataPlaneOpt
   const plan = merge(init, [{ onEnd: [note] }, { onRequest: [send] }, options.part ?? {}]);
   const routes = new RoutesRef('all');
   routes.table = { name: 'all', match: () => plan };
-  const manager: HttpManager = { ...MANAGER, routes, missPlan: merge(init, [{ onEnd: [note] }]), ...options.manager };
+  const manager: HttpManager = {
+    ...MANAGER,
+    tally: new HttpTally(),
+    routes,
+    missPlan: merge(init, [{ onEnd: [note] }]),
+    ...options.manager,
+  };
   const chains = [{ kind: 'http', name: 'http', manager } as const];
   const config = {
     name: 'test',
-    address: '127.0.0.1',
+    tally: new ListenerTally(),
+    fingerprint: '',
+    address: options.address ?? '127.0.0.1',
     port: options.port ?? 0,
     isInbound: false,
     bufferBytesMax: 1 << 20,
@@ -138,6 +156,8 @@ export async function startDataPlane(upstreamPort: number, options: DataPlaneOpt
   return {
     port: address?.port ?? 0,
     engine,
+    listener,
+    manager,
     endpoint,
     ended,
     close() {

@@ -1,6 +1,7 @@
 // Host rewrites: the authority that goes upstream, from a literal, a header, the path, or the chosen
-// endpoint's hostname. With append_x_forwarded_host the host as it was is appended to
-// x-forwarded-host, unless it is the last value there already.
+// endpoint's hostname. The host as it was goes into x-envoy-original-host (unless Envoy's headers are
+// suppressed), and with append_x_forwarded_host it is appended to x-forwarded-host, unless it is the last
+// value there already.
 // Source: Envoy RouteAction.host_rewrite_specifier.
 import { assertNever } from '../base/assert.ts';
 import type { HeaderId } from '../base/brand.ts';
@@ -15,24 +16,40 @@ import { wireText } from '../plan/wire-text.ts';
 import type { RouteAction } from '../xds/gen/envoy/config/route/v3/route_components_pb.js';
 import { pathEnd } from './path-end.ts';
 
+export interface HostRewriteContext {
+  readonly problems: Problem[];
+  readonly origin: Origin;
+  /** False leaves x-envoy-original-host out (Router.suppress_envoy_headers). */
+  readonly keepsOriginal: boolean;
+}
+
+/** Where the host as it was stays to be seen. */
+export interface HostKeeping {
+  readonly keepsOriginal: boolean;
+  /** RouteAction.append_x_forwarded_host. */
+  readonly appendsForwarded: boolean;
+}
+
 /** An empty part when the host stays as it is. */
-export function compileHostRewrite(action: RouteAction, problems: Problem[], path: string, origin: Origin): PlanPart {
-  const { hostRewriteSpecifier: specifier, appendXForwardedHost: keepsHost } = action;
+export function compileHostRewrite(action: RouteAction, context: HostRewriteContext, path: string): PlanPart {
+  const { problems, origin, keepsOriginal } = context;
+  const { hostRewriteSpecifier: specifier } = action;
+  const keeping: HostKeeping = { keepsOriginal, appendsForwarded: action.appendXForwardedHost };
   switch (specifier.case) {
     case 'hostRewriteLiteral':
       if (specifier.value === '') return {};
-      return { onRequest: [step('rewrite-host', origin, runLiteral, { to: wireText(specifier.value), keepsHost })] };
+      return { onRequest: [step('rewrite-host', origin, runLiteral, { to: wireText(specifier.value), keeping })] };
     case 'autoHostRewrite':
       if (!specifier.value.value) return {};
-      return { onAttempt: [step('rewrite-host-to-endpoint', origin, runEndpoint, { keepsHost })] };
+      return { onAttempt: [step('rewrite-host-to-endpoint', origin, runEndpoint, keeping)] };
     case 'hostRewriteHeader':
       if (specifier.value === '') return {};
       return {
-        onRequest: [step('rewrite-host', origin, runHeader, { source: headerSource(specifier.value), keepsHost })],
+        onRequest: [step('rewrite-host', origin, runHeader, { source: headerSource(specifier.value), keeping })],
       };
     case 'hostRewritePathRegex': {
       const regex = compileRegexRewrite(specifier.value, problems, `${path}.host_rewrite_path_regex`);
-      return regex === null ? {} : { onRequest: [step('rewrite-host', origin, runRegex, { regex, keepsHost })] };
+      return regex === null ? {} : { onRequest: [step('rewrite-host', origin, runRegex, { regex, keeping })] };
     }
     case undefined:
       return {};
@@ -41,34 +58,37 @@ export function compileHostRewrite(action: RouteAction, problems: Problem[], pat
   }
 }
 
-function runLiteral(x: Exchange, arg: { readonly to: string; readonly keepsHost: boolean }): Verdict {
-  rewriteHost(x, arg.to, arg.keepsHost);
+function runLiteral(x: Exchange, arg: { readonly to: string; readonly keeping: HostKeeping }): Verdict {
+  rewriteHost(x, arg.to, arg.keeping);
   return CONTINUE;
 }
 
-function runHeader(x: Exchange, arg: { readonly source: HeaderSource; readonly keepsHost: boolean }): Verdict {
+function runHeader(x: Exchange, arg: { readonly source: HeaderSource; readonly keeping: HostKeeping }): Verdict {
   const value = readHeader(x.request, arg.source);
-  if (value !== null && value !== '') rewriteHost(x, value, arg.keepsHost);
+  if (value !== null && value !== '') rewriteHost(x, value, arg.keeping);
   return CONTINUE;
 }
 
-function runRegex(x: Exchange, arg: { readonly regex: RegexRewrite; readonly keepsHost: boolean }): Verdict {
+function runRegex(x: Exchange, arg: { readonly regex: RegexRewrite; readonly keeping: HostKeeping }): Verdict {
   const { path } = x.request;
-  rewriteHost(x, arg.regex.rewrite(path.slice(0, pathEnd(path))), arg.keepsHost);
+  rewriteHost(x, arg.regex.rewrite(path.slice(0, pathEnd(path))), arg.keeping);
   return CONTINUE;
 }
 
 /** Runs for every attempt: a retry may go to an endpoint of another name. */
-function runEndpoint(x: Exchange, arg: { readonly keepsHost: boolean }): Verdict {
+function runEndpoint(x: Exchange, keeping: HostKeeping): Verdict {
   const hostname = x.endpoint === null ? '' : x.endpoint.hostname;
   // The host that the client asked for is kept once, not the endpoints of earlier attempts.
-  if (hostname !== '' && hostname !== x.request.authority) rewriteHost(x, hostname, arg.keepsHost && x.attempts <= 1);
+  if (hostname === '' || hostname === x.request.authority) return CONTINUE;
+  if (x.attempts <= 1) rewriteHost(x, hostname, keeping);
+  else x.request.setAuthority(hostname);
   return CONTINUE;
 }
 
-export function rewriteHost(x: Exchange, authority: string, keepsHost: boolean): void {
+export function rewriteHost(x: Exchange, authority: string, keeping: HostKeeping): void {
   const { request } = x;
-  if (keepsHost && request.authority !== '') appendUnlessLast(x, H.forwardedHost, request.authority);
+  if (keeping.appendsForwarded && request.authority !== '') appendUnlessLast(x, H.forwardedHost, request.authority);
+  if (keeping.keepsOriginal) request.set(ORIGINAL_HOST, request.authority);
   request.setAuthority(authority);
 }
 
@@ -82,6 +102,8 @@ function appendUnlessLast(x: Exchange, id: HeaderId, value: string): void {
   const last = joined.slice(joined.lastIndexOf(',') + 1).trim();
   if (last !== value) request.set(id, `${joined},${value}`);
 }
+
+const ORIGINAL_HOST = internHeader('x-envoy-original-host');
 
 /** The header that counts attempts, in requests and responses. */
 export const ATTEMPT_COUNT = internHeader('x-envoy-attempt-count');

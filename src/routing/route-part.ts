@@ -94,7 +94,7 @@ function compileAction(action: RouteAction, context: ActionContext, path: string
   const { env, origin, request, response, virtualHost } = context;
   const { problems } = env;
   const forward = compileForward(action, { env, origin, response }, path);
-  const host = compileHostRewrite(action, problems, path, origin);
+  const host = compileHostRewrite(action, { problems, origin, keepsOriginal: context.rewriting.keepsOriginal }, path);
   const rewrite = compilePathRewrite(
     { prefixRewrite: action.prefixRewrite, regexRewrite: action.regexRewrite, policy: action.pathRewritePolicy },
     context.rewriting,

@@ -103,31 +103,36 @@ describe('rewrites', () => {
       'GET h /v/en/f.m4s?q',
       'one h /f.m4s/en?q | x-envoy-original-path: /v/en/f.m4s?q',
     ],
-    ['the host', { route: { ...cluster, hostRewriteLiteral: 'new.com' } }, 'GET h /', 'one new.com /'],
+    [
+      'the host',
+      { route: { ...cluster, hostRewriteLiteral: 'new.com' } },
+      'GET h /',
+      'one new.com / | x-envoy-original-host: h',
+    ],
     [
       'the host and keeps it',
       { route: { ...cluster, hostRewriteLiteral: 'new.com', appendXForwardedHost: true } },
       'GET h /',
-      'one new.com / | x-forwarded-host: h',
+      'one new.com / | x-forwarded-host: h | x-envoy-original-host: h',
     ],
     [
       'the host and keeps it once',
       { route: { ...cluster, hostRewriteLiteral: 'new.com', appendXForwardedHost: true } },
       'GET h / | x-forwarded-host: a, h',
-      'one new.com / | x-forwarded-host: a, h',
+      'one new.com / | x-forwarded-host: a, h | x-envoy-original-host: h',
     ],
     [
       'the host from a header',
       { route: { ...cluster, hostRewriteHeader: 'x-host' } },
       'GET h / | x-host: other',
-      'one other / | x-host: other',
+      'one other / | x-host: other | x-envoy-original-host: h',
     ],
     ['no host from a missing header', { route: { ...cluster, hostRewriteHeader: 'x-host' } }, 'GET h /', 'one h /'],
     [
       'the host from the path',
       { route: { ...cluster, hostRewritePathRegex: regex('^/(.+)/.+$', '\\1') } },
       'GET h /e.io/some?x',
-      'one e.io /e.io/some?x',
+      'one e.io /e.io/some?x | x-envoy-original-host: h',
     ],
   ])('%s', (_name, route, line, wanted) => {
     expect(shown(forward(route, line))).toBe(wanted);
@@ -156,7 +161,9 @@ describe('request header edits', () => {
       {},
       { requestHeadersToAdd: [header('x-l', 'config', 'OVERWRITE_IF_EXISTS_OR_ADD')] },
     );
-    expect(shown(x)).toBe('one new /x/a | x-kept: 2 | x-path: /a h | x-l: config | x-envoy-original-path: /a');
+    expect(shown(x)).toBe(
+      'one new /x/a | x-kept: 2 | x-path: /a h | x-l: config | x-envoy-original-host: h | x-envoy-original-path: /a',
+    );
   });
 
   test('of a weighted cluster come first', () => {

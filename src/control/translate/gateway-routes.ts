@@ -53,8 +53,9 @@ export function gatewayRoutes(routes: readonly HttpRoute[], context: GatewayCont
 }
 
 /**
- * Exact path, longest prefix, regex, then method, headers, query, age, namespace/name and place in the list
- * (Gateway API HTTPRouteRule). The prefix `/` says nothing of the path and comes after any regex.
+ * Exact path, longest prefix, longest regex, then method, headers, query, age, namespace/name and place in the list
+ * (Gateway API HTTPRouteRule; where a regex stands is up to the implementation, here as in Istio's sortHTTPRoutes:
+ * after every prefix, also the prefix `/`). Nothing is left to chance: the order of the inputs does not matter.
  */
 function comparePrecedence(left: Candidate, right: Candidate): number {
   return (
@@ -71,7 +72,7 @@ function comparePrecedence(left: Candidate, right: Candidate): number {
 function rankOf({ path }: RouteMatch): number {
   if (path.kind === 'exact') return 3;
   if (path.kind === 'regex') return 1;
-  return path.value === '/' ? 0 : 2;
+  return 2;
 }
 
 function lengthOf({ path }: RouteMatch): number {

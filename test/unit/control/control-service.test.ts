@@ -174,7 +174,7 @@ test('who comes back waits until the others can have come back, and then knows t
   const first = new Watcher(control, { ...aNode('frontend'), isReturning: true });
   await expect.poll(() => control.isReady).toBe(true);
   expect(first.view).toBeNull();
-  new Watcher(control, { ...aNode('reviews', 20_002), isReturning: true });
+  control.open({ ...aNode('reviews', 20_002), isReturning: true }, () => {});
   await first.until(() => true);
   expect(performance.now() - startedMs).toBeGreaterThan(550);
   expect(portsOf(first.view ?? raise(), 'reviews')).toEqual([20_002]);
@@ -186,7 +186,7 @@ test('who has nothing waits for the quiet time only, and is told of whoever come
   const first = new Watcher(control, aNode('frontend'));
   expect(first.view).toBeNull();
   await first.until(() => true);
-  new Watcher(control, aNode('reviews', 20_002));
+  control.open(aNode('reviews', 20_002), () => {});
   await first.until((view) => portsOf(view, 'reviews').includes(20_002));
 });
 

@@ -119,3 +119,64 @@ export const ALLOWED_DIFFERENCES: readonly AllowedDifference[] = [
     reason: 'The status of an answer made by the proxy is known to us when its headers are edited.',
   },
 ];
+
+/** Those of a real Envoy and our sidecar in one mesh (mesh-envoy.test.ts). */
+export const MESH_ALLOWED_DIFFERENCES: readonly AllowedDifference[] = [
+  {
+    where: EVERYWHERE,
+    what: /^response\.header\.x-outrigger-error$/,
+    envoy: ABSENT,
+    reason: 'A response made by the proxy itself says which flag and which resource decided (INTERFACES.md).',
+  },
+  {
+    where: EVERYWHERE,
+    what: /^upstream\d\.header\.x-request-id$/,
+    envoy: /^[0-9a-f]{8}-[0-9a-f]{4}-[9ab][0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}$/,
+    outrigger: /^<uuid>$/,
+    reason: 'Envoy writes its sampling decision into the id it makes; ours is in traceparent alone, where it belongs.',
+  },
+  {
+    where: EVERYWHERE,
+    what: /^(upstream\d|response)\.header\.x-envoy-decorator-operation$/,
+    outrigger: ABSENT,
+    reason: 'The name of the next span is for the next sidecar to say, which has the same rules.',
+  },
+  {
+    where: EVERYWHERE,
+    what: /^upstream\d\.header\.tracestate$/,
+    envoy: /^$/,
+    outrigger: ABSENT,
+    reason: 'An empty tracestate says nothing (W3C Trace Context 3.3.1): it is not sent.',
+  },
+  {
+    where: /: .*mirrors?( of a .*)?$/,
+    what: /^upstream\d\.header\.(x-envoy-internal|x-forwarded-for|x-envoy-attempt-count)$/,
+    outrigger: ABSENT,
+    reason: "Envoy stamps its own machine's address and an attempt on a copy; ours is the request as it was sent.",
+  },
+  {
+    where: /: .*mirrors?( of a .*)?$/,
+    what: /^upstream\d\.header\.traceparent$/,
+    envoy: /^<trace>-00$/,
+    outrigger: /^<trace>-01$/,
+    reason: 'trace_sampled of a mirror has no effect yet: a copy has the trace of its request.',
+  },
+  {
+    where: /^mesh-bookshop: (a request id of the caller|from outside with a trace)$/,
+    what: /^upstream1\.header\.traceparent$/,
+    envoy: /-00$/,
+    outrigger: /-01$/,
+    reason: "Envoy samples by the request id and nothing whose id is no UUID; ours follows the parent's decision.",
+  },
+  {
+    where: /^mesh-virtual-service: an answer of its own to a POST$/,
+    what: /^(connection|response\.header\.connection)$/,
+    envoy: /^close/,
+    reason: 'The rest of the request body is taken off the wire, so the connection goes on; Envoy closes it.',
+  },
+  {
+    where: /^mesh-outside: an instance that refuses$/,
+    what: /^response\.(body|header\.content-length)$/,
+    reason: 'Retries have no effect yet, so the text cannot speak of one.',
+  },
+];

@@ -65,14 +65,15 @@ async function runHere() {
   enableCompileCache();
   const bundle = join(root, 'dist', 'outrigger.js');
   const sources = join(root, 'src');
-  const entry = isFresh(join(root, 'dist', '.stamp'), sources) ? bundle : join(sources, 'cli', 'outrigger.ts');
+  const isCurrent = existsSync(bundle) && isFresh(join(root, 'dist', '.stamp'), sources);
+  const entry = isCurrent ? bundle : join(sources, 'cli', 'outrigger.ts');
   await import(pathToFileURL(entry).href);
 }
 
 /** True when the bundle is newer than every source: an edit is never hidden by an old bundle. */
 function isFresh(stamp, sources) {
-  if (!existsSync(stamp)) return false;
   if (!existsSync(sources)) return true;
+  if (!existsSync(stamp)) return false;
   const builtMs = statSync(stamp).mtimeMs;
   const folders = [sources];
   for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {

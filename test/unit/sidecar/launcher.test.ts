@@ -1,7 +1,16 @@
 // The launcher: becomes the pinned Node with the right flags, keeps signals, ids and exit codes, and
 // says in one sentence when there is no Node that would do.
 import { spawn, spawnSync } from 'node:child_process';
-import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -68,7 +77,7 @@ test.each<[string, Layout]>([
 
 test('gives the data plane a small young generation, and others not', () => {
   const launcher = aPackage({ hasPinned: true });
-  expect(launch(launcher, ['sidecar']).became?.flags).toContain('--max-semi-space-size=4');
+  expect(launch(launcher, ['sidecar']).became?.flags).toContain('--max-semi-space-size=2');
   expect(launch(launcher, ['check']).became?.flags).toEqual(['--disable-warning=ExperimentalWarning']);
 });
 
@@ -111,4 +120,19 @@ test('an old Node with no pinned one beside it is told in one sentence', () => {
     1,
     `outrigger needs Node 24 or newer, and this is ${process.version}: run npm ci to get the pinned one, or install a newer Node\n`,
   ]);
+});
+
+test('an edit of a source is never hidden by an older bundle', () => {
+  const launcher = aPackage({ hasPinned: true });
+  const root = dirname(dirname(launcher));
+  const source = join(root, 'src', 'cli', 'outrigger.ts');
+  mkdirSync(dirname(source), { recursive: true });
+  writeFileSync(source, `console.log('"source"');`);
+  writeFileSync(join(root, 'dist', '.stamp'), '');
+  const age = (file: string, seconds: number): void => utimesSync(file, seconds, seconds);
+  age(join(root, 'dist', '.stamp'), 1000);
+  age(source, 2000);
+  expect(launch(launcher, ['check']).became).toBe('source');
+  age(source, 500);
+  expect(launch(launcher, ['check']).became).not.toBe('source');
 });

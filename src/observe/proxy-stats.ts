@@ -79,11 +79,8 @@ export class ProxyStats {
     for (const [prefix, tally] of this.#https) httpStats(stats, prefix, tally);
     for (const [address, tally] of this.#listeners) listenerStats(stats, address, tally);
     for (const [prefix, tally] of this.#tcps) tcpStats(stats, prefix, tally);
-    for (const read of this.#sources) {
-      for (const [name, kind, value] of read()) {
-        stats.push({ name, kind, value, metric: name.replaceAll('.', '_'), labelNames: [], labels: [] });
-      }
-    }
+    addPlain(stats, codecNumbers([...this.#https.values()]));
+    for (const read of this.#sources) addPlain(stats, read());
     return stats.toSorted((a, b) => (a.name < b.name ? -1 : Number(a.name > b.name)));
   }
 
@@ -138,12 +135,10 @@ function httpStats(stats: Stat[], prefix: string, tally: HttpTally): void {
   const numbers: Numbers = [
     ['downstream_rq_total', 'counter', tally.requestsTotal],
     ['downstream_rq_active', 'gauge', tally.requestsActive],
+    ['downstream_rq_completed', 'counter', tally.requestsTotal - tally.requestsActive],
     ['downstream_cx_total', 'counter', tally.connectionsTotal],
     ['downstream_cx_active', 'gauge', tally.connectionsActive],
     ['downstream_cx_protocol_error', 'counter', tally.protocolErrors],
-    // Envoy counts these two by codec, for all managers together.
-    ['dropped_headers_with_underscores', 'counter', tally.underscoresDropped],
-    ['requests_rejected_with_underscores_in_headers', 'counter', tally.underscoresRejected],
   ];
   add(stats, { scope: 'http', name: prefix, labelNames: HTTP_LABELS }, numbers);
   addClasses(stats, { scope: 'http', name: prefix, labelNames: HTTP_CLASS_LABELS }, 'downstream_rq', tally.classes);
@@ -155,6 +150,21 @@ function listenerStats(stats: Stat[], address: string, tally: ListenerTally): vo
     ['downstream_cx_active', 'gauge', tally.connectionsActive],
   ];
   add(stats, { scope: 'listener', name: address, labelNames: LISTENER_LABELS }, numbers);
+}
+
+/** What Envoy counts by codec, for all managers together. */
+function codecNumbers(tallies: readonly HttpTally[]): Numbers {
+  const sum = (read: (tally: HttpTally) => number): number => tallies.reduce((total, tally) => total + read(tally), 0);
+  return [
+    ['http1.dropped_headers_with_underscores', 'counter', sum((tally) => tally.underscoresDropped)],
+    ['http1.requests_rejected_with_underscores_in_headers', 'counter', sum((tally) => tally.underscoresRejected)],
+  ];
+}
+
+function addPlain(stats: Stat[], numbers: Numbers): void {
+  for (const [name, kind, value] of numbers) {
+    stats.push({ name, kind, value, metric: name.replaceAll('.', '_'), labelNames: [], labels: [] });
+  }
 }
 
 function tcpStats(stats: Stat[], prefix: string, tally: TcpTally): void {

@@ -90,6 +90,11 @@ function httpTarget(config: HttpService, env: CompileEnv, path: string, serviceN
     return 'refused';
   }
   const url = new URL(uri.uri);
+  if (url.protocol !== 'http:') {
+    const what = url.protocol === 'https:' ? 'TLS to a Collector is not supported yet' : `${url.protocol} is not HTTP`;
+    env.problems.push(error(`${path}.http_uri.uri`, what, 'write http://HOST:PORT/v1/traces'));
+    return 'refused';
+  }
   const upstream = uri.httpUpstreamType;
   const own = url.port === '' ? `${url.host}:80` : url.host;
   const headers: Record<string, string> = {};

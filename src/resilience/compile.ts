@@ -166,7 +166,6 @@ function compileHttpOptions(cluster: Cluster, env: CompileEnv, path: string): Ht
     protocol = 'auto';
   } else if (value.protocolConfig.case === 'http2ProtocolOptions') {
     protocol = 'http2';
-    env.problems.push(http2Warning(`${at}.explicit_http_config.http2_protocol_options`));
   } else if (value.protocolConfig.case === 'http3ProtocolOptions') {
     env.problems.push(error(`${at}.explicit_http_config.http3_protocol_options`, 'HTTP/3 is not supported'));
   }
@@ -186,13 +185,8 @@ function compileDeprecatedOptions(cluster: Cluster, env: CompileEnv, path: strin
     protocol = 'downstream';
   } else if (cluster.http2ProtocolOptions !== undefined) {
     protocol = 'http2';
-    env.problems.push(http2Warning(`${path}.http2_protocol_options`));
   }
   return { protocol, idleTimeoutMs: common.idleTimeoutMs, maxRequestsPerConnection };
-}
-
-function http2Warning(path: string): ReturnType<typeof warning> {
-  return warning(path, 'proxied requests are sent as HTTP/1.1 yet', 'only the xDS stream uses HTTP/2');
 }
 
 function compileCommon(

@@ -1,7 +1,7 @@
 // Compiles a RouteAction into the steps of its route: timeouts, where to, mirrors, and the rewrites.
 // Source: Envoy RouteAction and WeightedCluster.
 import { assertNever } from '../base/assert.ts';
-import { error, type Problem } from '../base/problem.ts';
+import { error, warning, type Problem } from '../base/problem.ts';
 import { UNKNOWN, internHeader } from '../http/header-name.ts';
 import { headerSource } from '../plan/header-source.ts';
 import { EMPTY, type CompileEnv, type Origin, type Step } from '../plan/plan.ts';
@@ -105,10 +105,20 @@ function notFoundStatusOf(code: NotFoundCode, problems: Problem[], path: string)
 }
 
 function timesStep(action: RouteAction, context: ForwardContext, path: string): Step {
-  const timeoutMs = durationMs(action.timeout, context.env.problems, `${path}.timeout`) ?? ROUTE_TIMEOUT_MS;
-  const idleTimeoutMs = durationMs(action.idleTimeout, context.env.problems, `${path}.idle_timeout`) ?? -1;
-  const shown = { timeoutMs, idleTimeoutMs };
-  return step('timeout', context.origin, runTimes, shown);
+  const { problems } = context.env;
+  const timeoutMs = durationMs(action.timeout, problems, `${path}.timeout`) ?? ROUTE_TIMEOUT_MS;
+  const idleTimeoutMs = durationMs(action.idleTimeout, problems, `${path}.idle_timeout`) ?? -1;
+  const { maxStreamDuration } = action;
+  if (maxStreamDuration === undefined) {
+    return step('timeout', context.origin, runTimes, { timeoutMs, idleTimeoutMs, maxStreamDurationMs: -1 });
+  }
+  const at = `${path}.max_stream_duration.max_stream_duration`;
+  const maxStreamDurationMs = durationMs(maxStreamDuration.maxStreamDuration, problems, at) ?? -1;
+  if (action.timeout !== undefined) {
+    problems.push(warning(`${path}.timeout`, 'has no effect beside max_stream_duration', 'keep one of them'));
+  }
+  // Envoy's router arms no route timeout, neither the default nor one that is written, for such a route.
+  return step('timeout', context.origin, runTimes, { timeoutMs: 0, idleTimeoutMs, maxStreamDurationMs });
 }
 
 interface DurationLike {

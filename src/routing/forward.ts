@@ -16,11 +16,14 @@ export interface ForwardTimes {
   readonly timeoutMs: number;
   /** 0 is none; -1 leaves the manager's. */
   readonly idleTimeoutMs: number;
+  /** 0 is none; -1 leaves the manager's. */
+  readonly maxStreamDurationMs: number;
 }
 
 export function runTimes(x: Exchange, arg: ForwardTimes): Verdict {
   x.timeoutMs = arg.timeoutMs;
   if (arg.idleTimeoutMs >= 0) x.streamIdleTimeoutMs = arg.idleTimeoutMs;
+  if (arg.maxStreamDurationMs >= 0) x.maxStreamDurationMs = arg.maxStreamDurationMs;
   return CONTINUE;
 }
 

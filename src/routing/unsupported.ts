@@ -79,7 +79,6 @@ function warnOfAction(action: RouteAction, problems: Problem[], prefix: string):
       ['hedge_policy', action.hedgePolicy !== undefined],
       ['early_data_policy', action.earlyDataPolicy !== undefined],
       ['upgrade_configs', action.upgradeConfigs.length > 0],
-      ['max_stream_duration', action.maxStreamDuration !== undefined],
       ['max_grpc_timeout', action.maxGrpcTimeout !== undefined],
       ['grpc_timeout_offset', action.grpcTimeoutOffset !== undefined],
     ],

@@ -99,7 +99,8 @@ export function grpcClustersOf(bootstrap: Bootstrap): ReadonlySet<string> {
   return names;
 }
 
-function collectGrpcClusters(value: unknown, names: Set<string>): void {
+/** Adds the names of clusters that gRPC services anywhere in `value` use. */
+export function collectGrpcClusters(value: unknown, names: Set<string>): void {
   if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return;
   if (isMessage(value, GrpcService_EnvoyGrpcSchema)) names.add(value.clusterName);
   else if (isMessage(value, AnySchema)) collectGrpcClusters(anyUnpack(value, extensions), names);

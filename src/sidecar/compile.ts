@@ -32,7 +32,7 @@ export interface CompileContext {
   readonly spans: SpanPipeline;
   /**
    * Clusters that gRPC services of the bootstrap use: they alone may speak HTTP/2. Null where that is not
-   * known, as in CDS, which comes before the listeners that name such a cluster: there it is a warning.
+   * known, as in CDS, which comes before the listeners that name such a cluster: proxy-dynamic.ts warns then.
    */
   readonly grpcClusters: ReadonlySet<string> | null;
 }

@@ -8,7 +8,7 @@
 import { fromBinary, type DescMessage, type MessageShape } from '@bufbuild/protobuf';
 import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
-import { error, formatProblem, refuses, type Problem } from '../base/problem.ts';
+import { error, formatProblem, refuses, warning, type Problem } from '../base/problem.ts';
 import type { LiveCluster } from '../resilience/cluster.ts';
 import type { ClusterSettings } from '../resilience/cluster-settings.ts';
 import { ClusterSchema, type Cluster } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
@@ -22,6 +22,7 @@ import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, ROUTE_TYPE, type TypeUrl } 
 import { typeNameOf } from '../xds/unpack.ts';
 import type { ReceivedResource, Refusal, Update } from '../xds/update.ts';
 import { extensions } from './bootstrap-registry.ts';
+import { collectGrpcClusters } from './compile-bootstrap.ts';
 import { compileClusterSettings, compileListener, type CompileContext, type Compiled } from './compile.ts';
 import { durationMs } from './compile-duration.ts';
 import type { CompiledListener } from './compile-listener.ts';
@@ -98,6 +99,7 @@ export class DynamicResources {
       this.#options.log.warning('resource refused', { type: update.typeUrl, name, error: message });
     }
     if (update.typeUrl === CLUSTER_TYPE) this.#clustersWarmed();
+    if (update.typeUrl === CLUSTER_TYPE || update.typeUrl === LISTENER_TYPE) this.#warnOfHttp2();
     this.#options.onProgress();
     return refusals;
   };
@@ -149,6 +151,22 @@ export class DynamicResources {
     }
     this.#subscribeEndpoints();
     return refusals;
+  }
+
+  /** Once listeners are known: which clusters speak HTTP/2 although no gRPC service of ours uses them. */
+  #warnOfHttp2(): void {
+    if (!this.#versions.has(LISTENER_TYPE)) return;
+    const { store, books, context } = this.#options;
+    const speaking = [...store.clusters.values()].filter(({ settings }) => settings.protocol === 'http2');
+    if (speaking.length === 0) return;
+    const names = new Set(context.grpcClusters);
+    for (const { config } of books.listeners.entries()) collectGrpcClusters(config.message, names);
+    for (const { name } of speaking) {
+      if (names.has(name)) continue;
+      this.#warn('cluster', name, [
+        warning('http2_protocol_options', 'requests are sent as HTTP/1.1 yet', 'leave it out'),
+      ]);
+    }
   }
 
   /** Static clusters and listeners ask for what they need in the same way; once, when they are there. */

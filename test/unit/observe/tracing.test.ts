@@ -174,6 +174,11 @@ describe('tracing problems', () => {
       'tracing.provider.typed_config.http_service.http_uri.uri: is not a URI; write http://HOST:PORT/v1/traces',
     ],
     [
+      'a URI that asks for TLS',
+      aConfig({}, { httpService: { httpUri: { uri: 'https://c:4318/v1/traces', cluster: 'c', timeout: '1s' } } }),
+      'tracing.provider.typed_config.http_service.http_uri.uri: TLS to a Collector is not supported yet; write http://HOST:PORT/v1/traces',
+    ],
+    [
       'no target',
       aConfig({}, { grpcService: {} }),
       'tracing.provider.typed_config.grpc_service: no target; set envoy_grpc.cluster_name',

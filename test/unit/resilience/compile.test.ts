@@ -356,7 +356,6 @@ describe('compileCluster', () => {
       given: { lb_policy: 'ROUND_ROBIN', round_robin_lb_config: { slow_start_config: {} } },
       path: 'round_robin_lb_config.slow_start_config',
     },
-    { given: { http2_protocol_options: {} }, path: 'http2_protocol_options' },
   ])('accepts what is doubtful or comes later with a warning: $path', ({ given, path }) => {
     const { settings, problems } = compiled(given);
     expect(settings).not.toBeNull();

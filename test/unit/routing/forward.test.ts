@@ -231,18 +231,28 @@ test('an absent cluster is answered with its status, flag and details', () => {
   ]);
 });
 
-test.each<[JsonObject, number, number]>([
-  [{}, 15_000, 7],
-  [{ timeout: '0s' }, 0, 7],
-  [{ timeout: '1.5s', idleTimeout: '0s' }, 1500, 0],
-  [{ timeout: '0.0001s', idleTimeout: '3s' }, 1, 3000],
-])('%j sets the times', (times, timeoutMs, idleTimeoutMs) => {
+test.each<[JsonObject, number, number, number]>([
+  [{}, 15_000, 7, 9],
+  [{ timeout: '0s' }, 0, 7, 9],
+  [{ timeout: '1.5s', idleTimeout: '0s' }, 1500, 0, 9],
+  [{ timeout: '0.0001s', idleTimeout: '3s' }, 1, 3000, 9],
+  // Envoy 1.40 arms no route timeout where max_stream_duration is set, even an empty one.
+  [{ maxStreamDuration: { maxStreamDuration: '18s' } }, 0, 7, 18_000],
+  [{ timeout: '1s', maxStreamDuration: { maxStreamDuration: '30s' } }, 0, 7, 30_000],
+  [{ timeout: '5s', maxStreamDuration: { maxStreamDuration: '0s' } }, 0, 7, 0],
+  [{ timeout: '5s', maxStreamDuration: {} }, 0, 7, 9],
+])('%j sets the times', (times, timeoutMs, idleTimeoutMs, maxStreamDurationMs) => {
   const { table, env } = compileTable(oneHost({ match: { prefix: '/' }, route: { ...cluster, ...times } }));
   env.clusterRef('one').cluster = aCluster('one');
   const x = anExchange('GET h /');
   x.streamIdleTimeoutMs = 7;
+  x.maxStreamDurationMs = 9;
   expect(table === null ? null : begin(table, x)).toBe(CONTINUE);
-  expect([x.timeoutMs, x.streamIdleTimeoutMs]).toEqual([timeoutMs, idleTimeoutMs]);
+  expect([x.timeoutMs, x.streamIdleTimeoutMs, x.maxStreamDurationMs]).toEqual([
+    timeoutMs,
+    idleTimeoutMs,
+    maxStreamDurationMs,
+  ]);
 });
 
 test('response edits run once, whoever made the response', () => {

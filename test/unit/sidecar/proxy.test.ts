@@ -5,7 +5,7 @@ import { AnySchema } from '@bufbuild/protobuf/wkt';
 import { createServer, request, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
-import { silentLog } from '../../../src/base/log.ts';
+import { createLog, silentLog } from '../../../src/base/log.ts';
 import { extensions } from '../../../src/sidecar/bootstrap-registry.ts';
 import { adminSourceOf } from '../../../src/sidecar/proxy-admin.ts';
 import { Proxy, type ProxyOptions } from '../../../src/sidecar/proxy.ts';
@@ -259,10 +259,25 @@ test('a refused resource is NACKed with its path, and its last good version stay
   expect(fed.refused()).toEqual(['listener main']);
 });
 
-test('a cluster by CDS may speak HTTP/2, because a Collector may be behind it', async () => {
-  const fed = new Fed();
+test('of HTTP/2 clusters by CDS those that no Collector is behind are warned of, once listeners are known', async () => {
+  const lines: string[] = [];
+  const fed = new Fed({ log: createLog('test', 'warning', (line) => lines.push(line)) });
   await fed.proxy.start();
-  expect(fed.push(CLUSTER_TYPE, [{ ...aClusterJson('otel'), http2_protocol_options: {} }])).toBe('');
+  const http2 = (name: string): JsonObject => ({ ...aClusterJson(name), http2_protocol_options: {} });
+  expect(fed.push(CLUSTER_TYPE, [http2('otel')])).toBe('');
+  const tracing = {
+    provider: {
+      name: 'otel',
+      typed_config: {
+        '@type': 'type.googleapis.com/envoy.config.trace.v3.OpenTelemetryConfig',
+        grpc_service: { envoy_grpc: { cluster_name: 'otel' } },
+      },
+    },
+  };
+  expect(fed.push(LISTENER_TYPE, [aListenerJson([aManager({ tracing })])])).toBe('');
+  expect(lines).toEqual([]);
+  expect(fed.push(CLUSTER_TYPE, [http2('app')])).toBe('');
+  expect(lines.map((line) => line.includes('"name":"app"') && line.includes('HTTP/1.1'))).toEqual([true]);
 });
 
 test('bytes that are not a message of their type are refused', async () => {

@@ -1,10 +1,11 @@
 // A real OpenTelemetry Collector (tools/realparts builds it) that prints every span it gets; the
 // printed text is parsed back into spans. It can be killed and started again on the same port.
 import { spawn, type ChildProcess } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { freePort } from '../support/free-port.ts';
+import { realPart } from '../support/real-parts.ts';
 
 export interface SeenSpan {
   readonly name: string;
@@ -16,8 +17,6 @@ export interface SeenSpan {
   readonly service: string;
   readonly attributes: Readonly<Record<string, string>>;
 }
-
-const DIRECTORY = process.env['OUTRIGGER_REALPARTS'] ?? join(import.meta.dirname, '../../.realparts');
 
 export class OtelCollector {
   readonly grpcPort: number;
@@ -41,16 +40,17 @@ export class OtelCollector {
 
   /** Resolves when it says that it is ready. */
   async start(): Promise<void> {
-    const program = join(DIRECTORY, 'otelcol');
-    if (!existsSync(program)) throw new Error(`${program} is missing: run npm run realparts`);
-    const child = spawn(program, ['--config', join(this.#directory, 'config.yaml')], {
+    const child = spawn(realPart('otelcol'), ['--config', join(this.#directory, 'config.yaml')], {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#process = child;
+    let isReady = false;
     await new Promise<void>((resolve, reject) => {
       const onOutput = (chunk: Buffer): void => {
         this.#output += chunk.toString('utf8');
-        if (this.#output.includes('Everything is ready')) resolve();
+        if (isReady || !this.#output.includes('Everything is ready')) return;
+        isReady = true;
+        resolve();
       };
       child.stdout.on('data', onOutput);
       child.stderr.on('data', onOutput);
@@ -73,7 +73,12 @@ export class OtelCollector {
     rmSync(this.#directory, { recursive: true });
   }
 
-  /** Every span printed so far, in the order of arrival. */
+  /** Forgets the spans printed so far: what is kept is parsed whole each time. */
+  forget(): void {
+    this.#output = '';
+  }
+
+  /** Every span printed since the start or since `forget`, in the order of arrival. */
   get spans(): SeenSpan[] {
     return parseSpans(this.#output);
   }
@@ -116,14 +121,4 @@ function parseSpans(output: string): SeenSpan[] {
     }
   }
   return spans;
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
-    });
-  });
 }

@@ -132,7 +132,23 @@ function readDocument(document: Document, report: Report, sink: Sink): void {
   readObject(root, document, report, sink);
 }
 
+/** A reader that fails unexpectedly costs its own document only. */
 function readObject(root: YAMLMap, document: Document, report: Report, sink: Sink): void {
+  try {
+    readKnown(root, document, report, sink);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    report.error(
+      '',
+      `cannot be read (${reason})`,
+      'write it differently, and report this as a fault',
+      report.placeOf(root),
+    );
+    sink.refused.push(null);
+  }
+}
+
+function readKnown(root: YAMLMap, document: Document, report: Report, sink: Sink): void {
   const before = report.problems.filter((problem) => problem.severity === 'error').length;
   const fields = new Fields(root, '', document, report);
   const kind = checkKind(fields);

@@ -19,11 +19,9 @@ import { ProblemLog } from './problem-log.ts';
 import { ResourceIndex } from './resource-index.ts';
 import type { Touched } from './resource-index.ts';
 import { Settling } from './settling.ts';
-import { buildSnapshot } from './snapshot.ts';
 import type { Snapshot } from './snapshot.ts';
 import { StatusServer } from './status-server.ts';
-import { checkSnapshot } from './translate/check.ts';
-import { Interner, ViewBuilder } from './translate/sidecar-view.ts';
+import { Translator } from './translator.ts';
 import { WorkloadRegistry } from './workload-registry.ts';
 
 export interface ControlOptions {
@@ -71,12 +69,11 @@ export class ControlService implements ViewSource {
   readonly #status: StatusServer;
   readonly #problemLog: ProblemLog;
   readonly #settling: Settling;
-  readonly #interner = new Interner();
   readonly #subscribers = new Set<Subscriber>();
-  #snapshot: Snapshot;
-  #builder: ViewBuilder;
-  #sequence = 0;
+  readonly #translator: Translator;
   #isStale = true;
+  /** The sorts of nodes that the newest translation was tried with. */
+  #tried: ReadonlySet<string> = new Set();
   #problems: readonly Problem[] = [];
   #publications = 0;
 
@@ -102,8 +99,12 @@ export class ControlService implements ViewSource {
     });
     this.#discovery = new DiscoveryServer({ source: this, log: log.child('xds'), clock, address: xdsAddress });
     this.#status = new StatusServer({ control: this, address: options.httpAddress ?? '127.0.0.1:15014' });
-    this.#snapshot = this.#takeSnapshot();
-    this.#builder = new ViewBuilder(this.#snapshot, 0, this.#interner);
+    const { domain = 'cluster.local', tracing = [] } = options;
+    this.#translator = new Translator({
+      domain,
+      providers: tracing.map((given) => given.provider),
+      services: tracing.map((given) => given.service),
+    });
   }
 
   /** Reads the rules, then listens. Rejects when the directory cannot be read or an address is taken. */
@@ -131,7 +132,7 @@ export class ControlService implements ViewSource {
     if (isReturning) this.#settling.noteReturned();
     const subscriber: Subscriber = { node, listener, leave: this.#registry.join(node), isReturning, view: null };
     this.#subscribers.add(subscriber);
-    if (this.#settling.admits(isReturning)) subscriber.view = this.#build(this.#currentBuilder(), subscriber);
+    if (this.#settling.admits(isReturning)) subscriber.view = this.#build(subscriber);
     const subscription: ViewSubscription = {
       get view() {
         return subscriber.view;
@@ -157,7 +158,7 @@ export class ControlService implements ViewSource {
   }
 
   get snapshot(): Snapshot {
-    return this.#snapshot;
+    return this.#translator.last.snapshot;
   }
 
   get discovery(): DiscoveryServer {
@@ -168,8 +169,8 @@ export class ControlService implements ViewSource {
     return new Map([
       ...this.#discovery.counters(),
       ['pilot_xds', this.#subscribers.size],
-      ['pilot_services', this.#snapshot.services.size],
-      ['pilot_virt_services', this.#snapshot.virtualServices.length],
+      ['pilot_services', this.snapshot.services.size],
+      ['pilot_virt_services', this.snapshot.virtualServices.length],
       ['pilot_push_triggers', this.#publications],
       ['outrigger_workloads', this.#registry.workloads().length],
       ['outrigger_rule_errors', this.#problems.filter((problem) => problem.severity === 'error').length],
@@ -188,45 +189,46 @@ export class ControlService implements ViewSource {
     this.#debounce.noteEndpoints();
   }
 
-  #currentBuilder(): ViewBuilder {
-    if (!this.#isStale) return this.#builder;
+  #refresh(): void {
+    if (!this.#isStale) return;
     this.#isStale = false;
-    this.#snapshot = this.#takeSnapshot();
-    this.#builder = new ViewBuilder(this.#snapshot, ++this.#sequence, this.#interner);
-    return this.#builder;
-  }
-
-  #takeSnapshot(): Snapshot {
-    const { domain = 'cluster.local', tracing = [] } = this.#options;
-    return buildSnapshot({
-      resources: this.#index.resources(),
-      workloads: this.#registry.workloads(),
-      domain,
-      providers: tracing.map((given) => given.provider),
-      services: tracing.map((given) => given.service),
-    });
+    const nodes = new Map<string, MeshNode>();
+    for (const { node } of this.#subscribers) nodes.set(sortOf(node), node);
+    this.#tried = new Set(nodes.keys());
+    this.#translator.translate(this.#index.resources(), this.#registry.workloads(), [...nodes.values()]);
   }
 
   #publish(): void {
-    const builder = this.#currentBuilder();
-    this.#problems = [...this.#index.problems(), ...checkSnapshot(this.#snapshot)];
+    this.#refresh();
+    this.#problems = [...this.#index.problems(), ...this.#translator.last.problems];
     this.#problemLog.update(this.#problems);
     if (!this.#settling.isOpen) return;
     this.#publications += 1;
     for (const subscriber of this.#subscribers) {
       if (subscriber.view === null && !this.#settling.admits(subscriber.isReturning)) continue;
-      const view = this.#build(builder, subscriber);
+      const view = this.#build(subscriber);
       if (view === null || view === subscriber.view) continue;
       subscriber.view = view;
       subscriber.listener(view);
     }
-    this.#interner.sweep();
+    this.#translator.interner.sweep();
   }
 
   /** A translation that fails is our own mistake; it must cost neither the process nor what sidecars have. */
-  #build(builder: ViewBuilder, { node, view }: Subscriber): View | null {
+  #build({ node, view }: Subscriber): View | null {
+    this.#refresh();
     try {
-      return builder.build(node, view);
+      return this.#translator.last.builder.build(node, view);
+    } catch {
+      // If nobody like this node was there when the rules were translated, look for the resource that fails for it.
+      if (!this.#tried.has(sortOf(node))) {
+        this.#isStale = true;
+        this.#debounce.noteEndpoints();
+      }
+    }
+    try {
+      this.#refresh();
+      return this.#translator.last.builder.build(node, view);
     } catch (cause) {
       this.#options.log.error('translation failed, what the sidecar has stays in force', {
         node: node.id,
@@ -235,4 +237,10 @@ export class ControlService implements ViewSource {
       return view;
     }
   }
+}
+
+/** Nodes of one sort are translated alike but for their addresses. */
+function sortOf({ namespace, labels, abilities, apps }: MeshNode): string {
+  const pairs = [...labels].map(([name, value]) => `${name}=${value}`).toSorted();
+  return JSON.stringify([namespace, pairs, abilities, apps.map(({ protocol }) => protocol)]);
 }

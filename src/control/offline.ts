@@ -22,9 +22,7 @@ import type { View } from './flow.ts';
 import { ALL_ABILITIES, readNode } from './mesh-node.ts';
 import type { MeshNode } from './mesh-node.ts';
 import { ResourceIndex } from './resource-index.ts';
-import { buildSnapshot } from './snapshot.ts';
-import { checkSnapshot } from './translate/check.ts';
-import { Interner, ViewBuilder } from './translate/sidecar-view.ts';
+import { Translator } from './translator.ts';
 
 export interface OfflineOptions {
   readonly domain?: string;
@@ -42,9 +40,21 @@ export function translateFiles(
 ): Offline {
   const index = new ResourceIndex();
   for (const { file, text } of files) index.apply(file, parseFile(file, text));
-  const snapshot = buildSnapshot({ resources: index.resources(), workloads, domain, providers: [], services: [] });
-  const builder = new ViewBuilder(snapshot, 1, new Interner());
-  return { problems: [...index.problems(), ...checkSnapshot(snapshot)], viewOf: (node) => builder.build(node, null) };
+  const translator = new Translator({ domain, providers: [], services: [] });
+  const resources = index.resources();
+  const namespaces = new Set(resources.map((resource) => resource.meta.namespace || 'default'));
+  const { problems } = translator.translate(resources, workloads, [...namespaces].map(someNode));
+  return {
+    problems: [...index.problems(), ...problems],
+    viewOf: (node) => translator.translate(resources, workloads, [node]).builder.build(node, null),
+  };
+}
+
+/** Any sidecar of a namespace: what cannot be translated for it is a Problem. */
+function someNode(namespace: string): MeshNode {
+  const node = readNode({ id: `sidecar~127.0.0.1~x.${namespace}~x`, cluster: '', metadata: { NAMESPACE: namespace } });
+  if (typeof node === 'string') throw new Error(node);
+  return node;
 }
 
 export interface OfflineNode {

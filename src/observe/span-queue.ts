@@ -7,8 +7,9 @@
 //               └──────────────── failed, tries left ◄──────────────────────────┘
 import { createBackoff } from '../base/backoff.ts';
 import type { Log } from '../base/log.ts';
+import { makeExportBreaker, type GuardedExport } from './export-breaker.ts';
 import type { Registry } from './registry.ts';
-import { makeExporter, type Exporter, type ReadableSpan, type TargetSpec } from './span-exporter.ts';
+import { makeExporter, type Exporter, type TargetSpec } from './span-exporter.ts';
 import type { Sdk } from './span-sdk.ts';
 import type { SpanRecord } from './span-shape.ts';
 
@@ -58,6 +59,7 @@ export class SpanQueue {
   #spans: SpanRecord[] = [];
   #tries = 0;
   #exporter: Exporter | null = null;
+  #guarded: GuardedExport | null = null;
   #address = '';
   #timer: NodeJS.Timeout | null = null;
   #export: Promise<void> | null = null;
@@ -163,7 +165,8 @@ export class SpanQueue {
       const exporter = await this.#connect();
       if (exporter === null) return 'the address of the Collector is not known';
       const spans = batch.map((record) => sdk.make(record, this.#spec.serviceName));
-      return await sendBatch(exporter, spans, this.#spec.timeoutMs + GRACE_MS);
+      this.#guarded ??= await makeExportBreaker(this.#spec.timeoutMs + GRACE_MS);
+      return await this.#guarded(exporter, spans);
     } catch (thrown) {
       return String(thrown);
     }
@@ -192,16 +195,4 @@ export class SpanQueue {
   #count(slot: number, amount: number): void {
     this.#counters.registry.add(slot, amount);
   }
-}
-
-function sendBatch(exporter: Exporter, batch: ReadableSpan[], limitMs: number): Promise<string | null> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(() => resolve('the export did not end in time'), limitMs).unref();
-    exporter.export(batch, (result) => {
-      clearTimeout(timer);
-      // ExportResultCode.SUCCESS: the enum itself is in a package that we do not depend on.
-      const code: number = result.code;
-      resolve(code === 0 ? null : (result.error?.message ?? 'the Collector refused'));
-    });
-  });
 }

@@ -222,8 +222,7 @@ export class Fields {
     if (text === '') return null;
     const lines = new LineCounter();
     const inner = parseDocument(text, { lineCounter: lines, prettyErrors: false });
-    const outer = this.#report.placeOf(this.#entries.get(name)?.value);
-    const report = new Report(this.#report.file, lines);
+    const report = new Report(this.#report.file, lines, text);
     for (const fault of inner.errors)
       report.error(
         '',
@@ -236,10 +235,9 @@ export class Fields {
       inner.errors.length === 0 && isMap(root)
         ? readRoot(new Fields(root, this.at(name), inner, report), reader)
         : null;
-    // A block scalar's text begins on the line after its header; its indentation is not known here.
+    const scalar = this.#entries.get(name)?.value;
     for (const problem of report.problems) {
-      const line = outer.line + (problem.place?.line ?? 0);
-      const place = { file: outer.file, line, column: problem.place?.column ?? 1 };
+      const place = this.#report.placeInside(scalar, problem.place);
       if (problem.severity === 'error') this.#report.error(problem.path, problem.message, problem.remedy, place);
       else this.#report.warning(problem.path, problem.message, problem.remedy, place);
     }

@@ -52,7 +52,7 @@ const CLUSTER_SCOPED = new Set(['Namespace', 'MeshConfig']);
 
 export function parseFile(file: string, text: string): ParsedFile {
   const lines = new LineCounter();
-  const report = new Report(file, lines);
+  const report = new Report(file, lines, text);
   const bytes = Buffer.byteLength(text);
   const start = { file, line: 1, column: 1 };
   const broken = { resources: [], refused: [], isReadable: false };

@@ -9,11 +9,13 @@ export class Report {
   readonly file: string;
   readonly problems: Problem[] = [];
   readonly #lines: LineCounter;
+  readonly #text: string;
   #dropped = 0;
 
-  constructor(file: string, lines: LineCounter) {
+  constructor(file: string, lines: LineCounter, text: string) {
     this.file = file;
     this.#lines = lines;
+    this.#text = text;
   }
 
   error(path: string, message: string, remedy: string, place: Place): void {
@@ -33,6 +35,18 @@ export class Report {
     return this.placeAt(isNode(node) ? (node.range?.[0] ?? 0) : 0);
   }
 
+  /** A place in the text of a scalar as a place in the file. A block's text begins on the line after its header, indented. */
+  placeInside(scalar: unknown, inner: Place | null): Place {
+    const outer = this.placeOf(scalar);
+    const isBlock = isScalar(scalar) && scalar.type === 'BLOCK_LITERAL';
+    if (!isBlock || inner === null || typeof scalar.value !== 'string') return outer;
+    const line = outer.line + inner.line;
+    const start = this.#lines.lineStarts[line - 1] ?? this.#text.length;
+    const written = spacesAt(this.#text, start);
+    const kept = spacesAt(scalar.value.split('\n')[inner.line - 1] ?? '', 0);
+    return { file: this.file, line, column: inner.column + written - kept };
+  }
+
   /** How many Problems were not kept because of the limit. */
   get dropped(): number {
     return this.#dropped;
@@ -42,6 +56,12 @@ export class Report {
     if (this.problems.length < limits.problemsMax) this.problems.push(problem);
     else this.#dropped += 1;
   }
+}
+
+function spacesAt(text: string, offset: number): number {
+  let end = offset;
+  while (text[end] === ' ') end += 1;
+  return end - offset;
 }
 
 /** The place of a field path like `spec.http[0].route[1].weight`; of its nearest existing parent when it is not there. */

@@ -4,6 +4,7 @@ import { compareAge } from '../config/resource.ts';
 import type { EndpointSlice, Pod, Resource, Service, ServiceEntry, WorkloadEntry } from '../config/resource.ts';
 import type { ServicePort } from '../config/core-kinds.ts';
 import type { ServiceEntryPort, WorkloadSpec } from '../config/service-entry.ts';
+import type { Source } from '../config/meta.ts';
 import type { Problem } from '../base/problem.ts';
 import type { MeshApp, MeshNode } from './mesh-node.ts';
 import { localityOf, protocolOf, selects } from './mesh-service.ts';
@@ -59,8 +60,9 @@ class ServiceBuilder {
     const { meta, spec, source } = service;
     const ports: MeshPort[] = [];
     const endpoints = new Map<number, readonly MeshEndpoint[]>();
-    for (const port of spec.ports) {
+    for (const [index, port] of spec.ports.entries()) {
       const protocol = protocolOf(port);
+      if (protocol === 'tcp') this.#warnOfTcp(source, `spec.ports[${index}]`, port.number);
       if (protocol === 'udp') continue;
       ports.push({ number: port.number, name: port.name, protocol });
       endpoints.set(
@@ -153,6 +155,8 @@ class ServiceBuilder {
         transport: port.protocol.toUpperCase() === 'UDP' ? 'UDP' : 'TCP',
       }),
     }));
+    for (const [index, port] of ports.entries())
+      if (port.protocol === 'tcp') this.#warnOfTcp(source, `spec.ports[${index}]`, port.number);
     for (const [index, host] of spec.hosts.entries()) {
       const rival = this.services.get(host);
       if (rival !== undefined) {
@@ -262,6 +266,12 @@ class ServiceBuilder {
         source: null,
       });
     }
+  }
+
+  #warnOfTcp(source: Source, path: string, port: number): void {
+    const message = `port ${port} is TCP; sidecars forward only HTTP by name yet, so calls to it do not go through the mesh`;
+    const remedy = 'if it speaks HTTP, name the port http-… or set appProtocol: http';
+    this.#warn(source.locate(path), path, message, remedy);
   }
 
   #warn(place: Problem['place'], path: string, message: string, remedy: string): void {

@@ -36,9 +36,9 @@ const ENTRIES: readonly (readonly [bit: number, name: string])[] = [
   ...new Map(Object.entries(LONG_NAMES).map(([letters, name]) => [letters, name])),
 ].map(([letters, name]) => [new Map<string, number>(Object.entries(FLAGS)).get(letters) ?? 0, name]);
 
-/** The long names of the flags in `bits`, joined by commas; null for none. */
-export function longFlags(bits: number): string | null {
-  if (bits === 0) return null;
+/** The long names of the flags in `bits`, joined by commas; a dash for none. */
+export function longFlags(bits: number): string {
+  if (bits === 0) return '-';
   let names = '';
   for (const [bit, name] of ENTRIES) if ((bits & bit) !== 0) names += names === '' ? name : `,${name}`;
   return names;

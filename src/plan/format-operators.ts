@@ -57,7 +57,7 @@ const PLAIN = new Map<string, Read>([
   ['PROTOCOL', (x) => (x.request.method === '' ? null : httpVersion(x.request.minor))],
   ['REQUEST_HEADERS_BYTES', (x) => x.requestHeadBytes],
   ['RESPONSE_CODE', (x) => x.response.status],
-  ['RESPONSE_FLAGS', (x) => (x.flags === 0 ? null : flagLetters(x.flags))],
+  ['RESPONSE_FLAGS', (x) => (x.flags === 0 ? '-' : flagLetters(x.flags))],
   ['RESPONSE_FLAGS_LONG', (x) => longFlags(x.flags)],
   ['RESPONSE_HEADERS_BYTES', (x) => x.responseHeadBytes],
   ['ROUTE_NAME', (x) => (x.plan === null ? null : orNull(wireText(x.plan.route)))],
@@ -118,7 +118,8 @@ export function compileOperator(name: string, argument: string | null, problems:
     case 'ENVIRONMENT': {
       if (argument === null || argument === '') return refuseArgument(command, 'needs the name of a variable');
       const value = process.env[argument];
-      const text = value === undefined ? null : wireText(value);
+      // Not absent to Envoy: the dash is its value, in headers too.
+      const text = value === undefined ? '-' : wireText(value);
       return () => text;
     }
     default:

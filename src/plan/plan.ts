@@ -1,6 +1,7 @@
 // A Plan is a route's whole life, compiled once and flattened: four phases of Steps that a runner
 // walks by index. An unused phase is the shared EMPTY array. Parts are merged in onion order: the
 // request phases in the order given, the response phases in reverse.
+import type { JsonObject } from '@bufbuild/protobuf';
 import type { RouteId } from '../base/brand.ts';
 import type { Problem } from '../base/problem.ts';
 import type { ClusterRef } from './cluster.ts';
@@ -53,9 +54,20 @@ export interface Mirror {
 
 export const NO_MIRRORS: readonly Mirror[] = Object.freeze([]);
 
+/** By namespace, as configured. */
+export type FilterMetadata = Readonly<Record<string, JsonObject>>;
+
+/** What formats may say of where a request was routed (`%METADATA(ROUTE:…)%`). */
+export interface PlanMetadata {
+  readonly route: FilterMetadata;
+  readonly virtualHost: FilterMetadata;
+}
+
 export interface Plan {
   readonly route: RouteId;
   readonly origin: Origin;
+  /** Absent when neither the route nor its virtual host has any. */
+  readonly metadata?: PlanMetadata;
   readonly body: BodyPlan | null;
   readonly onRequest: readonly Step[];
   readonly onAttempt: readonly Step[];
@@ -82,6 +94,7 @@ export type Compile<Config> = (config: Config, env: CompileEnv, path: string) =>
 export interface PlanInit {
   readonly route: RouteId;
   readonly origin: Origin;
+  readonly metadata?: PlanMetadata;
   readonly body: BodyPlan | null;
   readonly mirrors: readonly Mirror[];
 }

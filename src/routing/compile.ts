@@ -183,6 +183,14 @@ function compileRoute(route: Route, context: HostContext, path: string): HostRou
     origin,
     body: null,
     mirrors: own.length > 0 ? own : context.mirrors,
+    ...metadataOf(route, virtualHost),
   };
   return { name: route.name, match, plan: options.finish(init, compiled, route, virtualHost) };
+}
+
+function metadataOf(route: Route, virtualHost: VirtualHost): Pick<PlanInit, 'metadata'> {
+  const own = route.metadata?.filterMetadata ?? {};
+  const ofHost = virtualHost.metadata?.filterMetadata ?? {};
+  if (Object.keys(own).length + Object.keys(ofHost).length === 0) return {};
+  return { metadata: { route: own, virtualHost: ofHost } };
 }

@@ -64,6 +64,7 @@ export function compileForward(action: RouteAction, context: ForwardContext, pat
       if (specifier.value === '') return refuse(env, `${path}.cluster_header`, 'must not be empty');
       return {
         ...NOTHING,
+        edits,
         choose: [times, step('cluster-by-header', origin, runClusterHeader, byHeader(specifier.value, notFound, env))],
       };
     }

@@ -135,12 +135,16 @@ function selectedValue(x: Exchange, arg: Split, total: number): number {
   return Math.floor(splitPoint(x, arg.random) * total);
 }
 
-/** The unsigned 64-bit integer in `text`, modulo `total`; -1 when it is none. */
+/** The unsigned 64-bit integer in `text` (a plus may stand before it), modulo `total`; -1 when it is none. */
 export function moduloOf(text: string, total: number): number {
-  if (text.length === 0 || text.length > 20) return -1;
-  if (text.length === 20 && text > '18446744073709551615') return -1;
+  let start = text.charCodeAt(0) === 0x2b ? 1 : 0;
+  if (start === text.length) return -1;
+  while (start < text.length - 1 && text.charCodeAt(start) === 0x30) start++;
+  const length = text.length - start;
+  if (length > 20) return -1;
+  if (length === 20 && text.slice(start) > '18446744073709551615') return -1;
   let rest = 0;
-  for (let i = 0; i < text.length; i++) {
+  for (let i = start; i < text.length; i++) {
     const digit = text.charCodeAt(i) - 0x30;
     if (digit < 0 || digit > 9) return -1;
     rest = (rest * 10 + digit) % total;

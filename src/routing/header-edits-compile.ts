@@ -1,7 +1,7 @@
 // Compiles the header edits of one level of configuration. Refuses what Envoy refuses: edits of
 // pseudo headers and of Host (rewrites exist for those), both `append` and `append_action`, names and
 // values that cannot stand in a header.
-import { error, type Problem } from '../base/problem.ts';
+import { error, warning, type Problem } from '../base/problem.ts';
 import { internHeader } from '../http/header-name.ts';
 import { compileFormat, literalFormat } from '../plan/format.ts';
 import { joinsValues } from '../plan/joined-header.ts';
@@ -60,6 +60,15 @@ function compileEdit(
     return null;
   }
   if (!checkName(header.key, 'modified', problems, `${path}.header.key`)) return null;
+  if (FRAMING.has(header.key.toLowerCase())) {
+    problems.push(
+      warning(
+        `${path}.header.key`,
+        `'${header.key}' frames the body and is the proxy's to write: the edit is left out`,
+      ),
+    );
+    return null;
+  }
   const action = actionOf(option, problems, path);
   const raw = header.rawValue.length > 0 ? Buffer.from(header.rawValue).toString('utf8') : '';
   if (raw !== '' && header.value !== '')
@@ -102,6 +111,9 @@ function actionOf(option: HeaderValueOption, problems: Problem[], path: string):
       return null;
   }
 }
+
+/** What says where a message ends: a value of the configuration's would make one message two, or half a one. */
+const FRAMING: ReadonlySet<string> = new Set(['content-length', 'transfer-encoding']);
 
 /** Header names are tokens (RFC 9110 section 5.6.2). */
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;

@@ -17,7 +17,7 @@ export interface HostRoute {
 
 export class HostRoutes {
   readonly routes: readonly HostRoute[];
-  readonly #ignoresParameters: boolean;
+  readonly ignoresParameters: boolean;
   readonly #tree = new PathNode('');
   readonly #foldedTree = new PathNode('');
   readonly #connectRoutes: readonly HostRoute[];
@@ -26,7 +26,7 @@ export class HostRoutes {
 
   constructor(routes: readonly HostRoute[], ignoresParameters: boolean) {
     this.routes = routes;
-    this.#ignoresParameters = ignoresParameters;
+    this.ignoresParameters = ignoresParameters;
     const connectRoutes: HostRoute[] = [];
     let hasFolded = false;
     for (let i = 0; i < routes.length; i++) {
@@ -51,7 +51,7 @@ export class HostRoutes {
     let { path } = request;
     if (path === '') return null;
     let end = pathEnd(path);
-    if (this.#ignoresParameters) {
+    if (this.ignoresParameters) {
       const plain = withoutParameters(path, end);
       if (plain !== path) {
         path = plain;

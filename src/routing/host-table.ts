@@ -42,11 +42,15 @@ export class HostTable implements RouteTable {
   }
 
   match(x: Exchange): Plan | null {
-    const { authority } = x.request;
-    const host = this.#index.find(this.#ignoresPort ? withoutPort(authority) : authority);
+    const host = this.hostOf(x.request.authority);
     if (host === null) return null;
     if (host.tlsPlan !== null && mustRedirect(host, x)) return host.tlsPlan;
     return host.routes.match(x);
+  }
+
+  /** The virtual host that answers for `authority`, or null. */
+  hostOf(authority: string): TableHost | null {
+    return this.#index.find(this.#ignoresPort ? withoutPort(authority) : authority);
   }
 }
 

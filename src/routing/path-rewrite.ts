@@ -115,6 +115,8 @@ export function rewritePath(x: Exchange, arg: PathRewrite): void {
   const end = pathEnd(path);
   const pathname = end === path.length ? path : path.slice(0, end);
   const rewritten = arg.rewrite(pathname);
+  // Envoy takes a path that was rewritten to nothing for one that is not to be rewritten.
+  if (rewritten === '') return;
   if (arg.keepsOriginal) request.set(H.envoyOriginalPath, path);
   if (x.originalPath === '') x.originalPath = path;
   if (rewritten !== null) request.path = end === path.length ? rewritten : rewritten + path.slice(end);

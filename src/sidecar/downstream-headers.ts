@@ -71,12 +71,18 @@ export function prepareRequest(x: Exchange, manager: HttpManager): number {
   if ((isEdge && manager.xffTrustedHops === 0) || !request.has(H.forwardedProto)) {
     request.set(H.forwardedProto, x.connection.isTls ? 'https' : 'http');
   }
+  // An absolute target brought its own scheme; any other has the one that the client is known to have used.
+  if (isOriginForm(request) && request.get(H.forwardedProto) === 'https') request.scheme = 'https';
   if (manager.generatesRequestId) {
     const mustRenew = isEdge && !manager.preservesExternalRequestId;
     if (mustRenew || !request.has(H.requestId)) request.set(H.requestId, randomUUID());
   }
   if (manager.via !== '') appendVia(request, manager.via);
   return PREPARED;
+}
+
+function isOriginForm(request: Head): boolean {
+  return request.text.charCodeAt(request.method.length + 1) === 0x2f;
 }
 
 /** Drops header lines with an underscore in their name, or is false when the request must be refused. */

@@ -10,6 +10,7 @@
 //                                                         finish (onEnd) ◄──── end ─┘
 import type { Framing } from '../http/framing.ts';
 import { BY_LENGTH, CHUNKED, NO_BODY, UNTIL_CLOSE, type BodyKind } from '../http/body-decoder.ts';
+import { kindOfRequest, kindOfResponse } from '../http/edited-framing.ts';
 import { writeRequestHead, writeResponseHead } from '../http/head-writer.ts';
 import type { Head } from '../http/head.ts';
 import { H } from '../http/header-name.ts';
@@ -192,11 +193,11 @@ export class Driver implements UpstreamUser, PoolUser {
     x.upstreamLocalAddress = connection.localAddress;
     x.upstreamStartMs = x.attempts === 1 && this.#isStarting ? x.startMs : this.#engine.clock.now();
     if (x.plan !== null) runThrough(x, x.plan.onAttempt);
-    connection.send(this, writeRequestHead(x.request, this.#bodyKind), this.#bodyKind, x.request.method === 'HEAD');
+    const kind = kindOfRequest(x.request, this.#bodyKind);
+    connection.send(this, writeRequestHead(x.request, kind), kind, x.request.method === 'HEAD');
     if (this.#bodyKind !== NO_BODY) this.#replay.replayTo(connection);
     if (this.#isRequestComplete) connection.endRequest();
-    // Within start() the body may follow in the same chunk; the server flushes after it.
-    if (this.#isStarting) return;
+    if (this.#isStarting) return; // The body may follow in the same chunk; the server flushes after it.
     if (this.#isRequestComplete) connection.flush();
     else this.#downstream.resumeBody();
   }
@@ -262,8 +263,7 @@ export class Driver implements UpstreamUser, PoolUser {
     }
     if (x.plan !== null) runThrough(x, x.plan.onResponse);
     this.#replay.clear();
-    const kind = framing.bodyKind === UNTIL_CLOSE ? CHUNKED : framing.bodyKind;
-    this.#sendHead(kind);
+    this.#sendHead(kindOfResponse(x.response, framing.bodyKind, x.request.method === 'HEAD'));
   }
 
   #sendHead(kind: BodyKind): void {

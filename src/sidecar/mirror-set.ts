@@ -1,5 +1,6 @@
 // The copies of one request: which mirrors take part is decided when the request is forwarded, from
 // there on each gets the same bytes.
+import { kindOfRequest } from '../http/edited-framing.ts';
 import { writeRequestHead } from '../http/head-writer.ts';
 import type { BodyKind } from '../http/body-decoder.ts';
 import type { Exchange } from '../plan/exchange.ts';
@@ -32,8 +33,9 @@ export function startMirrors(
   engine: Engine,
   x: Exchange,
   mirrors: readonly Mirror[],
-  bodyKind: BodyKind,
+  givenKind: BodyKind,
 ): MirrorSet | null {
+  const bodyKind = kindOfRequest(x.request, givenKind);
   const started: MirrorRequest[] = [];
   for (const mirror of mirrors) {
     const { cluster } = mirror.cluster;

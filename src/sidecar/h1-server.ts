@@ -269,7 +269,7 @@ export class H1Server implements Downstream, BodySink {
     }
     this.#isInRequest = true;
     this.#decoder.begin(NO_BODY, 0);
-    this.#driver.refuse(status, status === 400 ? '' : reasonOf(status), details);
+    this.#driver.refuse(status, status === 400 && !details.startsWith('http1.') ? '' : reasonOf(status), details);
   }
 
   sendHead(text: string, kind: BodyKind): void {

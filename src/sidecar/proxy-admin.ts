@@ -4,6 +4,7 @@ import type { Plan } from '../plan/plan.ts';
 import { renderMetrics } from '../observe/exposition.ts';
 import { CLUSTER_TYPE, LISTENER_TYPE } from '../xds/type-url.ts';
 import type { AdminSource, ListenerStatus, PlanStatus, ServerIdentity } from './admin/source.ts';
+import { explainRequest } from './explain.ts';
 import type { Proxy } from './proxy.ts';
 
 export interface AdminOptions {
@@ -49,6 +50,7 @@ export function adminSourceOf(proxy: Proxy, { version, commandLine, quit }: Admi
     routes: () => books.routes.entries().map(({ config }) => config),
     refused: () => [books.clusters, books.listeners, books.routes, books.endpoints].flatMap((book) => book.refused()),
     plans: () => plansOf(proxy),
+    explain: (request) => explainRequest(proxy.listeners.live(), request),
     prometheus: (accept) => renderMetrics(proxy.registry, accept),
     stats: () => statsOf(proxy),
     setHealthcheckFailed: (isFailed) => proxy.setHealthcheckFailed(isFailed),

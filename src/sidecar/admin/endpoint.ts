@@ -6,6 +6,8 @@ export interface AdminRequest {
   readonly source: AdminSource;
   /** The last value counts when a parameter is given twice. */
   readonly query: ReadonlyMap<string, string>;
+  /** Every parameter, in order. */
+  readonly pairs: readonly (readonly [name: string, value: string])[];
   readonly accept: string;
 }
 

@@ -5,6 +5,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { clusters } from './clusters.ts';
 import { configDump } from './config-dump.ts';
 import { text, type AdminAnswer, type AdminEndpoint } from './endpoint.ts';
+import { explain } from './explain.ts';
 import { homeEndpoints, listCommands } from './home.ts';
 import { drainListeners, quit } from './lifecycle.ts';
 import { listeners } from './listeners.ts';
@@ -33,6 +34,7 @@ const OPERATIONS: readonly AdminEndpoint[] = [
   clusters,
   configDump,
   drainListeners,
+  explain,
   healthcheckFail,
   healthcheckOk,
   listeners,
@@ -81,9 +83,10 @@ function answerTo(
   // A page of another site may make a browser post here; it must not stop the proxy.
   const isForeign = request.headers['sec-fetch-site'] === 'cross-site';
   if (endpoint.isPostOnly && isForeign) return text('Refused: sent by a page of another site.\n', 403);
-  const query = new Map(new URLSearchParams(mark === -1 ? '' : target.slice(mark + 1)));
+  const pairs = [...new URLSearchParams(mark === -1 ? '' : target.slice(mark + 1))];
+  const query = new Map(pairs);
   try {
-    return endpoint.answer({ source, query, accept: request.headers.accept ?? '' });
+    return endpoint.answer({ source, query, pairs, accept: request.headers.accept ?? '' });
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     source.log.error('admin endpoint failed', { path, reason });

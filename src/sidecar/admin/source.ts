@@ -67,6 +67,16 @@ export interface ServerIdentity {
   readonly commandLine: Readonly<Record<string, string | number | boolean>>;
 }
 
+/** A request as `/explain` is told of it. */
+export interface ExplainedRequest {
+  readonly host: string;
+  readonly path: string;
+  readonly method: string;
+  readonly headers: readonly (readonly [name: string, value: string])[];
+  /** Null: every listener. */
+  readonly listener: string | null;
+}
+
 export interface AdminSource {
   readonly log: Log;
   readonly identity: ServerIdentity;
@@ -80,6 +90,8 @@ export interface AdminSource {
   routes(): readonly Configured<RouteConfiguration>[];
   refused(): readonly RefusedResource[];
   plans(): readonly PlanStatus[];
+  /** What the request would meet, as text; null when HTTP/1.1 cannot carry it, empty without such a listener. */
+  explain(request: ExplainedRequest): string | null;
   /** Every metric, in the format that the scraper's `accept` header prefers. */
   prometheus(accept: string): Exposition;
   /** Envoy-shaped counters and gauges: dotted names with their values. */

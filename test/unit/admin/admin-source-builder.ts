@@ -127,6 +127,7 @@ export function aSource(refused: readonly RefusedResource[] = []): SourceBench {
       { table: 'r1', plan },
       { table: 'r1', plan: { ...plan, route: routeId('s') } },
     ],
+    explain: ({ path }) => (path === '/bad' ? null : `explained ${path}\n`),
     prometheus: (accept) => ({
       contentType: accept === 'application/openmetrics-text' ? accept : 'text/plain; version=0.0.4; charset=utf-8',
       body: '# HELP a help\n# TYPE a counter\na{x="1"} 2\na{x="2"} 0\n# TYPE b gauge\nb 0\n',

@@ -82,7 +82,7 @@ describe('the admin server', () => {
     expect(page.body).toContain('<a href="config_dump">/config_dump</a>');
     expect(page.body).toContain('<form action="quitquitquit" method="post">');
     const help = await ask('/help');
-    expect(help.body.split('\n').filter((line) => line.startsWith('  /'))).toHaveLength(17);
+    expect(help.body.split('\n').filter((line) => line.startsWith('  /'))).toHaveLength(18);
     expect(help.body).toContain('  /quitquitquit (POST): exit the server\n');
   });
 });
@@ -333,6 +333,15 @@ describe('/logging', () => {
     const { status, body } = await ask('/logging?level=bogus', 'POST');
     expect({ status, level: bench.source.log.level }).toEqual({ status: 400, level: 'info' });
     expect(body.startsWith('error: unknown logger level\n')).toBe(true);
+  });
+});
+
+describe('/explain', () => {
+  it('passes on the request, and says what is missing', async () => {
+    expect((await ask('/explain?host=a&path=/b')).body).toBe('explained /b\n');
+    expect((await ask('/explain?path=/b')).status).toBe(400);
+    expect((await ask('/explain?host=a&path=/bad')).status).toBe(400);
+    expect((await ask('/explain?host=a&header=novalue')).status).toBe(400);
   });
 });
 

@@ -17,7 +17,7 @@ const EDS_CLUSTER = {
 
 function dump(query: string, refused: readonly RefusedResource[] = []) {
   const { source } = aSource(refused);
-  const answer = configDump.answer({ source, query: new Map(new URLSearchParams(query)), accept: '' });
+  const answer = configDump.answer({ source, query: new Map(new URLSearchParams(query)), pairs: [], accept: '' });
   const body: unknown = answer.contentType === 'application/json' ? JSON.parse(answer.body) : answer.body;
   return { status: answer.status, body };
 }

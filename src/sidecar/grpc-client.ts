@@ -2,7 +2,7 @@
 // on it. Everything that goes wrong ends as a GrpcStatus, exactly once per call; nothing is thrown and no
 // error event is left without a listener. No compression, no retries, no balancing: its users are ADS
 // and the CA, and they know better what to do.
-import { connect, constants, type ClientHttp2Session, type ClientHttp2Stream } from 'node:http2';
+import type { ClientHttp2Session, ClientHttp2Stream } from 'node:http2';
 import type { ConnectionOptions } from 'node:tls';
 
 import { frame, FrameReader, type FrameFault } from './grpc-frame.ts';
@@ -59,6 +59,9 @@ export type UnaryResult =
   | { readonly kind: 'failed'; readonly status: GrpcStatus };
 
 const WINDOW_BYTES = 1024 * 1024;
+/** RFC 9113 section 7. */
+const NO_ERROR = 0;
+const CANCEL = 8;
 
 export class GrpcConnection {
   readonly #options: GrpcConnectionOptions;
@@ -73,7 +76,8 @@ export class GrpcConnection {
     this.#options = options;
     const { host, port, tls = null, connectMsMax = 5000 } = options;
     const authority = `${tls === null ? 'http' : 'https'}://${host.includes(':') ? `[${host}]` : host}:${port}`;
-    this.#session = connect(authority, {
+    // Loaded when it is needed: a sidecar from a file alone starts 40 ms sooner without it.
+    this.#session = process.getBuiltinModule('node:http2').connect(authority, {
       ...tls,
       settings: { enablePush: false, initialWindowSize: WINDOW_BYTES },
     });
@@ -165,7 +169,7 @@ export class GrpcConnection {
     if (this.#isClosed) return;
     // An error arrives when the session is destroyed already; its text is still the reason.
     this.#reason = reason;
-    if (!this.#session.destroyed) this.#session.destroy(undefined, constants.NGHTTP2_CANCEL);
+    if (!this.#session.destroyed) this.#session.destroy(undefined, CANCEL);
   }
 
   #closed(): void {
@@ -225,12 +229,12 @@ class Call implements GrpcStream {
   }
 
   #abort(status: GrpcStatus): void {
-    if (!this.#request.destroyed) this.#request.close(constants.NGHTTP2_CANCEL);
+    if (!this.#request.destroyed) this.#request.close(CANCEL);
     this.#finish(status);
   }
 
   #close(): void {
-    const isReset = this.#request.rstCode !== constants.NGHTTP2_NO_ERROR;
+    const isReset = this.#request.rstCode !== NO_ERROR;
     const silent = isReset ? `reset with HTTP/2 code ${this.#request.rstCode}` : 'ended without a status';
     this.#finish(this.#status ?? { code: UNAVAILABLE, message: silent });
   }

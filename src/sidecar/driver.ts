@@ -31,10 +31,8 @@ import type { HttpManager } from './http-manager.ts';
 import { startMirrors, type MirrorSet } from './mirror-set.ts';
 import { ReplayBuffer } from './replay-buffer.ts';
 import { explain, frameReply, rescue } from './rescue.ts';
-import { closeFailure, isSafeToRepeat } from './stale-retry.ts';
+import { ATTEMPTS_MAX, closeFailure, mayRepeat } from './stale-retry.ts';
 import type { EndpointPool, PoolUser } from './upstream-pool.ts';
-
-const ATTEMPTS_MAX = 2;
 
 export class Driver implements UpstreamUser, PoolUser {
   readonly #engine: Engine;
@@ -64,6 +62,10 @@ export class Driver implements UpstreamUser, PoolUser {
     this.#downstream = downstream;
     this.#routeTimer = new WheelTimer(() => this.#giveUp(FLAGS.UT, failure('timeout', 'upstream', 'no')));
     this.#durationTimer = new WheelTimer(() => this.#giveUp(FLAGS.DT, failure('duration', 'internal', 'no')));
+  }
+
+  get holdsResponseBytes(): boolean {
+    return this.#downstream.holdsBytes;
   }
 
   get responseHead(): Head {
@@ -307,19 +309,13 @@ export class Driver implements UpstreamUser, PoolUser {
       this.#cut();
       return;
     }
-    if (this.#cluster !== null && this.#mayTryAgain(failed)) {
+    if (this.#cluster !== null && this.#wasReused && !this.#replay.isOverflown && mayRepeat(this.x, failed)) {
       this.#engine.counters.upstreamStaleRetries++;
       this.x.response.reset();
       this.#attempt(this.#cluster, true);
       return;
     }
     this.#fail(failed);
-  }
-
-  #mayTryAgain(failed: Failure): boolean {
-    const { x } = this;
-    if (!this.#wasReused || x.attempts >= ATTEMPTS_MAX || this.#replay.isOverflown) return false;
-    return isSafeToRepeat(failed, x.request.method);
   }
 
   #fail(failed: Failure): void {
@@ -336,7 +332,7 @@ export class Driver implements UpstreamUser, PoolUser {
     const isEmpty = !frameReply(x);
     this.#sendHead(isEmpty ? NO_BODY : BY_LENGTH);
     if (!isEmpty) {
-      x.responseBytes = Buffer.byteLength(x.replyBody);
+      x.responseBytes = x.replyBody.length;
       this.#downstream.sendText(x.replyBody);
     }
     this.#finish();

@@ -12,6 +12,7 @@ import { Framing, inspectResponse } from '../http/framing.ts';
 import { HeadParser, INCOMPLETE, type HeadLimits } from '../http/head-parser.ts';
 import type { Head } from '../http/head.ts';
 import { BodyWriter } from './body-writer.ts';
+import type { UpstreamReading } from './upstream-reading.ts';
 
 /** How an upstream connection ended a request. */
 export const CLOSED_BEFORE_RESPONSE = 1;
@@ -35,6 +36,8 @@ export interface UpstreamUser {
   onUpstreamFlush(): void;
   /** Request bytes may be written again. */
   onUpstreamDrain(): void;
+  /** True while response bytes that were handed on may still be read: their buffer is not used again. */
+  readonly holdsResponseBytes: boolean;
 }
 
 /** What a connection tells its pool. */
@@ -67,12 +70,12 @@ export class UpstreamConnection implements BodySink {
   #isReusable = true;
   #interims = 0;
 
-  constructor(socket: Socket, owner: UpstreamOwner) {
+  constructor(socket: Socket, reading: UpstreamReading, owner: UpstreamOwner) {
     this.socket = socket;
     this.owner = owner;
     this.localAddress = (socket.localAddress ?? '') + ':' + (socket.localPort ?? 0);
     this.#writer = new BodyWriter(socket);
-    socket.on('data', (bytes: Buffer) => this.#onData(bytes));
+    reading.connection = this;
     socket.on('drain', () => this.user?.onUpstreamDrain());
     socket.on('end', () => this.#onEnd());
     socket.on('error', (error: NodeJS.ErrnoException) => this.#fail(error.code ?? error.message));
@@ -132,6 +135,13 @@ export class UpstreamConnection implements BodySink {
 
   onBodyBytes(bytes: Buffer, start: number, end: number): void {
     this.user?.onUpstreamBody(bytes, start, end);
+  }
+
+  /** Bytes as they came. True when their buffer must not be used for the next read. */
+  onBytes(bytes: Buffer): boolean {
+    const { user } = this;
+    this.#onData(bytes);
+    return user !== null && user.holdsResponseBytes;
   }
 
   #onData(bytes: Buffer): void {

@@ -285,8 +285,12 @@ export class H1Server implements Downstream, BodySink {
     return this.#writer.write(bytes, start, end);
   }
 
+  get holdsBytes(): boolean {
+    return this.socket.writableLength > 0;
+  }
+
   sendText(text: string): void {
-    this.#writer.writeText(Buffer.from(text, 'utf8').toString('latin1'));
+    this.#writer.writeText(text);
   }
 
   flush(): void {

@@ -13,6 +13,7 @@ const TIMEOUT_MS = 15_000;
 
 export class MirrorRequest implements UpstreamUser, PoolUser {
   readonly responseHead: Head = new Head();
+  readonly holdsResponseBytes = false;
   readonly #engine: Engine;
   readonly #endpoint: Endpoint;
   readonly #headText: string;

@@ -3,16 +3,21 @@
 // before and closed without a byte of response was stale. EPIPE says that the peer had gone before the
 // request was written: any method may go again. Else the request may have reached the app, and RFC 9110
 // section 9.2.2 leaves only idempotent methods.
+import type { Exchange } from '../plan/exchange.ts';
 import { failure, type Failure } from '../plan/failure.ts';
 import { CLOSED_MID_RESPONSE, PROTOCOL_ERROR, type UpstreamEnd } from './h1-client.ts';
 
 /** The cause that UpstreamConnection reports when it closed inside a response head. */
 export const HEAD_CUT = 'response head cut';
 
-/** True when a request that ended with `failed` on a reused connection cannot run twice. */
-export function isSafeToRepeat(failed: Failure, method: string): boolean {
+/** The first attempt and one more. */
+export const ATTEMPTS_MAX = 2;
+
+/** True when the request of `x`, which ended with `failed` on a reused connection, cannot run twice by going again. */
+export function mayRepeat(x: Exchange, failed: Failure): boolean {
+  if (x.attempts >= ATTEMPTS_MAX) return false;
   if (failed.kind !== 'reset-before-response' || failed.cause === HEAD_CUT) return false;
-  return failed.cause === 'EPIPE' || isIdempotent(method);
+  return failed.cause === 'EPIPE' || isIdempotent(x.request.method);
 }
 
 /** The Failure behind the way an upstream connection ended. */

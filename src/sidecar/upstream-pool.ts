@@ -12,6 +12,7 @@ import { WheelTimer, type TimerWheel } from '../base/timer-wheel.ts';
 import type { Cluster, Endpoint } from '../plan/cluster.ts';
 import { failure, type Failure } from '../plan/failure.ts';
 import { UpstreamConnection, type UpstreamOwner } from './h1-client.ts';
+import { UpstreamReading } from './upstream-reading.ts';
 import { kernelPath } from './unix-path.ts';
 
 export interface PoolUser {
@@ -126,10 +127,11 @@ export class EndpointPool implements UpstreamOwner {
   #dial(): void {
     const { endpoint } = this;
     endpoint.connectionsTotal++;
+    const reading = new UpstreamReading();
     const socket =
       endpoint.port === 0
-        ? connect({ path: kernelPath(endpoint.address), noDelay: true })
-        : connect({ host: endpoint.address, port: endpoint.port, noDelay: true });
+        ? connect({ path: kernelPath(endpoint.address), noDelay: true, onread: reading.options })
+        : connect({ host: endpoint.address, port: endpoint.port, noDelay: true, onread: reading.options });
     this.#dialling.add(socket);
     const timer = new WheelTimer(() => this.#dialFailed(socket, failure('connect-timeout', 'upstream', 'yes')));
     const onError = (error: NodeJS.ErrnoException): void => {
@@ -140,14 +142,14 @@ export class EndpointPool implements UpstreamOwner {
     socket.once('connect', () => {
       this.#registry.wheel.disarm(timer);
       socket.off('error', onError);
-      this.#connected(socket);
+      this.#connected(socket, reading);
     });
     this.#registry.wheel.arm(timer, this.#cluster.connectTimeoutMs);
   }
 
-  #connected(socket: Socket): void {
+  #connected(socket: Socket, reading: UpstreamReading): void {
     this.#dialling.delete(socket);
-    const connection = new UpstreamConnection(socket, this);
+    const connection = new UpstreamConnection(socket, reading, this);
     this.#open.add(connection);
     this.endpoint.connectionsActive++;
     this.release(connection);

@@ -133,6 +133,20 @@ describe('messages pass whole', () => {
   });
 });
 
+test('a slow client gets every byte, whatever the sidecar reads meanwhile', async () => {
+  const bench = await aBench();
+  const body = Buffer.alloc(24 << 20);
+  for (let i = 0; i < body.length; i += 4) body.writeUInt32LE(Math.imul(i, 2654435761) >>> 0, i);
+  bench.upstream.answer = raw(`HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n\r\n${body.toString('latin1')}`);
+  const clients = await Promise.all([bench.client(), bench.client(), bench.client()]);
+  const pacers = clients.map((client, index) =>
+    setInterval(() => (client.socket.isPaused() ? client.socket.resume() : client.socket.pause()), 3 + index),
+  );
+  const all = await Promise.all(clients.map((client) => client.exchange({ pieces: [GET], methods: ['GET'] })));
+  for (const pacer of pacers) clearInterval(pacer);
+  for (const [response] of all) expect(response?.body.equals(body)).toBe(true);
+});
+
 describe('connections', () => {
   test('requests share one upstream connection, and one downstream', async () => {
     const bench = await aBench();

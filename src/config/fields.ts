@@ -8,6 +8,8 @@ import { LineCounter, isAlias, isMap, isScalar, isSeq, parseDocument } from 'yam
 import type { Document, Node, YAMLMap } from 'yaml';
 import { parseDuration } from './duration.ts';
 import { limits } from './limits.ts';
+import { entriesOf } from './map-entries.ts';
+import type { Entry } from './map-entries.ts';
 import { checkRegex } from './regex.ts';
 import { Report } from './report.ts';
 import { nearest } from './spelling.ts';
@@ -19,29 +21,23 @@ export interface Range {
   readonly max?: number;
 }
 
-interface Entry {
-  readonly key: Node;
-  readonly value: unknown;
-}
-
 export class Fields {
   /** The path of this object, for example `spec.http[0]`; empty for the document. */
   readonly path: string;
   readonly #document: Document;
   readonly #report: Report;
   readonly #map: YAMLMap;
-  readonly #entries = new Map<string, Entry>();
+  readonly #entries: ReadonlyMap<string, Entry>;
   readonly #known = new Set<string>();
+  /** Fields whose misspelling is an error; `*` is every field. */
+  readonly #vital = new Set<string>();
 
   constructor(map: YAMLMap, path: string, document: Document, report: Report) {
     this.path = path;
     this.#map = map;
     this.#document = document;
     this.#report = report;
-    for (const { key, value } of map.items) {
-      if (isScalar(key))
-        this.#entries.set(String(key.value), { key, value: isAlias(value) ? value.resolve(document) : value });
-    }
+    this.#entries = entriesOf(map, document);
   }
 
   /** True when the field is there and not null. */
@@ -147,9 +143,11 @@ export class Fields {
     return this.port(name);
   }
 
-  object<T>(name: string, reader: Reader<T>): T | null {
+  /** `example` is what to write when a plain value stands there. */
+  object<T>(name: string, reader: Reader<T>, example = 'write "name: value" lines'): T | null {
     const node = this.#take(name);
-    return node === null ? null : this.#read(node, this.at(name), reader);
+    if (isScalar(node)) this.error(name, `must be an object, not ${shown(node.value)}`, example);
+    return node === null || isScalar(node) ? null : this.#read(node, this.at(name), reader);
   }
 
   /** Refused entries are left out; absent is empty. */
@@ -291,18 +289,21 @@ export class Fields {
     return this.path === '' ? name : `${this.path}.${name}`;
   }
 
+  /** Unknown fields are errors, all or those near to `names`: without them the object would take, or reach, more than was meant. */
+  refuseUnknown(...names: readonly string[]): void {
+    for (const name of names.length === 0 ? ['*'] : names) this.#vital.add(name);
+  }
+
   /** Warns of everything that nobody asked for. */
   finish(): void {
     for (const [name, entry] of this.#entries) {
       if (this.#known.has(name)) continue;
       const guess = nearest(name, this.#known);
       const remedy = guess === null ? 'remove it, or correct its name' : `did you mean ${guess}?`;
-      this.#report.warning(
-        this.at(name),
-        `unknown field ${name} has no effect`,
-        remedy,
-        this.#report.placeOf(entry.key),
-      );
+      const place = this.#report.placeOf(entry.key);
+      if (this.#vital.has('*') || (guess !== null && this.#vital.has(guess)))
+        this.#report.error(this.at(name), `unknown field ${name}`, remedy, place);
+      else this.#report.warning(this.at(name), `unknown field ${name} has no effect`, remedy, place);
     }
   }
 

@@ -97,6 +97,7 @@ function readParent(fields: Fields): ParentRef {
 }
 
 function readRule(fields: Fields): RouteRule {
+  fields.refuseUnknown('matches', 'filters');
   const matches = fields.list('matches', readMatch, limits.matchesMax);
   const filters = fields.list('filters', (filter) => readFilter(filter, matches.length === 0 ? [EVERYTHING] : matches));
   const backends = fields.list('backendRefs', (backend) => readBackend(backend, matches), limits.destinationsMax);
@@ -135,8 +136,9 @@ function readRetry(fields: Fields): RouteRetry {
 }
 
 function readMatch(fields: Fields): RouteMatch {
+  fields.refuseUnknown();
   return {
-    path: fields.object('path', readPath) ?? EVERYTHING.path,
+    path: fields.object('path', readPath, 'write path: { type: PathPrefix, value: … }') ?? EVERYTHING.path,
     method: fields.choice('method', METHODS) ?? '',
     headers: firstOfEachName(fields.list('headers', readMatcher), true),
     query: firstOfEachName(fields.list('queryParams', readMatcher), false),
@@ -144,6 +146,7 @@ function readMatch(fields: Fields): RouteMatch {
 }
 
 function readPath(fields: Fields): RouteMatch['path'] {
+  fields.refuseUnknown();
   const type = fields.choice('type', ['Exact', 'PathPrefix', 'RegularExpression']) ?? 'PathPrefix';
   if (type === 'RegularExpression') return { kind: 'regex', value: fields.regex('value') };
   const value = fields.has('value') ? fields.text('value') : '/';
@@ -156,6 +159,7 @@ function readPath(fields: Fields): RouteMatch['path'] {
 }
 
 function readMatcher(fields: Fields): RouteMatcher {
+  fields.refuseUnknown();
   const type = fields.choice('type', ['Exact', 'RegularExpression']) ?? 'Exact';
   const value = fields.requiredText('value');
   const message = type === 'RegularExpression' ? checkRegex(value) : null;

@@ -125,7 +125,7 @@ function readDocument(document: Document, report: Report, sink: Sink): void {
   }
   const kind = root.get('kind');
   const items = root.get('items', true);
-  if (kind === 'List' && items !== undefined) {
+  if (typeof kind === 'string' && kind.endsWith('List') && items !== undefined) {
     for (const item of new Fields(root, '', document, report).maps('items')) readObject(item, document, report, sink);
     return;
   }

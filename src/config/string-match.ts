@@ -10,6 +10,7 @@ export interface StringMatch {
 const KINDS = ['exact', 'prefix', 'regex'] as const;
 
 export function readStringMatch(fields: Fields): StringMatch {
+  fields.refuseUnknown();
   fields.exclusive(...KINDS);
   for (const kind of KINDS) {
     if (!fields.has(kind)) continue;

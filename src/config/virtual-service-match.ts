@@ -22,8 +22,11 @@ export interface HttpMatch {
   readonly statPrefix: string;
 }
 
+const EXAMPLE = 'write an object, for example { exact: … } or { prefix: … }';
+
 export function readMatch(fields: Fields): HttpMatch {
-  const uri = fields.object('uri', readStringMatch);
+  fields.refuseUnknown();
+  const uri = fields.object('uri', readStringMatch, EXAMPLE);
   const ignoresUriCase = fields.flag('ignoreUriCase') ?? false;
   if (ignoresUriCase && uri?.kind === 'regex')
     fields.warning('ignoreUriCase', 'ignoreUriCase has no effect on a regex', 'begin the regex with (?i)');
@@ -31,9 +34,9 @@ export function readMatch(fields: Fields): HttpMatch {
   return {
     name: fields.text('name'),
     uri,
-    scheme: fields.object('scheme', readStringMatch),
-    method: fields.object('method', readStringMatch),
-    authority: fields.object('authority', readStringMatch),
+    scheme: fields.object('scheme', readStringMatch, EXAMPLE),
+    method: fields.object('method', readStringMatch, EXAMPLE),
+    authority: fields.object('authority', readStringMatch, EXAMPLE),
     headers: fields.objectMap('headers', readStringMatch),
     withoutHeaders: fields.objectMap('withoutHeaders', readStringMatch),
     queryParams: fields.objectMap('queryParams', readStringMatch),

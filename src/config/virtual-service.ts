@@ -93,6 +93,7 @@ export interface VirtualServiceSpec {
 }
 
 export function readVirtualServiceSpec(fields: Fields): VirtualServiceSpec {
+  fields.refuseUnknown('gateways', 'exportTo');
   const hosts = fields.texts('hosts');
   if (hosts.length === 0)
     fields.error('hosts', 'the VirtualService names no host', 'add hosts: [reviews]; delegates are not supported yet');
@@ -112,6 +113,7 @@ export function readVirtualServiceSpec(fields: Fields): VirtualServiceSpec {
 }
 
 function readRule(fields: Fields): HttpRule {
+  fields.refuseUnknown('match');
   fields.exclusive('route', 'redirect', 'directResponse', 'delegate');
   if (!['route', 'redirect', 'directResponse', 'delegate'].some((name) => fields.has(name)))
     fields.error('', 'the rule does nothing', 'add route, redirect or directResponse');
@@ -170,10 +172,11 @@ function readWeighted(fields: Fields): WeightedDestination {
 }
 
 export function readDestination(fields: Fields): Destination {
+  fields.refuseUnknown();
   return {
     host: fields.requiredText('host', 'add host: with the name of a service'),
     subset: fields.text('subset'),
-    port: fields.object('port', (port) => port.port('number')) ?? 0,
+    port: fields.object('port', (port) => port.port('number'), 'write port: { number: … }') ?? 0,
   };
 }
 

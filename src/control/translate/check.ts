@@ -5,7 +5,8 @@ import { Scope } from '../scope.ts';
 import type { Snapshot } from '../snapshot.ts';
 import { checkBackends } from './backend.ts';
 import { checkFormats } from './header-format.ts';
-import { checkDestination } from './target.ts';
+import { checkCoverage } from './coverage.ts';
+import { checkDestination, checkHosts } from './target.ts';
 import { checkTelemetry } from './tracing.ts';
 
 export function checkSnapshot(snapshot: Snapshot): readonly Problem[] {
@@ -35,18 +36,8 @@ export function checkSnapshot(snapshot: Snapshot): readonly Problem[] {
             : `spec.http[${index}].mirrors[${position}].destination`;
         problems.push(...checkDestination(mirror.destination, namespace, scope, at(path)));
       }
-      const isLast = index === rule.spec.http.length - 1;
-      if (http.matches.length === 0 && !isLast) {
-        const path = `spec.http[${index + 1}]`;
-        problems.push({
-          severity: 'warning',
-          path,
-          message: `no request reaches this rule: rule ${index} before it takes everything`,
-          remedy: 'move the rule without a match to the end',
-          place: rule.source.locate(path),
-        });
-      }
     }
+    problems.push(...checkCoverage(rule), ...checkHosts(rule, scope));
   }
   for (const rule of snapshot.destinationRules) {
     const host = scopeOf(rule.meta.namespace).fullHost(rule.spec.host, rule.meta.namespace);

@@ -3,6 +3,7 @@
 import type { Problem } from '../../base/problem.ts';
 import type { Destination } from '../../config/virtual-service.ts';
 import type { Source } from '../../config/meta.ts';
+import type { VirtualService } from '../../config/resource.ts';
 import { nearest } from '../../config/spelling.ts';
 import { clusterName } from '../mesh-service.ts';
 import type { MeshService } from '../mesh-service.ts';
@@ -59,10 +60,7 @@ export function checkDestination(
   const host = scope.fullHost(destination.host, namespace);
   const service = scope.snapshot.services.get(host);
   if (service === undefined) {
-    const names = [...scope.snapshot.services.values()].flatMap((known) =>
-      known.kind === 'entry' ? [known.host] : known.namespace === namespace ? [known.name] : [known.host],
-    );
-    const guess = nearest(destination.host, names);
+    const guess = nearest(destination.host, namesFor(namespace, scope));
     return [
       warn(
         'host',
@@ -98,4 +96,32 @@ export function checkDestination(
     }
   }
   return problems;
+}
+
+/** Hosts of a VirtualService that no service has: the rule waits for nothing, or for a name that is spelled differently. */
+export function checkHosts(rule: VirtualService, scope: Scope): readonly Problem[] {
+  const { hosts, gateways } = rule.spec;
+  if (gateways.length > 0 && !gateways.includes('mesh')) return [];
+  const problems: Problem[] = [];
+  for (const [index, host] of hosts.entries()) {
+    const full = scope.fullHost(host, rule.meta.namespace);
+    if (full.includes('*') || scope.snapshot.services.has(full)) continue;
+    const path = `spec.hosts[${index}]`;
+    const guess = nearest(host, namesFor(rule.meta.namespace, scope));
+    problems.push({
+      severity: 'warning',
+      path,
+      message: `no service is named ${full}; the rules hold for requests to that name on port 80 only`,
+      remedy: guess === null ? 'add a Service or a ServiceEntry for it' : `did you mean ${guess}?`,
+      place: rule.source.locate(path),
+    });
+  }
+  return problems;
+}
+
+/** How rules of a namespace may name each service. */
+function namesFor(namespace: string, scope: Scope): readonly string[] {
+  return [...scope.snapshot.services.values()].map((known) =>
+    known.kind !== 'entry' && known.namespace === namespace ? known.name : known.host,
+  );
 }

@@ -24,6 +24,7 @@ import { RoundRobinSchema } from '../xds/gen/envoy/extensions/load_balancing_pol
 import { WrrLocalitySchema } from '../xds/gen/envoy/extensions/load_balancing_policies/wrr_locality/v3/wrr_locality_pb.js';
 import { UriTemplateMatchConfigSchema } from '../xds/gen/envoy/extensions/path/match/uri_template/v3/uri_template_match_pb.js';
 import { UriTemplateRewriteConfigSchema } from '../xds/gen/envoy/extensions/path/rewrite/uri_template/v3/uri_template_rewrite_pb.js';
+import { PreviousHostsPredicateSchema } from '../xds/gen/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts_pb.js';
 import { RawBufferSchema } from '../xds/gen/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.js';
 import { HttpProtocolOptionsSchema } from '../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
 
@@ -49,6 +50,8 @@ export const extensions: Registry = createRegistry(
   WrrLocalitySchema,
   UriTemplateMatchConfigSchema,
   UriTemplateRewriteConfigSchema,
+  // In every route of a mesh with retries: a dump could not show the routes without it.
+  PreviousHostsPredicateSchema,
   RawBufferSchema,
   HttpProtocolOptionsSchema,
 );

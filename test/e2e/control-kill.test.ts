@@ -7,6 +7,7 @@ import { WORKLOADS } from '../../src/cli/demo/bookshop.ts';
 import { Load } from '../../src/cli/demo/load.ts';
 import { setCanaryWeights } from '../../src/cli/demo/rules-copy.ts';
 import { openBookshop } from './bookshop.ts';
+import { ChainCheck } from './chain-check.ts';
 import { readSync, untilAcked, untilInSync } from './sync-status.ts';
 
 const CASES = [
@@ -23,13 +24,15 @@ it.each(CASES)(
     await untilInSync(mesh.httpPort, WORKLOADS.length, 5_000);
     const frontend = mesh.member('frontend');
     const visit = { host: 'frontend', path: '/books/1', headers: { 'end-user': 'jason' } };
-    const load = new Load({ port: frontend.inboundPort, visit, visitors: 8, rate: 100 });
+    // Frontend, catalog, reviews v3 and ratings: four services, and every call between them counts.
+    const chain = new ChainCheck(3);
+    const load = new Load({ port: frontend.inboundPort, visit, visitors: 8, rate: 100, onOutcome: chain.take });
     await sleep(500);
     await mesh.killControl();
     await sleep(awayMs / 2);
     if (isChangedMeanwhile) await rules.edit('reviews.yaml', (text) => setCanaryWeights(text, 70, 30));
     await sleep(awayMs / 2);
-    const failedWhileAway = load.failed;
+    const failedWhileAway = load.failed + chain.failed;
     mesh.restartControl();
     const backMs = await untilInSync(mesh.httpPort, WORKLOADS.length, 15_000);
     const before = await readSync(mesh.httpPort);
@@ -37,12 +40,13 @@ it.each(CASES)(
     const ackMs = await untilAcked(mesh.httpPort, before, 5_000);
     const { requests, failed, failures } = await load.stop();
     process.stdout.write(
-      `control service back: all in sync after ${backMs.toFixed(0)} ms, next change acked after ${ackMs.toFixed(0)} ms, ${requests} requests, ${failed} failed\n`,
+      `control service back: all in sync after ${backMs.toFixed(0)} ms, next change acked after ${ackMs.toFixed(0)} ms, ${requests} requests, ${failed + chain.failed} failed\n`,
     );
-    expect({ failedWhileAway, failed, failures, deaths: shop.deaths }).toEqual({
+    expect({ failedWhileAway, failed, failures, inner: chain.failures, deaths: shop.deaths }).toEqual({
       failedWhileAway: 0,
       failed: 0,
       failures: [],
+      inner: [],
       deaths: [],
     });
     expect(backMs).toBeLessThan(BACK_LIMIT_MS);

@@ -36,6 +36,7 @@ export async function readSync(httpPort: number): Promise<NodeSync[]> {
 
 /** Waits until every sidecar of `before` has acknowledged routes other than those; returns how long it took, in ms. */
 export async function untilAcked(httpPort: number, before: readonly NodeSync[], limitMs: number): Promise<number> {
+  if (before.length === 0) throw new Error('no sidecar was connected before the change: nothing could be acknowledged');
   const startMs = performance.now();
   const old = new Map(before.map(({ nodeId, sentRoutes }) => [nodeId, sentRoutes]));
   for (;;) {

@@ -6,6 +6,7 @@ import { RULES_DIRECTORY } from '../../src/cli/demo/bookshop.ts';
 import { Load } from '../../src/cli/demo/load.ts';
 import { Mesh } from '../../src/cli/demo/mesh.ts';
 import { RulesCopy } from '../../src/cli/demo/rules-copy.ts';
+import { ChainCheck } from '../e2e/chain-check.ts';
 import { orphansOf, treeLines } from './mesh-trace-tree.ts';
 import { OtelCollector, type SeenSpan } from './otel-collector.ts';
 
@@ -120,11 +121,13 @@ describe('a visit through four services', () => {
 });
 
 test('the Collector killed and started again under load costs no request, and spans arrive again', async () => {
+  const chain = new ChainCheck(3);
   const load = new Load({
     port: mesh.member('frontend').inboundPort,
     visit: { host: 'frontend', path: '/books/1', headers: { 'end-user': 'jason' } },
     visitors: 8,
     rate: RATE,
+    onOutcome: chain.take,
   });
   await sleep(BEFORE_MS);
   expect(collector.spans.filter(isFor('/books/1')).length).toBeGreaterThan(0);
@@ -133,7 +136,7 @@ test('the Collector killed and started again under load costs no request, and sp
   const sentBefore = load.sent;
   await sleep(AWAY_MS);
   const sentWhileAway = load.sent - sentBefore;
-  const failedWhileAway = load.failed;
+  const failedWhileAway = load.failed + chain.failed;
   await collector.start();
   const startMs = performance.now();
   // Spans of every sidecar, not only of the first that is back.
@@ -146,7 +149,8 @@ test('the Collector killed and started again under load costs no request, and sp
   process.stdout.write(
     `Collector back: spans of all after ${backMs.toFixed(0)} ms; ${requests} requests, ${sentWhileAway} while it was away, ${failed} failed\n`,
   );
-  expect({ failedWhileAway, failed, failures, deaths }).toEqual({
+  expect({ failedWhileAway, failed, failures, inner: chain.failures, deaths }).toEqual({
+    inner: [],
     failedWhileAway: 0,
     failed: 0,
     failures: [],

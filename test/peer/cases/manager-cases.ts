@@ -101,6 +101,14 @@ export const MANAGER_CASES: CaseTable = {
     at('single', 'the last request of a connection'),
     at('single', 'the first of the next connection'),
   ],
+  'manager-underscores': ['main', 'drop', 'reject'].flatMap((to) => [
+    at(to, 'in a name', { headers: ['x_a: 1', 'x-b: 2'], is: to === 'reject' ? '400' : '200 a' }),
+    at(to, 'in a value', { headers: ['x-a: 1_2'] }),
+    at(to, 'in the name of a second line', {
+      headers: ['x-a: 1', 'x_a: 2', 'x-a: 3'],
+      is: to === 'reject' ? '400' : '200 a',
+    }),
+  ]),
   'manager-marks': [
     at('main', 'plain', { headers: ['user-agent: me', 'via: 1.1 before'] }),
     at('via', 'adds', { answer: reply('200 OK', ['x-a: 1']) }),

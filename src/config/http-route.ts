@@ -112,7 +112,7 @@ function readRule(fields: Fields): RouteRule {
   const timeouts = fields.object('timeouts', (timeouts) => {
     const requestMs = timeouts.durationMs('request', 'gateway');
     const backendMs = timeouts.durationMs('backendRequest', 'gateway');
-    if (requestMs !== null && requestMs > 0 && backendMs !== null && (backendMs > requestMs || backendMs === 0))
+    if (requestMs !== null && requestMs > 0 && backendMs !== null && backendMs > requestMs)
       timeouts.error('backendRequest', 'backendRequest is longer than request', 'write a time of at most request');
     return { requestMs, backendMs };
   });

@@ -107,7 +107,8 @@ function routeOf({ route: owner, rule, ruleIndex, match }: Candidate, context: G
 
 function forwardAction(rule: RouteRule, match: RouteMatch): RouteAction {
   // Without retries the one attempt is the whole request, so the shorter of the two times holds.
-  const wholeMs = rule.retry === null ? (rule.backendTimeoutMs ?? rule.requestTimeoutMs) : rule.requestTimeoutMs;
+  const attemptMs = rule.retry === null && rule.backendTimeoutMs !== 0 ? rule.backendTimeoutMs : null;
+  const wholeMs = attemptMs ?? rule.requestTimeoutMs;
   const action = create(RouteActionSchema, { timeout: duration(wholeMs ?? 0) });
   const retries = gatewayRetryPolicy(rule.retry, rule.backendTimeoutMs);
   if (retries !== null) action.retryPolicy = retries;

@@ -38,7 +38,8 @@ type RedirectFilter = Extract<RouteFilter, { kind: 'redirect' }>;
 /** `matched` is the path prefix that the rule matched; `requestPort` the port of the Service. */
 export function gatewayRedirect(filter: RedirectFilter, matched: string, requestPort: number): RedirectAction {
   // An explicit port wins, a scheme brings its default port, else the port stays the request's.
-  const port = filter.port !== 0 ? filter.port : filter.scheme === '' ? requestPort : 0;
+  const schemePort = { http: 80, https: 443, '': requestPort }[filter.scheme] ?? 0;
+  const port = filter.port === 0 ? schemePort : filter.port;
   const action = create(RedirectActionSchema, {
     hostRedirect: filter.hostname,
     portRedirect: withoutDefault({
@@ -64,10 +65,13 @@ interface PortChoice {
   readonly requestPort: number;
 }
 
-/** `:80` and `:443` are left out where the scheme implies them; Envoy can do so only where it does not keep the request's host. */
+/**
+ * `:80` and `:443` are left out where the scheme implies them. Where Envoy keeps the request's host it keeps a port in it too,
+ * but for `:80` when the scheme changes, so a port that is not the request's must be named.
+ */
 function withoutDefault({ port, scheme, host, requestPort }: PortChoice): number {
   const isDefault = (scheme === 'http' && port === 80) || (scheme === 'https' && port === 443);
-  return isDefault && (host !== '' || port === requestPort) ? 0 : port;
+  return isDefault && (host !== '' || port === requestPort || requestPort === 80) ? 0 : port;
 }
 
 export type PathRewrite =

@@ -64,6 +64,8 @@ export interface DestinationRuleSpec {
   readonly policy: TrafficPolicy | null;
   readonly subsets: readonly Subset[];
   readonly exportTo: readonly string[];
+  /** The workloads of its namespace that follow it; null is everybody. */
+  readonly selector: ReadonlyMap<string, string> | null;
 }
 
 export function readDestinationRuleSpec(fields: Fields): DestinationRuleSpec {
@@ -78,12 +80,12 @@ export function readDestinationRuleSpec(fields: Fields): DestinationRuleSpec {
       );
     names.add(subset.name);
   }
-  fields.later('workloadSelector');
   return {
     host: fields.requiredText('host', 'add host: with the name of a service'),
     policy: fields.object('trafficPolicy', readPolicy),
     subsets,
     exportTo: fields.texts('exportTo'),
+    selector: fields.object('workloadSelector', (selector) => selector.textMap('matchLabels')),
   };
 }
 
@@ -107,6 +109,7 @@ function readPolicy(fields: Fields): TrafficPolicy {
 }
 
 function readSections(fields: Fields): Omit<TrafficPolicy, 'ports'> {
+  fields.forEnvoyOnly('outlierDetection');
   return {
     loadBalancer: fields.object('loadBalancer', readLoadBalancer),
     connectionPool: fields.object('connectionPool', readConnectionPool),
@@ -117,27 +120,33 @@ function readSections(fields: Fields): Omit<TrafficPolicy, 'ports'> {
 
 function readConnectionPool(fields: Fields): ConnectionPool {
   const count = { min: 0, max: 2_147_483_647 };
-  const tcp = fields.object('tcp', (tcp) => ({
-    maxConnections: tcp.integer('maxConnections', count),
-    connectTimeoutMs: tcp.durationMs('connectTimeout'),
-    maxConnectionDurationMs: tcp.durationMs('maxConnectionDuration'),
-    idleTimeoutMs: tcp.durationMs('idleTimeout'),
-    keepalive: tcp.object('tcpKeepalive', (alive) => ({
-      probes: alive.integer('probes', count),
-      timeMs: alive.durationMs('time'),
-      intervalMs: alive.durationMs('interval'),
-    })),
-  }));
-  const http = fields.object('http', (http) => ({
-    maxPendingRequests: http.integer('http1MaxPendingRequests', count),
-    maxRequests: http.integer('http2MaxRequests', count),
-    maxRequestsPerConnection: http.integer('maxRequestsPerConnection', count),
-    maxRetries: http.integer('maxRetries', count),
-    idleTimeoutMs: http.durationMs('idleTimeout'),
-    h2Upgrade: http.choice('h2UpgradePolicy', ['DEFAULT', 'DO_NOT_UPGRADE', 'UPGRADE']),
-    usesClientProtocol: http.flag('useClientProtocol') ?? false,
-    maxConcurrentStreams: http.integer('maxConcurrentStreams', count),
-  }));
+  const tcp = fields.object('tcp', (tcp) => {
+    tcp.forEnvoyOnly('maxConnections', 'maxConnectionDuration', 'tcpKeepalive');
+    return {
+      maxConnections: tcp.integer('maxConnections', count),
+      connectTimeoutMs: tcp.durationMs('connectTimeout'),
+      maxConnectionDurationMs: tcp.durationMs('maxConnectionDuration'),
+      idleTimeoutMs: tcp.durationMs('idleTimeout'),
+      keepalive: tcp.object('tcpKeepalive', (alive) => ({
+        probes: alive.integer('probes', count),
+        timeMs: alive.durationMs('time'),
+        intervalMs: alive.durationMs('interval'),
+      })),
+    };
+  });
+  const http = fields.object('http', (http) => {
+    http.forEnvoyOnly('http1MaxPendingRequests', 'http2MaxRequests', 'maxRetries');
+    return {
+      maxPendingRequests: http.integer('http1MaxPendingRequests', count),
+      maxRequests: http.integer('http2MaxRequests', count),
+      maxRequestsPerConnection: http.integer('maxRequestsPerConnection', count),
+      maxRetries: http.integer('maxRetries', count),
+      idleTimeoutMs: http.durationMs('idleTimeout'),
+      h2Upgrade: http.choice('h2UpgradePolicy', ['DEFAULT', 'DO_NOT_UPGRADE', 'UPGRADE']),
+      usesClientProtocol: http.flag('useClientProtocol') ?? false,
+      maxConcurrentStreams: http.integer('maxConcurrentStreams', count),
+    };
+  });
   return {
     maxConnections: tcp?.maxConnections ?? null,
     connectTimeoutMs: tcp?.connectTimeoutMs ?? null,
@@ -171,11 +180,11 @@ function readOutlier(fields: Fields): Outlier {
 
 function readTls(fields: Fields): ClientTls {
   const mode = fields.choice('mode', ['DISABLE', 'SIMPLE', 'MUTUAL', 'ISTIO_MUTUAL']) ?? 'DISABLE';
-  if (mode === 'ISTIO_MUTUAL')
+  if (mode !== 'DISABLE')
     fields.warning(
       'mode',
-      'ISTIO_MUTUAL is not supported yet: the connection is plain',
-      'remove it, or wait for the version that does mutual TLS',
+      `${mode} is not supported yet: the connection is plain`,
+      'remove it, or wait for the version that does TLS',
     );
   const isMutual = mode === 'MUTUAL';
   if (isMutual && !fields.has('clientCertificate'))

@@ -249,14 +249,12 @@ export class Fields {
 
   /** Fields that are right but have no effect yet: a warning for each that is there. */
   later(...names: readonly string[]): void {
-    for (const name of names) {
-      if (this.has(name))
-        this.warning(
-          name,
-          `${name} is not supported yet and has no effect`,
-          'remove it, or wait for the version that does it',
-        );
-    }
+    this.#announce(names, 'is not supported yet and has no effect');
+  }
+
+  /** Fields that a real Envoy follows and our own sidecar does not yet: a warning for each that is there. */
+  forEnvoyOnly(...names: readonly string[]): void {
+    this.#announce(names, 'has no effect on sidecars yet');
   }
 
   /** Fields that are right and need no reading. */
@@ -305,6 +303,11 @@ export class Fields {
         this.#report.error(this.at(name), `unknown field ${name}`, remedy, place);
       else this.#report.warning(this.at(name), `unknown field ${name} has no effect`, remedy, place);
     }
+  }
+
+  #announce(names: readonly string[], what: string): void {
+    for (const name of names)
+      if (this.has(name)) this.warning(name, `${name} ${what}`, 'remove it, or wait for the version that does it');
   }
 
   #present(name: string): Node | null {

@@ -30,6 +30,7 @@ const SIMPLE = ['UNSPECIFIED', 'RANDOM', 'PASSTHROUGH', 'ROUND_ROBIN', 'LEAST_RE
 export function readLoadBalancer(fields: Fields): LoadBalancer {
   fields.exclusive('simple', 'consistentHash');
   fields.later('localityLbSetting');
+  fields.forEnvoyOnly('consistentHash', 'warmup', 'warmupDurationSecs');
   const simple = fields.choice('simple', SIMPLE);
   if (simple === 'PASSTHROUGH')
     fields.warning(

@@ -1,6 +1,7 @@
 // HTTPMatchRequest of a VirtualService: every field that is there must hold; the blocks of one rule are
 // alternatives.
 import type { Fields } from './fields.ts';
+import { checkHeaderLines } from './header-text.ts';
 import { readStringMatch } from './string-match.ts';
 import type { StringMatch } from './string-match.ts';
 
@@ -31,14 +32,20 @@ export function readMatch(fields: Fields): HttpMatch {
   if (ignoresUriCase && uri?.kind === 'regex')
     fields.warning('ignoreUriCase', 'ignoreUriCase has no effect on a regex', 'begin the regex with (?i)');
   if (uri?.kind === 'prefix' && uri.value === '') fields.error('uri', 'the prefix is empty', 'write prefix: /');
+  const [headers, withoutHeaders] = [
+    fields.objectMap('headers', readStringMatch),
+    fields.objectMap('withoutHeaders', readStringMatch),
+  ];
+  checkHeaderLines(fields, 'headers', linesOf(headers));
+  checkHeaderLines(fields, 'withoutHeaders', linesOf(withoutHeaders));
   return {
     name: fields.text('name'),
     uri,
     scheme: fields.object('scheme', readStringMatch, EXAMPLE),
     method: fields.object('method', readStringMatch, EXAMPLE),
     authority: fields.object('authority', readStringMatch, EXAMPLE),
-    headers: fields.objectMap('headers', readStringMatch),
-    withoutHeaders: fields.objectMap('withoutHeaders', readStringMatch),
+    headers,
+    withoutHeaders,
     queryParams: fields.objectMap('queryParams', readStringMatch),
     ignoresUriCase,
     sourceLabels: fields.textMap('sourceLabels'),
@@ -47,4 +54,8 @@ export function readMatch(fields: Fields): HttpMatch {
     gateways: fields.texts('gateways'),
     statPrefix: fields.text('statPrefix'),
   };
+}
+
+function linesOf(matches: ReadonlyMap<string, StringMatch>): readonly (readonly [string, string])[] {
+  return [...matches].map(([name, { value }]) => [name, value]);
 }

@@ -1,6 +1,7 @@
 // VirtualService (networking.istio.io): typed as Istio's proto has it, in the order of its fields. TLS
 // and TCP routes need the traffic redirect and are announced as not effective yet.
 import type { Fields } from './fields.ts';
+import { checkHeaderLines, checkHeaderText } from './header-text.ts';
 import { limits } from './limits.ts';
 import { readCors, readFault } from './http-faults.ts';
 import type { CorsPolicy, Fault } from './http-faults.ts';
@@ -203,7 +204,15 @@ function readHeaders(fields: Fields): Headers {
 }
 
 function readEdits(fields: Fields): HeaderEdits {
-  return { set: fields.textMap('set'), add: fields.textMap('add'), remove: fields.texts('remove') };
+  const [set, add, remove] = [fields.textMap('set'), fields.textMap('add'), fields.texts('remove')];
+  checkHeaderLines(fields, 'set', set);
+  checkHeaderLines(fields, 'add', add);
+  checkHeaderLines(
+    fields,
+    'remove',
+    remove.map((name) => [name, '']),
+  );
+  return { set, add, remove };
 }
 
 function readRedirect(fields: Fields): Redirect {
@@ -212,8 +221,8 @@ function readRedirect(fields: Fields): Redirect {
   if (![301, 302, 303, 307, 308].includes(code))
     fields.error('redirectCode', `${code} is not a redirect`, 'write 301, 302, 303, 307 or 308');
   return {
-    uri: fields.text('uri'),
-    authority: fields.text('authority'),
+    uri: checkHeaderText(fields, 'uri'),
+    authority: checkHeaderText(fields, 'authority'),
     scheme: fields.choice('scheme', ['http', 'https']) ?? '',
     port: fields.port('port') ?? 0,
     derivePort: fields.choice('derivePort', ['FROM_PROTOCOL_DEFAULT', 'FROM_REQUEST_PORT']),
@@ -241,7 +250,7 @@ function readRewrite(fields: Fields): Rewrite {
     match: regex.regex('match'),
     rewrite: regex.text('rewrite'),
   }));
-  return { uri: fields.text('uri'), authority: fields.text('authority'), regex };
+  return { uri: checkHeaderText(fields, 'uri'), authority: checkHeaderText(fields, 'authority'), regex };
 }
 
 const RETRY_ON = [

@@ -32,7 +32,10 @@ export class Scope {
         if (!this.#virtualServices.has(full)) this.#virtualServices.set(full, rule);
       }
     }
-    for (const rule of snapshot.destinationRules) {
+    for (const rule of [...snapshot.destinationRules].toSorted(bySelector)) {
+      const { selector } = rule.spec;
+      const isOurs = selector === null || (rule.meta.namespace === node.namespace && selects(selector, node.labels));
+      if (!isOurs) continue;
       if (!isVisible(rule.spec.exportTo, rule.meta.namespace, node.namespace)) continue;
       const key = `${rule.meta.namespace} ${this.fullHost(rule.spec.host, rule.meta.namespace)}`;
       if (!this.#rules.has(key)) this.#rules.set(key, rule);
@@ -116,6 +119,11 @@ export class Scope {
       }
     }
   }
+}
+
+/** Rules for chosen workloads come before those for everybody; else the order stays. */
+function bySelector(left: DestinationRule, right: DestinationRule): number {
+  return Number(left.spec.selector === null) - Number(right.spec.selector === null);
 }
 
 function longest<T>(rules: ReadonlyMap<string, T>, prefix: string, host: string): T | null {

@@ -106,6 +106,7 @@ function rivals(virtualServices: readonly VirtualService[], domain: string, prob
 function ruleRivals(rules: readonly DestinationRule[], domain: string, problems: Problem[]): void {
   const owners = new Map<string, DestinationRule>();
   for (const rule of rules) {
+    if (rule.spec.selector !== null) continue;
     const key = `${rule.meta.namespace} ${expandHost(rule.spec.host, rule.meta.namespace, domain)}`;
     const owner = owners.get(key);
     if (owner === undefined) owners.set(key, rule);

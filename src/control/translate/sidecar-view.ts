@@ -45,7 +45,8 @@ export class ViewBuilder {
     const matchesLabels = snapshot.virtualServices.some((rule) =>
       rule.spec.http.some((http) => http.matches.some((match) => match.sourceLabels.size > 0)),
     );
-    this.#usesLabels = matchesLabels || snapshot.sidecars.some((sidecar) => sidecar.spec.selector !== null);
+    const selecting = [...snapshot.sidecars, ...snapshot.destinationRules];
+    this.#usesLabels = matchesLabels || selecting.some((resource) => resource.spec.selector !== null);
   }
 
   /** `previous` is the node's last view: types that did not change keep their Map, and an equal view is returned as it is. */

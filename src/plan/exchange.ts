@@ -66,6 +66,7 @@ export class Exchange {
   /** No permit, no forward: authorization sets it, or the pipeline where none is configured. */
   isPermitted = false;
   /** The body of a reply that a step made; the head of the reply is `response`. */
+  /** Wire text: one character a byte. */
   replyBody = '';
   /** The step that ended the request phase with REPLY or RESET. */
   stoppedBy: Step | null = null;

@@ -53,7 +53,7 @@ const PLAIN = new Map<string, Read>([
   ['DOWNSTREAM_WIRE_BYTES_RECEIVED', (x) => x.requestHeadBytes + x.requestBytes],
   ['DOWNSTREAM_WIRE_BYTES_SENT', (x) => x.responseHeadBytes + x.responseBytes],
   ['HOSTNAME', () => HOSTNAME],
-  ['LOCAL_REPLY_BODY', (x) => (x.isUpstreamResponse ? '' : wireText(x.replyBody))],
+  ['LOCAL_REPLY_BODY', (x) => (x.isUpstreamResponse ? '' : x.replyBody)],
   ['PROTOCOL', (x) => (x.request.method === '' ? null : httpVersion(x.request.minor))],
   ['REQUEST_HEADERS_BYTES', (x) => x.requestHeadBytes],
   ['RESPONSE_CODE', (x) => x.response.status],

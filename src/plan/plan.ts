@@ -50,6 +50,8 @@ export interface Mirror {
   readonly fraction: number;
   /** True: the copy's Host gets `-shadow` appended, as Envoy does unless told otherwise. */
   readonly appendsShadowSuffix: boolean;
+  /** The copy's Host; empty leaves it. */
+  readonly host: string;
 }
 
 export const NO_MIRRORS: readonly Mirror[] = Object.freeze([]);

@@ -12,6 +12,7 @@ import {
   type VirtualHost,
 } from '../xds/gen/envoy/config/route/v3/route_components_pb.js';
 import type { RouteConfiguration } from '../xds/gen/envoy/config/route/v3/route_pb.js';
+import { headerSource } from '../plan/header-source.ts';
 import { DIRECT_BODY_BYTES_MAX } from './direct-response.ts';
 import type { HeaderEdits } from './header-edits.ts';
 import { compileHeaderEdits } from './header-edits-compile.ts';
@@ -58,7 +59,13 @@ export function compileRouteTable(
   }
   env.problems.push(...problems);
   if (refuses(problems)) return null;
-  return new HostTable({ name: config.name, hosts, index, ignoresPort: config.ignorePortInHostMatching });
+  return new HostTable({
+    name: config.name,
+    hosts,
+    index,
+    ignoresPort: config.ignorePortInHostMatching,
+    hostSource: config.vhostHeader === '' ? null : headerSource(config.vhostHeader),
+  });
 }
 
 interface HostCompiler {

@@ -6,8 +6,11 @@ import { readFileSync } from 'node:fs';
 import { error, type Problem } from '../base/problem.ts';
 import { H } from '../http/header-name.ts';
 import type { Exchange } from '../plan/exchange.ts';
+import { compileFormat, type Format } from '../plan/format.ts';
 import { REPLY, type Verdict } from '../plan/plan.ts';
+import { wireText } from '../plan/wire-text.ts';
 import type { DataSource } from '../xds/gen/envoy/config/core/v3/base_pb.js';
+import type { SubstitutionFormatString } from '../xds/gen/envoy/config/core/v3/substitution_format_string_pb.js';
 import type { DirectResponseAction } from '../xds/gen/envoy/config/route/v3/route_components_pb.js';
 import { applyResponseEdits, type ResponseEdits } from './header-edits.ts';
 
@@ -15,7 +18,12 @@ export const DIRECT_BODY_BYTES_MAX = 4096;
 
 export interface DirectResponse {
   readonly status: number;
+  /** Wire text. */
   readonly body: string;
+  /** Makes the body, in which `%LOCAL_REPLY_BODY%` is the one above; null leaves it. */
+  readonly format: Format | null;
+  /** Empty for `text/plain`. */
+  readonly contentType: string;
   readonly edits: ResponseEdits;
 }
 
@@ -44,7 +52,31 @@ export function compileDirectResponse(
       ),
     );
   }
-  return { status: action.status, body: body.toString('utf8'), edits };
+  const format = action.bodyFormat === undefined ? null : compileBodyFormat(action.bodyFormat, problems, path);
+  const contentType = wireText(action.bodyFormat?.contentType ?? '');
+  return { status: action.status, body: body.toString('latin1'), format, contentType, edits };
+}
+
+function compileBodyFormat(config: SubstitutionFormatString, problems: Problem[], path: string): Format | null {
+  const at = `${path}.body_format`;
+  const { format } = config;
+  const missing = config.omitEmptyValues ? '' : '-';
+  switch (format.case) {
+    case 'textFormat':
+      return compileFormat(format.value, problems, `${at}.text_format`, missing);
+    case 'textFormatSource': {
+      const source = `${at}.text_format_source`;
+      return compileFormat(readSource(format.value, problems, source).toString('utf8'), problems, source, missing);
+    }
+    case 'jsonFormat':
+      problems.push(error(`${at}.json_format`, 'is not supported here', 'write the JSON as text_format_source'));
+      return null;
+    case undefined:
+      problems.push(error(at, 'no format is given', 'set text_format_source'));
+      return null;
+    default:
+      return assertNever(format);
+  }
 }
 
 /** The bytes behind a DataSource, read now; empty after reporting why they cannot be. */
@@ -80,6 +112,8 @@ function readSource(source: DataSource, problems: Problem[], path: string): Buff
 export function runDirectResponse(x: Exchange, arg: DirectResponse): Verdict {
   x.response.status = arg.status;
   x.replyBody = arg.body;
+  if (arg.format !== null) x.replyBody = arg.format.run(x);
+  if (arg.contentType !== '') x.response.set(H.contentType, arg.contentType);
   x.details = 'direct_response';
   if (arg.status === 201 || (arg.status >= 300 && arg.status < 400)) {
     const { request } = x;

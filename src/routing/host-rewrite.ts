@@ -9,6 +9,7 @@ import type { Problem } from '../base/problem.ts';
 import { H, internHeader } from '../http/header-name.ts';
 import type { Exchange } from '../plan/exchange.ts';
 import { headerSource, readHeader, type HeaderSource } from '../plan/header-source.ts';
+import { compileFormat, type Format } from '../plan/format.ts';
 import { CONTINUE, type Origin, type PlanPart, type Verdict } from '../plan/plan.ts';
 import { compileRegexRewrite, type RegexRewrite } from '../plan/regex-rewrite.ts';
 import { step } from '../plan/step.ts';
@@ -51,6 +52,11 @@ export function compileHostRewrite(action: RouteAction, context: HostRewriteCont
       const regex = compileRegexRewrite(specifier.value, problems, `${path}.host_rewrite_path_regex`);
       return regex === null ? {} : { onRequest: [step('rewrite-host', origin, runRegex, { regex, keeping })] };
     }
+    case 'hostRewrite': {
+      if (specifier.value === '') return {};
+      const format = compileFormat(specifier.value, problems, `${path}.host_rewrite`);
+      return format === null ? {} : { onRequest: [step('rewrite-host', origin, runFormat, { format, keeping })] };
+    }
     case undefined:
       return {};
     default:
@@ -72,6 +78,13 @@ function runHeader(x: Exchange, arg: { readonly source: HeaderSource; readonly k
 function runRegex(x: Exchange, arg: { readonly regex: RegexRewrite; readonly keeping: HostKeeping }): Verdict {
   const { path } = x.request;
   rewriteHost(x, arg.regex.rewrite(path.slice(0, pathEnd(path))), arg.keeping);
+  return CONTINUE;
+}
+
+/** What is absent is a dash here, as Envoy has it; a format that comes to nothing leaves the host alone. */
+function runFormat(x: Exchange, arg: { readonly format: Format; readonly keeping: HostKeeping }): Verdict {
+  const authority = arg.format.run(x);
+  if (authority !== '') rewriteHost(x, authority, arg.keeping);
   return CONTINUE;
 }
 

@@ -4,6 +4,7 @@
 import type { Exchange } from '../plan/exchange.ts';
 import type { Plan } from '../plan/plan.ts';
 import { internHeader } from '../http/header-name.ts';
+import { readHeader, type HeaderSource } from '../plan/header-source.ts';
 import { withoutPort, type HostIndex } from './host-index.ts';
 import type { HostRoutes } from './host-routes.ts';
 import { protocolOf } from './redirect.ts';
@@ -24,6 +25,8 @@ export interface HostTableInit {
   readonly hosts: readonly TableHost[];
   readonly index: HostIndex<TableHost>;
   readonly ignoresPort: boolean;
+  /** Holds what virtual hosts are found by; null for the authority. */
+  readonly hostSource: HeaderSource | null;
 }
 
 const INTERNAL = internHeader('x-envoy-internal');
@@ -33,16 +36,20 @@ export class HostTable implements RouteTable {
   readonly hosts: readonly TableHost[];
   readonly #index: HostIndex<TableHost>;
   readonly #ignoresPort: boolean;
+  readonly #hostSource: HeaderSource | null;
 
   constructor(init: HostTableInit) {
     this.name = init.name;
     this.hosts = init.hosts;
     this.#index = init.index;
     this.#ignoresPort = init.ignoresPort;
+    this.#hostSource = init.hostSource;
   }
 
   match(x: Exchange): Plan | null {
-    const host = this.hostOf(x.request.authority);
+    const { request } = x;
+    const name = this.#hostSource === null ? request.authority : readHeader(request, this.#hostSource);
+    const host = name === null ? null : this.hostOf(name);
     if (host === null) return null;
     if (host.tlsPlan !== null && mustRedirect(host, x)) return host.tlsPlan;
     return host.routes.match(x);

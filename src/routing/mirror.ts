@@ -1,6 +1,7 @@
 // Request mirrors. The most specific list that is not empty counts: the route's, else the virtual
 // host's, else the route configuration's. Source: Envoy RouteAction.RequestMirrorPolicy.
 import { error, warning } from '../base/problem.ts';
+import { wireText } from '../plan/wire-text.ts';
 import { NO_MIRRORS, type CompileEnv, type Mirror } from '../plan/plan.ts';
 import type { RouteAction_RequestMirrorPolicy as MirrorPolicy } from '../xds/gen/envoy/config/route/v3/route_components_pb.js';
 import { currentShare } from './fraction.ts';
@@ -18,6 +19,7 @@ export function compileMirrors(policies: readonly MirrorPolicy[], env: CompileEn
         cluster: env.clusterRef(policy.cluster),
         fraction: policy.runtimeFraction === undefined ? 1 : currentShare(policy.runtimeFraction, env),
         appendsShadowSuffix: !policy.disableShadowHostSuffixAppend,
+        host: wireText(policy.hostRewriteLiteral),
       });
     }
   }

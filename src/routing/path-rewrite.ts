@@ -6,8 +6,10 @@ import { error, type Problem } from '../base/problem.ts';
 import { H } from '../http/header-name.ts';
 import type { Exchange } from '../plan/exchange.ts';
 import { CONTINUE, type Origin, type Step, type Verdict } from '../plan/plan.ts';
+import { compileFormat } from '../plan/format.ts';
 import { compileRegexRewrite } from '../plan/regex-rewrite.ts';
 import { step } from '../plan/step.ts';
+import { foldCase } from '../plan/string-match.ts';
 import { wireText } from '../plan/wire-text.ts';
 import type { TypedExtensionConfig } from '../xds/gen/envoy/config/core/v3/extension_pb.js';
 import type { RegexMatchAndSubstitute } from '../xds/gen/envoy/type/matcher/v3/regex_pb.js';
@@ -21,14 +23,16 @@ export interface PathRewriteConfig {
   readonly prefixRewrite: string;
   readonly regexRewrite: RegexMatchAndSubstitute | undefined;
   readonly policy: TypedExtensionConfig | undefined;
+  /** A format of the whole path; empty when there is none. */
+  readonly format: string;
 }
 
 export interface PathRewrite {
-  readonly kind: 'prefix' | 'regex' | 'template';
+  readonly kind: 'prefix' | 'regex' | 'template' | 'format';
   readonly to: string;
   readonly keepsOriginal: boolean;
-  /** The new path without query for a path without query; null leaves the path alone. */
-  readonly rewrite: (pathname: string) => string | null;
+  /** The new path without query for a path without query; null or empty leaves the path alone. */
+  readonly rewrite: (pathname: string, x: Exchange) => string | null;
 }
 
 export interface PathRewriteContext {
@@ -44,23 +48,37 @@ export function compilePathRewrite(
   path: string,
 ): PathRewrite | null {
   const { problems, rule, keepsOriginal } = context;
-  const given = [config.prefixRewrite !== '', config.regexRewrite !== undefined, config.policy !== undefined];
+  const given = [
+    config.prefixRewrite !== '',
+    config.regexRewrite !== undefined,
+    config.policy !== undefined,
+    config.format !== '',
+  ];
   if (given.filter(Boolean).length > 1) {
     problems.push(
-      error(path, 'has more than one of prefix_rewrite, regex_rewrite and path_rewrite_policy', 'keep one of them'),
+      error(
+        path,
+        'has more than one of prefix_rewrite, regex_rewrite, path_rewrite_policy and path_rewrite',
+        'keep one of them',
+      ),
     );
     return null;
   }
   if (config.prefixRewrite !== '') {
     const to = wireText(config.prefixRewrite);
-    const matched = matchedLength(rule);
-    return { kind: 'prefix', to, keepsOriginal, rewrite: (pathname) => to + pathname.slice(matched) };
+    return { kind: 'prefix', to, keepsOriginal, rewrite: prefixRewrite(rule, to) };
   }
   if (config.regexRewrite !== undefined) {
     const regex = compileRegexRewrite(config.regexRewrite, problems, `${path}.regex_rewrite`);
     return regex === null
       ? null
       : { kind: 'regex', to: `${regex.regex} -> ${regex.substitution}`, keepsOriginal, rewrite: regex.rewrite };
+  }
+  if (config.format !== '') {
+    const format = compileFormat(config.format, problems, `${path}.path_rewrite`, '');
+    return format === null
+      ? null
+      : { kind: 'format', to: config.format, keepsOriginal, rewrite: (_pathname, x) => format.run(x) };
   }
   return config.policy === undefined ? null : compilePolicy(config.policy, context, `${path}.path_rewrite_policy`);
 }
@@ -95,9 +113,17 @@ function compilePolicy(policy: TypedExtensionConfig, context: PathRewriteContext
   return rewrite === null ? null : { kind: 'template', to: rewrite.source, keepsOriginal, rewrite: rewrite.rewrite };
 }
 
-/** How much of the path the rule has matched; a rule that takes the whole path matches all of it. */
-function matchedLength(rule: PathRule): number {
-  return rule.kind === 'prefix' || rule.kind === 'separated-prefix' ? rule.text.length : Infinity;
+/**
+ * Swaps what the rule has matched: its literal, or else the whole path. A path that matched only once its
+ * parameters were ignored may not begin with the literal, and stays.
+ */
+function prefixRewrite(rule: PathRule, to: string): PathRewrite['rewrite'] {
+  if (rule.kind !== 'exact' && rule.kind !== 'prefix' && rule.kind !== 'separated-prefix') return () => to;
+  const { text, isFolded } = rule;
+  return (pathname) => {
+    const start = pathname.slice(0, text.length);
+    return (isFolded ? foldCase(start) : start) === text ? to + pathname.slice(text.length) : '';
+  };
 }
 
 export function pathRewriteStep(rewrite: PathRewrite, origin: Origin): Step {
@@ -114,7 +140,7 @@ export function rewritePath(x: Exchange, arg: PathRewrite): void {
   const { path } = request;
   const end = pathEnd(path);
   const pathname = end === path.length ? path : path.slice(0, end);
-  const rewritten = arg.rewrite(pathname);
+  const rewritten = arg.rewrite(pathname, x);
   // Envoy takes a path that was rewritten to nothing for one that is not to be rewritten.
   if (rewritten === '') return;
   if (arg.keepsOriginal) request.set(H.envoyOriginalPath, path);

@@ -5,6 +5,7 @@
 import { error, type Problem } from '../base/problem.ts';
 import { H } from '../http/header-name.ts';
 import type { Exchange } from '../plan/exchange.ts';
+import { compileFormat, type Format } from '../plan/format.ts';
 import { REPLY, type Verdict } from '../plan/plan.ts';
 import { wireText } from '../plan/wire-text.ts';
 import {
@@ -22,6 +23,8 @@ export interface Redirect {
   /** With its colon. */
   readonly port: string;
   readonly path: string;
+  /** Makes the path; null when there is no such format. */
+  readonly pathFormat: Format | null;
   readonly stripsQuery: boolean;
   readonly rewrite: PathRewrite | null;
   readonly edits: ResponseEdits;
@@ -49,6 +52,7 @@ export function compileRedirect(
       prefixRewrite: specifier.case === 'prefixRewrite' ? specifier.value : '',
       regexRewrite: specifier.case === 'regexRewrite' ? specifier.value : undefined,
       policy: undefined,
+      format: '',
     },
     context,
     path,
@@ -62,6 +66,10 @@ export function compileRedirect(
     host: wireText(action.hostRedirect),
     port: action.portRedirect === 0 ? '' : `:${action.portRedirect}`,
     path: specifier.case === 'pathRedirect' ? wireText(specifier.value) : '',
+    pathFormat:
+      specifier.case === 'pathRewrite'
+        ? compileFormat(specifier.value, context.problems, `${path}.path_rewrite`, '')
+        : null,
     stripsQuery: action.stripQuery,
     rewrite,
     edits,
@@ -102,7 +110,7 @@ export function locationOf(x: Exchange, arg: Redirect): string {
   const { request } = x;
   const scheme = arg.scheme === '' ? request.scheme : arg.scheme;
   const host = arg.host === '' ? hostOf(x, scheme, arg.port) : arg.host;
-  let path = arg.path;
+  let path = arg.pathFormat === null ? arg.path : arg.pathFormat.run(x);
   const hasOwnQuery = path.indexOf('?') !== -1;
   if (path === '') {
     path = request.path;

@@ -6,6 +6,7 @@ import type { Exchange } from '../plan/exchange.ts';
 import { compileHeaderMatch } from '../plan/header-match.ts';
 import type { CompileEnv } from '../plan/plan.ts';
 import type { RouteMatch } from '../xds/gen/envoy/config/route/v3/route_components_pb.js';
+import { compileCookieMatch } from './cookie-match.ts';
 import { compileFraction } from './fraction.ts';
 import { compilePathRule, type PathRule } from './path-rule.ts';
 import { compileQueryMatch } from './query-match.ts';
@@ -42,6 +43,10 @@ export function compileRouteMatch(match: RouteMatch, env: CompileEnv, path: stri
   for (const [i, config] of match.queryParameters.entries()) {
     const holds = compileQueryMatch(config, problems, `${path}.query_parameters[${i}]`);
     addAll(holds === null ? null : (x) => holds(x.request.path), `query ${config.name}`);
+  }
+  for (const [i, config] of match.cookies.entries()) {
+    const holds = compileCookieMatch(config, problems, `${path}.cookies[${i}]`);
+    addAll(holds === null ? null : (x) => holds(x.request), `cookie ${config.name}`);
   }
   addTls(match, addAll);
   addMetadata(match, problems, path, addAll);

@@ -96,7 +96,12 @@ function compileAction(action: RouteAction, context: ActionContext, path: string
   const forward = compileForward(action, { env, origin, response }, path);
   const host = compileHostRewrite(action, { problems, origin, keepsOriginal: context.rewriting.keepsOriginal }, path);
   const rewrite = compilePathRewrite(
-    { prefixRewrite: action.prefixRewrite, regexRewrite: action.regexRewrite, policy: action.pathRewritePolicy },
+    {
+      prefixRewrite: action.prefixRewrite,
+      regexRewrite: action.regexRewrite,
+      policy: action.pathRewritePolicy,
+      format: action.pathRewrite,
+    },
     context.rewriting,
     path,
   );

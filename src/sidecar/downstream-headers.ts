@@ -75,7 +75,7 @@ export function prepareRequest(x: Exchange, manager: HttpManager): number {
   if (isOriginForm(request) && request.get(H.forwardedProto) === 'https') request.scheme = 'https';
   if (manager.generatesRequestId) {
     const mustRenew = isEdge && !manager.preservesExternalRequestId;
-    if (mustRenew || !request.has(H.requestId)) request.set(H.requestId, randomUUID());
+    if (mustRenew || (request.get(H.requestId) ?? '') === '') request.set(H.requestId, randomUUID());
   }
   if (manager.via !== '') appendVia(request, manager.via);
   return PREPARED;

@@ -186,8 +186,8 @@ export class H1Server implements Downstream, BodySink {
       this.#answerPath(prepared);
       return;
     }
+    if (this.#framing.expectsContinue) x.request.remove(H.expect);
     if (this.#framing.expectsContinue && this.#framing.bodyKind !== NO_BODY) {
-      x.request.remove(H.expect);
       this.socket.write('HTTP/1.1 100 Continue\r\n\r\n', 'latin1');
     }
     this.#driver.start(this.#framing.bodyKind);

@@ -54,10 +54,12 @@ export function startMirrors(
 /** The request head as it goes to the mirror; the request itself is left as it was. */
 function writeCopy(x: Exchange, mirror: Mirror, bodyKind: BodyKind): string {
   const { request } = x;
-  if (!mirror.appendsShadowSuffix) return writeRequestHead(request, bodyKind);
   const { authority } = request;
-  const name = request.hostname();
-  request.setAuthority(`${name}-shadow${authority.slice(name.length)}`);
+  if (mirror.host !== '') request.setAuthority(mirror.host);
+  else if (mirror.appendsShadowSuffix) {
+    const name = request.hostname();
+    request.setAuthority(`${name}-shadow${authority.slice(name.length)}`);
+  } else return writeRequestHead(request, bodyKind);
   const text = writeRequestHead(request, bodyKind);
   request.setAuthority(authority);
   return text;

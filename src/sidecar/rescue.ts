@@ -4,7 +4,8 @@ import type { Exchange } from '../plan/exchange.ts';
 import { assertNever } from '../base/assert.ts';
 import type { Failure } from '../plan/failure.ts';
 import { FLAGS, flagLetters } from '../plan/response-flags.ts';
-import { H } from '../http/header-name.ts';
+import { wireText } from '../plan/wire-text.ts';
+import { H, internHeader } from '../http/header-name.ts';
 
 interface Rescue {
   readonly status: number;
@@ -35,7 +36,7 @@ export function rescue(x: Exchange, failed: Failure): void {
   x.response.reset();
   x.response.status = status;
   if (failed.kind === 'overflow') x.response.add(H.envoyOverloaded, 'true');
-  x.replyBody = body;
+  x.replyBody = wireText(body);
 }
 
 function rescueOf(failed: Failure): Rescue {
@@ -92,11 +93,64 @@ function beforeResponse(status: number, flag: number, reason: string): Rescue {
 export function frameReply(x: Exchange): boolean {
   const { response, replyBody } = x;
   const { status } = response;
+  if (isGrpc(x.request.get(H.contentType))) {
+    makeGrpc(x);
+    return false;
+  }
   if (status < 200 || status === 204 || status === 304) return false;
-  response.set(H.contentLength, String(Buffer.byteLength(replyBody)));
+  response.set(H.contentLength, String(replyBody.length));
   if (replyBody === '') return false;
   if (!response.has(H.contentType)) response.add(H.contentType, 'text/plain');
   return x.request.method !== 'HEAD';
+}
+
+/** `application/grpc`, alone or with a `+suffix`. */
+function isGrpc(type: string | null): boolean {
+  if (type === null || !type.startsWith('application/grpc')) return false;
+  return type.length === 16 || type.charCodeAt(16) === 0x2b;
+}
+
+const GRPC_STATUS = internHeader('grpc-status');
+const GRPC_MESSAGE = internHeader('grpc-message');
+
+/** A gRPC client understands only 200 with a grpc-status (gRPC over HTTP2, trailers-only): Envoy's translation. */
+function makeGrpc(x: Exchange): void {
+  const { response } = x;
+  response.set(GRPC_STATUS, String(grpcStatusOf(response.status)));
+  if (x.replyBody !== '') response.set(GRPC_MESSAGE, percentEncoded(x.replyBody));
+  response.status = 200;
+  response.set(H.contentType, 'application/grpc');
+  response.set(H.contentLength, '0');
+  x.replyBody = '';
+}
+
+/** gRPC's own mapping of HTTP statuses. */
+function grpcStatusOf(status: number): number {
+  switch (status) {
+    case 400:
+      return 13;
+    case 401:
+      return 16;
+    case 403:
+      return 7;
+    case 404:
+      return 12;
+    case 429:
+    case 502:
+    case 503:
+    case 504:
+      return 14;
+    default:
+      return 2;
+  }
+}
+
+/** gRPC's Percent-Encoded message: bytes outside of the printable ones, and the percent sign, are escaped. */
+function percentEncoded(wire: string): string {
+  return wire.replaceAll(
+    /[^\x20-\x24\x26-\x7e]/g,
+    (byte) => `%${byte.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`,
+  );
 }
 
 /** `x-outrigger-error`: the response flags, and the resource or cluster that decided. */

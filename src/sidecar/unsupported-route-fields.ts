@@ -11,7 +11,7 @@ export const ROUTE_FIELDS: Readonly<Record<string, MessageFields>> = {
   'envoy.config.route.v3.RouteConfiguration': {
     supported: `name virtual_hosts internal_only_headers response_headers_to_add response_headers_to_remove
       request_headers_to_add request_headers_to_remove most_specific_header_mutations_wins request_mirror_policies
-      ignore_port_in_host_matching ignore_path_parameters_in_path_matching max_direct_response_body_size_bytes metadata`,
+      ignore_port_in_host_matching ignore_path_parameters_in_path_matching max_direct_response_body_size_bytes vhost_header metadata`,
     harmless: { validate_clusters: 'has no effect: a cluster may come later', typed_per_filter_config: NO_FILTERS },
     refused: { vhds: 'write virtual_hosts', cluster_specifier_plugins: 'write cluster or weighted_clusters' },
   },
@@ -27,6 +27,7 @@ export const ROUTE_FIELDS: Readonly<Record<string, MessageFields>> = {
       hedge_policy: NO_EFFECT_YET,
       include_is_timeout_retry_header: NO_EFFECT_YET,
       per_request_buffer_limit_bytes: NO_EFFECT_YET,
+      request_body_buffer_limit: NO_EFFECT_YET,
       cors: NO_EFFECT_YET,
       typed_per_filter_config: NO_FILTERS,
     },
@@ -37,7 +38,11 @@ export const ROUTE_FIELDS: Readonly<Record<string, MessageFields>> = {
       request_headers_to_remove response_headers_to_add response_headers_to_remove tracing stat_prefix
       non_forwarding_action`,
     required: 'match',
-    harmless: { per_request_buffer_limit_bytes: NO_EFFECT_YET, typed_per_filter_config: NO_FILTERS },
+    harmless: {
+      per_request_buffer_limit_bytes: NO_EFFECT_YET,
+      request_body_buffer_limit: NO_EFFECT_YET,
+      typed_per_filter_config: NO_FILTERS,
+    },
     refused: { filter_action: 'write route, redirect or direct_response' },
   },
   'envoy.config.route.v3.Decorator': ALL,
@@ -45,7 +50,7 @@ export const ROUTE_FIELDS: Readonly<Record<string, MessageFields>> = {
   'envoy.config.route.v3.NonForwardingAction': ALL,
   'envoy.config.route.v3.RouteMatch': {
     supported: `prefix path safe_regex path_separated_prefix path_match_policy case_sensitive runtime_fraction headers
-      query_parameters grpc`,
+      query_parameters cookies grpc`,
     refused: {
       connect_matcher: 'CONNECT is not supported yet',
       tls_context: 'TLS is not supported yet',
@@ -55,10 +60,11 @@ export const ROUTE_FIELDS: Readonly<Record<string, MessageFields>> = {
   'envoy.config.route.v3.RouteMatch.GrpcRouteMatchOptions': ALL,
   'envoy.config.core.v3.RuntimeFractionalPercent': ALL,
   'envoy.config.route.v3.HeaderMatcher': { supported: '*', required: 'name' },
+  'envoy.config.route.v3.CookieMatcher': { supported: '*', required: 'name string_match' },
   'envoy.config.route.v3.QueryParameterMatcher': { supported: '*', required: 'name' },
   'envoy.config.route.v3.RouteAction': {
     supported: `cluster cluster_header weighted_clusters cluster_not_found_response_code prefix_rewrite regex_rewrite
-      path_rewrite_policy host_rewrite_literal auto_host_rewrite host_rewrite_header host_rewrite_path_regex
+      path_rewrite_policy path_rewrite host_rewrite_literal host_rewrite auto_host_rewrite host_rewrite_header host_rewrite_path_regex
       append_x_forwarded_host timeout idle_timeout request_mirror_policies max_stream_duration`,
     harmless: {
       retry_policy: NO_EFFECT_YET,
@@ -87,7 +93,7 @@ export const ROUTE_FIELDS: Readonly<Record<string, MessageFields>> = {
     harmless: { grpc_timeout_header_max: NO_EFFECT_YET, grpc_timeout_header_offset: NO_EFFECT_YET },
   },
   'envoy.config.route.v3.RouteAction.RequestMirrorPolicy': {
-    supported: 'cluster runtime_fraction disable_shadow_host_suffix_append',
+    supported: 'cluster runtime_fraction disable_shadow_host_suffix_append host_rewrite_literal',
     harmless: { trace_sampled: NO_EFFECT_YET },
     refused: {
       cluster_header: 'write cluster',
@@ -103,7 +109,7 @@ export const ROUTE_FIELDS: Readonly<Record<string, MessageFields>> = {
     refused: { metadata_match: NO_SUBSETS },
   },
   'envoy.config.route.v3.RedirectAction': ALL,
-  'envoy.config.route.v3.DirectResponseAction': { supported: 'status body', required: 'status' },
+  'envoy.config.route.v3.DirectResponseAction': { supported: 'status body body_format', required: 'status' },
   'envoy.config.core.v3.HeaderValueOption': ALL,
   'envoy.config.core.v3.HeaderValue': { supported: '*', required: 'key' },
   'envoy.extensions.path.match.uri_template.v3.UriTemplateMatchConfig': ALL,

@@ -23,10 +23,55 @@ const ANNOTATIONS = ['validate', 'udpa.annotations', 'envoy.annotations', 'xds.a
 
 // The package's validate.proto is older than the Envoy protos beside it, which use `ignore_empty`.
 // Its rules are annotations that nothing here reads, so every rule message becomes open-ended.
-function patch(path: string, text: string): string {
+function patch(path: string, given: string): string {
+  const text = withNewerFields(path, given);
   if (path === 'validate/validate.proto') return addIgnoreEmpty(text);
   if (path === 'envoy/extensions/access_loggers/open_telemetry/v3/logs_service.proto')
     return withoutOpenTelemetry(text);
+  return text;
+}
+
+// Fields of Envoy 1.40 that the package's protos are too old to have: each goes behind the line that is
+// named. Names, types and numbers are those of the descriptors that Envoy 1.40 carries in its binary.
+const NEWER_FIELDS: Readonly<Record<string, readonly (readonly [after: string, field: string])[]>> = {
+  'envoy/config/route/v3/route.proto': [
+    ['  bool ignore_path_parameters_in_path_matching = 15;', '  string vhost_header = 18;'],
+  ],
+  'envoy/config/route/v3/route_components.proto': [
+    [
+      'import "envoy/config/core/v3/proxy_protocol.proto";',
+      'import "envoy/config/core/v3/substitution_format_string.proto";',
+    ],
+    [
+      '  google.protobuf.UInt32Value per_request_buffer_limit_bytes = 18;',
+      '  google.protobuf.UInt64Value request_body_buffer_limit = 25;',
+    ],
+    [
+      '  google.protobuf.UInt32Value per_request_buffer_limit_bytes = 16;',
+      '  google.protobuf.UInt64Value request_body_buffer_limit = 20;',
+    ],
+    ['  repeated QueryParameterMatcher query_parameters = 7;', '  repeated CookieMatcher cookies = 17;'],
+    ['    bool disable_shadow_host_suffix_append = 6;', '    string host_rewrite_literal = 8;'],
+    ['    type.matcher.v3.RegexMatchAndSubstitute host_rewrite_path_regex = 35;', '    string host_rewrite = 44;'],
+    ['  google.protobuf.Duration timeout = 8;', '  string path_rewrite = 45;'],
+    ['    type.matcher.v3.RegexMatchAndSubstitute regex_rewrite = 9;', '    string path_rewrite = 10;'],
+    ['  core.v3.DataSource body = 2;', '  core.v3.SubstitutionFormatString body_format = 3;'],
+    [
+      'option (udpa.annotations.file_status).package_version_status = ACTIVE;',
+      'message CookieMatcher {\n  string name = 1;\n  type.matcher.v3.StringMatcher string_match = 2;\n  bool invert_match = 3;\n}',
+    ],
+  ],
+};
+
+function withNewerFields(path: string, given: string): string {
+  let text = given.replaceAll('\r\n', '\n');
+  for (const [after, field] of NEWER_FIELDS[path] ?? []) {
+    const name = / (\w+) = \d+;$/.exec(field)?.[1];
+    const parts = text.split(`${after}\n`);
+    if (parts.length !== 2)
+      throw new Error(`tools/xds: ${path} no longer has the one line '${after}'; look where ${name} belongs`);
+    text = parts.join(`${after}\n${field}\n`);
+  }
   return text;
 }
 

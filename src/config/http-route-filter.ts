@@ -1,6 +1,7 @@
 // The filters of an HTTPRoute rule or backend. A filter that cannot be done refuses the route: the
 // Gateway API forbids to skip one.
 import type { Fields } from './fields.ts';
+import { checkHeaderText } from './header-text.ts';
 import type { RouteMatch } from './http-route.ts';
 
 export interface BackendRef {
@@ -182,5 +183,6 @@ export function readBackendRef(fields: Fields): BackendRef {
 }
 
 function readEdit(fields: Fields): readonly [string, string] {
+  checkHeaderText(fields, 'value');
   return [fields.requiredText('name'), fields.requiredText('value')];
 }

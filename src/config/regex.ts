@@ -14,3 +14,15 @@ export function checkRegex(pattern: string): string | null {
     return `the regular expression does not compile: ${cause instanceof Error ? cause.message : String(cause)}`;
   }
 }
+
+/** What is wrong with the text that replaces a match, or null: `\\N` names a group that the expression has, `\\\\` is a backslash. */
+export function checkSubstitution(pattern: string, text: string): string | null {
+  const groups = RE2JS.compile(pattern).groupCount();
+  for (let i = text.indexOf('\\'); i >= 0; i = text.indexOf('\\', i + 2)) {
+    const next = text.charAt(i + 1);
+    if (next === '\\') continue;
+    if (!/^[0-9]$/.test(next)) return `"\\${next}" stands for nothing`;
+    if (Number(next) > groups) return `\\${next} names a group, and the expression has ${groups}`;
+  }
+  return null;
+}

@@ -4,7 +4,7 @@
 import { LineCounter, isMap, isScalar, parseAllDocuments, visit } from 'yaml';
 import type { Document, YAMLMap } from 'yaml';
 import { refuses } from '../base/problem.ts';
-import type { Problem } from '../base/problem.ts';
+import type { Place, Problem } from '../base/problem.ts';
 import { readEndpointSlice, readPod, readServiceSpec } from './core-kinds.ts';
 import { readDestinationRuleSpec } from './destination-rule.ts';
 import { Fields } from './fields.ts';
@@ -85,7 +85,7 @@ export function parseFile(file: string, text: string): ParsedFile {
       );
   }
   if (refuses(report.problems)) return { ...broken, problems: report.problems };
-  const sink: Sink = { resources: [], refused: [] };
+  const sink: Sink = { resources: [], refused: [], places: new Map() };
   for (const document of documents) readDocument(document, report, sink);
   if (report.dropped > 0)
     report.problems.push({
@@ -95,13 +95,15 @@ export function parseFile(file: string, text: string): ParsedFile {
       remedy: 'correct these first',
       place: start,
     });
-  return { ...sink, problems: report.problems, isReadable: true };
+  return { resources: sink.resources, refused: sink.refused, problems: report.problems, isReadable: true };
 }
 
 /** What the documents of a file come to. */
 interface Sink {
   readonly resources: Resource[];
   readonly refused: (string | null)[];
+  /** Where each resource stands, by its key. */
+  readonly places: Map<string, Place>;
 }
 
 function readDocument(document: Document, report: Report, sink: Sink): void {
@@ -149,11 +151,11 @@ function readObject(root: YAMLMap, document: Document, report: Report, sink: Sin
 }
 
 function readKnown(root: YAMLMap, document: Document, report: Report, sink: Sink): void {
-  const before = report.problems.filter((problem) => problem.severity === 'error').length;
+  const before = report.errors;
   const fields = new Fields(root, '', document, report);
   const kind = checkKind(fields);
   if (kind === null) {
-    if (report.problems.filter((problem) => problem.severity === 'error').length > before) sink.refused.push(null);
+    if (report.errors > before) sink.refused.push(null);
     return;
   }
   const meta = fields.object('metadata', (metadata) => readMeta(metadata, CLUSTER_SCOPED.has(kind)));
@@ -178,9 +180,15 @@ function readKnown(root: YAMLMap, document: Document, report: Report, sink: Sink
   const resource = readKind(kind, fields, known, source);
   fields.ignore('status');
   fields.finish();
-  const isRefused = report.problems.filter((problem) => problem.severity === 'error').length > before;
-  if (isRefused)
-    sink.refused.push(known.name === '' ? null : resourceKey(resource?.kind ?? kind, resource?.meta ?? known));
+  const key = known.name === '' ? null : resourceKey(resource?.kind ?? kind, resource?.meta ?? known);
+  const first = key === null || resource === null ? undefined : sink.places.get(key);
+  if (first !== undefined) {
+    const message = `${key} is already in line ${first.line}; this one has no effect`;
+    report.warning('', message, 'remove one of them', source.place);
+    return;
+  }
+  if (key !== null) sink.places.set(key, source.place);
+  if (report.errors > before) sink.refused.push(key);
   else if (resource !== null) sink.resources.push(resource);
 }
 

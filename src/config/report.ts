@@ -11,6 +11,7 @@ export class Report {
   readonly #lines: LineCounter;
   readonly #text: string;
   #dropped = 0;
+  #errors = 0;
 
   constructor(file: string, lines: LineCounter, text: string) {
     this.file = file;
@@ -52,7 +53,13 @@ export class Report {
     return this.#dropped;
   }
 
+  /** How many errors there were, kept or not. */
+  get errors(): number {
+    return this.#errors;
+  }
+
   #add(problem: Problem): void {
+    if (problem.severity === 'error') this.#errors += 1;
     if (this.problems.length < limits.problemsMax) this.problems.push(problem);
     else this.#dropped += 1;
   }

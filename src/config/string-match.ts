@@ -14,8 +14,9 @@ export function readStringMatch(fields: Fields): StringMatch {
   fields.exclusive(...KINDS);
   for (const kind of KINDS) {
     if (!fields.has(kind)) continue;
+    // Istio takes the regex `*`, which is none, for any value.
+    if (kind === 'regex' && fields.text(kind) === '*') return { kind: 'present', value: '' };
     const value = kind === 'regex' ? fields.regex(kind) : fields.text(kind);
-    if (kind === 'regex' && value === '*') return { kind: 'present', value: '' };
     return { kind, value };
   }
   return { kind: 'present', value: '' };

@@ -31,6 +31,9 @@ export function readMatch(fields: Fields): HttpMatch {
   const ignoresUriCase = fields.flag('ignoreUriCase') ?? false;
   if (ignoresUriCase && uri?.kind === 'regex')
     fields.warning('ignoreUriCase', 'ignoreUriCase has no effect on a regex', 'begin the regex with (?i)');
+  if ((uri?.kind === 'prefix' || uri?.kind === 'exact') && uri.value !== '' && !uri.value.startsWith('/'))
+    fields.warning('uri', `no path begins with "${uri.value}"`, `write ${uri.kind}: /${uri.value}`);
+  if (uri?.kind === 'exact' && uri.value === '') fields.error('uri', 'the path is empty', 'write exact: /');
   if (uri?.kind === 'prefix' && uri.value === '') fields.error('uri', 'the prefix is empty', 'write prefix: /');
   const [headers, withoutHeaders] = [
     fields.objectMap('headers', readStringMatch),

@@ -5,6 +5,7 @@ import { checkHeaderLines, checkHeaderText } from './header-text.ts';
 import { limits } from './limits.ts';
 import { readCors, readFault } from './http-faults.ts';
 import type { CorsPolicy, Fault } from './http-faults.ts';
+import { checkSubstitution } from './regex.ts';
 import { readMatch } from './virtual-service-match.ts';
 import type { HttpMatch } from './virtual-service-match.ts';
 
@@ -103,12 +104,13 @@ export function readVirtualServiceSpec(fields: Fields): VirtualServiceSpec {
       fields.error('hosts', `"${host}" is not a host`, 'write a host name, or a wildcard like *.example.com');
   }
   fields.later('tls', 'tcp');
-  if (!fields.has('http') && !fields.has('tls') && !fields.has('tcp'))
+  const http = fields.list('http', readRule, limits.rulesMax);
+  if (http.length === 0 && !fields.has('tls') && !fields.has('tcp'))
     fields.error('http', 'the VirtualService has no rules', 'add http: with at least one rule');
   return {
     hosts,
     gateways: fields.texts('gateways'),
-    http: fields.list('http', readRule, limits.rulesMax),
+    http,
     exportTo: fields.texts('exportTo'),
   };
 }
@@ -126,6 +128,8 @@ function readRule(fields: Fields): HttpRule {
   }
   const route = fields.list('route', readWeighted, limits.destinationsMax);
   checkWeights(fields, route);
+  if (fields.has('route') && route.length === 0)
+    fields.error('route', 'the rule names no destination', 'add route: [{ destination: { host: reviews } }]');
   const single = fields.object('mirror', readDestination);
   fields.exclusive('mirror', 'mirrors');
   const percent =
@@ -140,13 +144,21 @@ function readRule(fields: Fields): HttpRule {
     redirect: fields.object('redirect', readRedirect),
     directResponse: fields.object('directResponse', readDirectResponse),
     rewrite: fields.object('rewrite', readRewrite),
-    timeoutMs: fields.durationMs('timeout'),
+    timeoutMs: readTimeout(fields, 'timeout'),
     retries: fields.object('retries', readRetries),
     mirrors: single === null ? several : [{ destination: single, percent: percent ?? 100 }],
     headers: readHeaders(fields),
     fault: fields.object('fault', readFault),
     cors: fields.object('corsPolicy', readCors),
   };
+}
+
+/** Envoy counts whole milliseconds, and 0 is no timeout. */
+function readTimeout(fields: Fields, name: string): number | null {
+  const timeoutMs = fields.durationMs(name);
+  if (timeoutMs !== null && timeoutMs !== 0 && timeoutMs < 1)
+    fields.error(name, 'is shorter than 1ms', 'write at least 1ms');
+  return timeoutMs;
 }
 
 function checkWeights(fields: Fields, route: readonly WeightedDestination[]): void {
@@ -246,10 +258,12 @@ function readDirectResponse(fields: Fields): DirectResponse {
 
 function readRewrite(fields: Fields): Rewrite {
   fields.exclusive('uri', 'uriRegexRewrite');
-  const regex = fields.object('uriRegexRewrite', (regex) => ({
-    match: regex.regex('match'),
-    rewrite: regex.text('rewrite'),
-  }));
+  const regex = fields.object('uriRegexRewrite', (part) => {
+    const [match, rewrite] = [part.regex('match'), checkHeaderText(part, 'rewrite')];
+    const fault = match === '' ? null : checkSubstitution(match, rewrite);
+    if (fault !== null) part.error('rewrite', fault, 'write \\1 for the first group, and \\\\ for a backslash');
+    return { match, rewrite };
+  });
   return { uri: checkHeaderText(fields, 'uri'), authority: checkHeaderText(fields, 'authority'), regex };
 }
 
@@ -286,9 +300,7 @@ function readRetries(fields: Fields): Retries {
       );
   }
   fields.later('retryRemoteLocalities');
-  const perTryTimeoutMs = fields.durationMs('perTryTimeout');
-  if (perTryTimeoutMs !== null && perTryTimeoutMs !== 0 && perTryTimeoutMs < 1)
-    fields.error('perTryTimeout', 'is shorter than 1ms', 'write at least 1ms');
+  const perTryTimeoutMs = readTimeout(fields, 'perTryTimeout');
   return {
     attempts: fields.integer('attempts', { min: 0, max: 2_147_483_647 }) ?? 0,
     perTryTimeoutMs,

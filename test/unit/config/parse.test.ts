@@ -154,3 +154,13 @@ describe('files', () => {
     );
   });
 });
+
+test('a resource with an error is refused even after so many problems that its own are not kept', () => {
+  const rules = Array.from({ length: limits.problemsMax }, (_, index) => `    x${index}: 1\n`).join('');
+  const bad =
+    'apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: { name: bad }\nspec: { hosts: [reviews], http: [{ timeout: 5, route: [{ destination: { host: reviews } }] }] }\n';
+  const text = `apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: { name: many }\nspec:\n  hosts: [reviews]\n  http:\n  - route: [{ destination: { host: reviews } }]\n${rules}---\n${bad}`;
+  const parsed = parseFile('a.yaml', text);
+  expect(parsed.refused).toEqual(['VirtualService/default/bad']);
+  expect(parsed.problems.at(-1)?.message).toBe('1 more problems are not shown');
+});

@@ -35,20 +35,14 @@ export function readMatch(fields: Fields): HttpMatch {
     fields.warning('uri', `no path begins with "${uri.value}"`, `write ${uri.kind}: /${uri.value}`);
   if (uri?.kind === 'exact' && uri.value === '') fields.error('uri', 'the path is empty', 'write exact: /');
   if (uri?.kind === 'prefix' && uri.value === '') fields.error('uri', 'the prefix is empty', 'write prefix: /');
-  const [headers, withoutHeaders] = [
-    fields.objectMap('headers', readStringMatch),
-    fields.objectMap('withoutHeaders', readStringMatch),
-  ];
-  checkHeaderLines(fields, 'headers', linesOf(headers));
-  checkHeaderLines(fields, 'withoutHeaders', linesOf(withoutHeaders));
-  return {
+  const match: HttpMatch = {
     name: fields.text('name'),
     uri,
     scheme: fields.object('scheme', readStringMatch, EXAMPLE),
     method: fields.object('method', readStringMatch, EXAMPLE),
     authority: fields.object('authority', readStringMatch, EXAMPLE),
-    headers,
-    withoutHeaders,
+    headers: fields.objectMap('headers', readStringMatch),
+    withoutHeaders: fields.objectMap('withoutHeaders', readStringMatch),
     queryParams: fields.objectMap('queryParams', readStringMatch),
     ignoresUriCase,
     sourceLabels: fields.textMap('sourceLabels'),
@@ -57,6 +51,9 @@ export function readMatch(fields: Fields): HttpMatch {
     gateways: fields.texts('gateways'),
     statPrefix: fields.text('statPrefix'),
   };
+  checkHeaderLines(fields, 'headers', linesOf(match.headers));
+  checkHeaderLines(fields, 'withoutHeaders', linesOf(match.withoutHeaders));
+  return match;
 }
 
 function linesOf(matches: ReadonlyMap<string, StringMatch>): readonly (readonly [string, string])[] {

@@ -389,6 +389,7 @@ export class Driver implements UpstreamUser, PoolUser {
     this.#engine.wheel.disarm(this.#durationTimer);
     this.#replay.clear();
     this.#cluster = null;
+    if (!this.#isRequestComplete) this.#mirrors?.cut();
     this.#mirrors = null;
     x.endMs = this.#engine.clock.now();
     if (x.plan !== null) runThrough(x, x.plan.onEnd);

@@ -23,6 +23,11 @@ export class MirrorSet {
     for (const request of this.#requests) request.onEnd();
   }
 
+  /** The rest of the body will not come. */
+  cut(): void {
+    for (const request of this.#requests) request.giveUp();
+  }
+
   flush(): void {
     for (const request of this.#requests) request.flush();
   }
@@ -43,7 +48,12 @@ export function startMirrors(
     const endpoint = cluster.picker.pick(x);
     if (endpoint === null) continue;
     const headText = writeCopy(x, mirror, bodyKind);
-    const request = new MirrorRequest(engine, endpoint, { headText, bodyKind, isToHead: x.request.method === 'HEAD' });
+    const request = new MirrorRequest(engine, endpoint, {
+      headText,
+      bodyKind,
+      isToHead: x.request.method === 'HEAD',
+      timeoutMs: x.timeoutMs,
+    });
     const pool = engine.pools.poolOf(cluster, endpoint);
     request.join(pool, pool.acquire(cluster, request, false));
     started.push(request);

@@ -9,6 +9,7 @@ import type { UpstreamConnection, UpstreamUser } from './h1-client.ts';
 import type { EndpointPool, PoolUser } from './upstream-pool.ts';
 
 const QUEUED_BYTES_MAX = 1024 * 1024;
+/** Where the route has no timeout. */
 const TIMEOUT_MS = 15_000;
 
 export class MirrorRequest implements UpstreamUser, PoolUser {
@@ -30,7 +31,7 @@ export class MirrorRequest implements UpstreamUser, PoolUser {
   constructor(
     engine: Engine,
     endpoint: Endpoint,
-    request: { headText: string; bodyKind: BodyKind; isToHead: boolean },
+    request: { headText: string; bodyKind: BodyKind; isToHead: boolean; timeoutMs: number },
   ) {
     this.#engine = engine;
     this.#endpoint = endpoint;
@@ -38,10 +39,11 @@ export class MirrorRequest implements UpstreamUser, PoolUser {
     this.#bodyKind = request.bodyKind;
     this.#isToHead = request.isToHead;
     this.#isRequestComplete = request.bodyKind === NO_BODY;
-    this.#timer = new WheelTimer(() => this.#giveUp());
+    this.#timer = new WheelTimer(() => this.giveUp());
     endpoint.active++;
     endpoint.requestsTotal++;
-    engine.wheel.arm(this.#timer, TIMEOUT_MS);
+    // The route's timeout is the copy's too, as in Envoy.
+    engine.wheel.arm(this.#timer, request.timeoutMs > 0 ? request.timeoutMs : TIMEOUT_MS);
   }
 
   join(pool: EndpointPool, connection: UpstreamConnection | null): void {
@@ -69,11 +71,11 @@ export class MirrorRequest implements UpstreamUser, PoolUser {
     if (this.#isOver) return;
     if (this.#upstream !== null) {
       const isOpen = this.#upstream.writeBody(bytes, start, end);
-      if (!isOpen && this.#upstream.socket.writableLength > QUEUED_BYTES_MAX) this.#giveUp();
+      if (!isOpen && this.#upstream.socket.writableLength > QUEUED_BYTES_MAX) this.giveUp();
       return;
     }
     this.#queuedBytes += end - start;
-    if (this.#queuedBytes > QUEUED_BYTES_MAX) this.#giveUp();
+    if (this.#queuedBytes > QUEUED_BYTES_MAX) this.giveUp();
     else this.#queue.push(bytes.subarray(start, end));
   }
 
@@ -107,7 +109,8 @@ export class MirrorRequest implements UpstreamUser, PoolUser {
     this.#over();
   }
 
-  #giveUp(): void {
+  giveUp(): void {
+    if (this.#isOver) return;
     this.#pool?.cancel(this);
     this.#upstream?.abandon();
     this.#upstream = null;

@@ -5,6 +5,7 @@ import { FRAMING_CASES } from './cases/framing-cases.ts';
 import { HEADER_CASES } from './cases/header-cases.ts';
 import { MANAGER_CASES } from './cases/manager-cases.ts';
 import { MATCH_CASES } from './cases/match-cases.ts';
+import { MEETING_CASES } from './cases/meeting-cases.ts';
 import type { CaseTable } from './peer-case.ts';
 
 export const CASE_TABLES: CaseTable = {
@@ -14,4 +15,5 @@ export const CASE_TABLES: CaseTable = {
   ...MANAGER_CASES,
   ...FRAMING_CASES,
   ...FAILURE_CASES,
+  ...MEETING_CASES,
 };

@@ -86,7 +86,7 @@ describe.each(VARIANTS)('Envoy by $protocol, control as a $kind', ({ kind, proto
     });
   });
 
-  test.each(SPLITS)('$host$path is split by weight on both', async (split) => {
+  test.each(SPLITS)('$host $path is split by weight on both', async (split) => {
     for (const side of sides.values()) {
       const counts = await countOf(side, split);
       for (const [name, share] of Object.entries(split.shares)) {

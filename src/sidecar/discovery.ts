@@ -35,7 +35,7 @@ export interface DiscoveryClientOptions {
   readonly onState?: (state: ConnectionState) => void;
   /** A response that carries more is refused and ends the stream; 16 MiB by default. */
   readonly messageBytesMax?: number;
-  /** Before a further attempt; 250 ms doubling to 3 s by default, each with jitter. The first is made at once. */
+  /** Before a further attempt; 250 ms doubling to 1.5 s by default, each with jitter. The first is made at once. */
   readonly retryMsMin?: number;
   readonly retryMsMax?: number;
   /** 5 s by default. */

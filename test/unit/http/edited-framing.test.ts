@@ -32,7 +32,8 @@ describe('a response', () => {
     ['to a HEAD need not', 200, NO_BODY, null, true, NO_BODY, null],
     ['204 must not', 204, NO_BODY, null, false, NO_BODY, null],
     ['304 need not', 304, NO_BODY, null, false, NO_BODY, null],
-  ] as const)('%s', (_name, status, given, length, isToHead, wanted, lengthAfter) => {
+  ] as const)('%s', (...row) => {
+    const [, status, given, length, isToHead, wanted, lengthAfter] = row;
     const made = head(status, length);
     expect([kindOfResponse(made, given, isToHead), made.get(H.contentLength)]).toEqual([wanted, lengthAfter]);
   });

@@ -77,7 +77,7 @@ test.each<[string, Layout]>([
 
 test('gives the data plane a small young generation, and others not', () => {
   const launcher = aPackage({ hasPinned: true });
-  expect(launch(launcher, ['sidecar']).became?.flags).toContain('--max-semi-space-size=2');
+  expect(launch(launcher, ['sidecar']).became?.flags).toContain('--max-semi-space-size=8');
   expect(launch(launcher, ['check']).became?.flags).toEqual(['--disable-warning=ExperimentalWarning']);
 });
 
@@ -129,10 +129,9 @@ test('an edit of a source is never hidden by an older bundle', () => {
   mkdirSync(dirname(source), { recursive: true });
   writeFileSync(source, `console.log('"source"');`);
   writeFileSync(join(root, 'dist', '.stamp'), '');
-  const age = (file: string, seconds: number): void => utimesSync(file, seconds, seconds);
-  age(join(root, 'dist', '.stamp'), 1000);
-  age(source, 2000);
+  utimesSync(join(root, 'dist', '.stamp'), 1000, 1000);
+  utimesSync(source, 2000, 2000);
   expect(launch(launcher, ['check']).became).toBe('source');
-  age(source, 500);
+  utimesSync(source, 500, 500);
   expect(launch(launcher, ['check']).became).not.toBe('source');
 });

@@ -259,12 +259,15 @@ test('a refused resource is NACKed with its path, and its last good version stay
   expect(fed.refused()).toEqual(['listener main']);
 });
 
+function anHttp2Cluster(name: string): JsonObject {
+  return { ...aClusterJson(name), http2_protocol_options: {} };
+}
+
 test('of HTTP/2 clusters by CDS those that no Collector is behind are warned of, once listeners are known', async () => {
   const lines: string[] = [];
   const fed = new Fed({ log: createLog('test', 'warning', (line) => lines.push(line)) });
   await fed.proxy.start();
-  const http2 = (name: string): JsonObject => ({ ...aClusterJson(name), http2_protocol_options: {} });
-  expect(fed.push(CLUSTER_TYPE, [http2('otel')])).toBe('');
+  expect(fed.push(CLUSTER_TYPE, [anHttp2Cluster('otel')])).toBe('');
   const tracing = {
     provider: {
       name: 'otel',
@@ -276,7 +279,7 @@ test('of HTTP/2 clusters by CDS those that no Collector is behind are warned of,
   };
   expect(fed.push(LISTENER_TYPE, [aListenerJson([aManager({ tracing })])])).toBe('');
   expect(lines).toEqual([]);
-  expect(fed.push(CLUSTER_TYPE, [http2('app')])).toBe('');
+  expect(fed.push(CLUSTER_TYPE, [anHttp2Cluster('app')])).toBe('');
   expect(lines.map((line) => line.includes('"name":"app"') && line.includes('HTTP/1.1'))).toEqual([true]);
 });
 

@@ -5,8 +5,6 @@
 // Where Node can replace the process (execve) the process id stays the same; else a child runs and
 // gets every signal, and its end is ours.
 import { existsSync, readdirSync, realpathSync, statSync } from 'node:fs';
-import module from 'node:module';
-import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
@@ -62,7 +60,7 @@ function isSameFile(one, other) {
 }
 
 async function runHere() {
-  enableCompileCache();
+  await enableCompileCache();
   const bundle = join(root, 'dist', 'outrigger.js');
   const sources = join(root, 'src');
   const isCurrent = existsSync(bundle) && isFresh(join(root, 'dist', '.stamp'), sources);
@@ -87,8 +85,11 @@ function isFresh(stamp, sources) {
 }
 
 /** Compiled code is kept from run to run wherever a folder can be written; without one, starting takes longer. */
-function enableCompileCache() {
-  if (process.env.NODE_COMPILE_CACHE || typeof module.enableCompileCache !== 'function') return;
+async function enableCompileCache() {
+  if (process.env.NODE_COMPILE_CACHE) return;
+  // Only here: a launcher that becomes another Node has no use for it.
+  const module = await import('node:module');
+  if (typeof module.enableCompileCache !== 'function') return;
   const { FAILED } = module.constants.compileCacheStatus;
   for (const folder of cacheFolders()) {
     if (module.enableCompileCache(folder).status !== FAILED) return;
@@ -98,7 +99,7 @@ function enableCompileCache() {
 function cacheFolders() {
   const folders = [join(root, 'node_modules', '.cache', 'outrigger')];
   if (process.env.XDG_CACHE_HOME) folders.unshift(join(process.env.XDG_CACHE_HOME, 'outrigger'));
-  else if (process.env.HOME) folders.unshift(join(homedir(), '.cache', 'outrigger'));
+  else if (process.env.HOME) folders.unshift(join(process.env.HOME, '.cache', 'outrigger'));
   return folders;
 }
 

@@ -1,7 +1,5 @@
 // Runs a sidecar until it is told to end. Exit codes: 0 after a drain, 1 when it cannot start, 64 for
 // wrong usage, 65 for a bootstrap with errors. The ready line counts from the start of the process.
-import module from 'node:module';
-import { performance } from 'node:perf_hooks';
 import { createLog, silentLog, type Log } from '../base/log.ts';
 import { formatProblem, refuses, type Problem } from '../base/problem.ts';
 import type { RunningServer } from '../sidecar/admin/server.ts';
@@ -108,7 +106,7 @@ function announce(proxy: Proxy, admin: RunningServer | null): void {
     admin: admin === null ? null : `${admin.address}:${admin.port}`,
   });
   // A process that is killed writes no cache: this is the moment when all code was loaded.
-  module.flushCompileCache();
+  process.getBuiltinModule('node:module').flushCompileCache();
   setTimeout(releaseMemory, RELEASE_AFTER_MS).unref();
 }
 

@@ -77,7 +77,7 @@ test.each<[string, Layout]>([
 
 test('gives the data plane a small young generation, and others not', () => {
   const launcher = aPackage({ hasPinned: true });
-  expect(launch(launcher, ['sidecar']).became?.flags).toContain('--max-semi-space-size=8');
+  expect(launch(launcher, ['sidecar']).became?.flags).toContain('--max-semi-space-size=2');
   expect(launch(launcher, ['check']).became?.flags).toEqual(['--disable-warning=ExperimentalWarning']);
 });
 

@@ -46,12 +46,12 @@ export function runCluster(x: Exchange, arg: ForwardToCluster): Verdict {
 export interface ForwardByHeader {
   readonly source: HeaderSource;
   readonly clusterRef: (name: string) => ClusterRef;
-  /** Names seen so far: a reference is made once, and only for a name that some request has sent. */
+  /** Names of live clusters that some request has sent. */
   readonly known: Map<string, ClusterRef>;
   readonly notFound: NotFound;
 }
 
-/** References kept for names from headers; beyond that they are looked up each time. */
+/** Names kept for one route; beyond that they are looked up each time. */
 const KNOWN_MAX = 1024;
 
 export function runClusterHeader(x: Exchange, arg: ForwardByHeader): Verdict {
@@ -66,7 +66,8 @@ function refOf(arg: ForwardByHeader, name: string): ClusterRef {
   const known = arg.known.get(name);
   if (known !== undefined) return known;
   const to = arg.clusterRef(name);
-  if (arg.known.size < KNOWN_MAX) arg.known.set(name, to);
+  // A name that no cluster has is the client's invention: keeping those would keep whatever it sends.
+  if (to.cluster !== null && arg.known.size < KNOWN_MAX) arg.known.set(name, to);
   return to;
 }
 

@@ -1,7 +1,8 @@
 // The state that outlives configuration: live clusters with their endpoints, balancers and pools, and
 // the references that routes hold to them. An update of a cluster changes its settings in place; a
 // cluster that is new is put behind its reference when it is warm; one that goes drains its pools.
-// References are made on first use and stay, so a route may be pushed before its clusters.
+// References are made on first use, so a route may be pushed before its clusters, and stay for as long as
+// a cluster or a route has them: requests may name clusters too, and as many as they like.
 import { clusterId } from '../base/brand.ts';
 import type { Problem } from '../base/problem.ts';
 import { ClusterRef } from '../plan/cluster.ts';
@@ -13,7 +14,10 @@ import type { PoolRegistry } from './upstream-pool.ts';
 export class StateStore {
   readonly #dependencies: ClusterDependencies;
   readonly #pools: PoolRegistry;
-  readonly #refs = new Map<string, ClusterRef>();
+  readonly #refs = new Map<string, WeakRef<ClusterRef>>();
+  readonly #collected = new FinalizationRegistry<string>((name) => this.#forget(name));
+  /** The references of all clusters that exist, also of one that no route has. */
+  readonly #kept = new Map<string, ClusterRef>();
   readonly #clusters = new Map<string, LiveCluster>();
 
   constructor(dependencies: ClusterDependencies, pools: PoolRegistry) {
@@ -23,11 +27,11 @@ export class StateStore {
 
   /** The one reference of this name. */
   readonly ref = (name: string): ClusterRef => {
-    let ref = this.#refs.get(name);
-    if (ref === undefined) {
-      ref = new ClusterRef(clusterId(name));
-      this.#refs.set(name, ref);
-    }
+    const known = this.#refs.get(name)?.deref();
+    if (known !== undefined) return known;
+    const ref = new ClusterRef(clusterId(name));
+    this.#refs.set(name, new WeakRef(ref));
+    this.#collected.register(ref, name);
     return ref;
   };
 
@@ -44,12 +48,14 @@ export class StateStore {
       return known;
     }
     const cluster = new LiveCluster(settings, this.#dependencies);
+    const ref = this.ref(settings.name);
     this.#clusters.set(settings.name, cluster);
+    this.#kept.set(settings.name, ref);
     cluster.onEndpoints((removed) => {
       for (const endpoint of removed) this.#pools.drain(endpoint);
     });
     cluster.onWarm(() => {
-      if (this.#clusters.get(settings.name) === cluster) this.ref(settings.name).cluster = cluster;
+      if (this.#clusters.get(settings.name) === cluster) ref.cluster = cluster;
     });
     cluster.start();
     return cluster;
@@ -60,6 +66,7 @@ export class StateStore {
     if (cluster === undefined) return;
     this.#clusters.delete(name);
     this.ref(name).cluster = null;
+    this.#kept.delete(name);
     cluster.close();
   }
 
@@ -88,5 +95,10 @@ export class StateStore {
 
   close(): void {
     for (const name of Array.from(this.#clusters.keys())) this.remove(name);
+  }
+
+  /** A newer reference of the same name may have come before the news that the old one was collected. */
+  #forget(name: string): void {
+    if (this.#refs.get(name)?.deref() === undefined) this.#refs.delete(name);
   }
 }

@@ -25,17 +25,20 @@ export interface CompileOptions {
   readonly random?: () => number;
   readonly runtime?: Readonly<Record<string, number>>;
   readonly suppressesEnvoyHeaders?: boolean;
+  /** References of the compilation's own by default. */
+  readonly clusterRef?: (name: string) => ClusterRef;
 }
 
 export function compileTable(config: JsonObject, options: CompileOptions = {}): Compiled {
   const problems: Problem[] = [];
   const refs = new Map<string, ClusterRef>();
-  const clusterRef = (name: string): ClusterRef => {
+  const ownRef = (name: string): ClusterRef => {
     const ref = refs.get(name) ?? new ClusterRef(clusterId(name));
     refs.set(name, ref);
     return ref;
   };
   const runtimeNumber = (key: string, fallback: number): number => options.runtime?.[key] ?? fallback;
+  const { clusterRef = ownRef } = options;
   const env: CompileEnv = { problems, clusterRef, random: options.random ?? ((): number => 0.5), runtimeNumber };
   const table = compileRouteTable(fromJson(RouteConfigurationSchema, config, { registry }), env, {
     origin: 'test/table',

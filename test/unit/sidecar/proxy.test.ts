@@ -394,6 +394,17 @@ test('endpoints and routes that never come are waited for no longer than the fet
   expect(await get(await fed.listening())).toMatch(/^404 /);
 });
 
+test('a fetch timeout longer than a timer can run is no reason to go on at once', async () => {
+  const fed = new Fed();
+  await fed.proxy.start();
+  const eds_cluster_config = { eds_config: { ads: {}, initial_fetch_timeout: '2592000s' } };
+  fed.push(CLUSTER_TYPE, [{ ...EDS_CLUSTER, eds_cluster_config }]);
+  fed.push(LISTENER_TYPE, [named('main', 'hello')]);
+  // What would be wrong comes after a millisecond.
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  expect([fed.ports, fed.proxy.isReady]).toEqual([[], false]);
+});
+
 test('resources of the bootstrap cannot be replaced or removed by discovery', async () => {
   const fed = new Fed();
   await fed.proxy.start();

@@ -2,7 +2,7 @@
 // collected, not thrown: all of it is told at once, and the exit code is 64.
 import { hostname } from 'node:os';
 import { LOG_LEVELS, type LogLevel } from '../base/log.ts';
-import type { ControlPoint } from '../sidecar/join.ts';
+import type { ControlAddress } from '../sidecar/discovery.ts';
 import { APP_PROTOCOLS, type AppPort, type WorkloadIdentity } from '../sidecar/node.ts';
 import type { SidecarFlags } from './sidecar.ts';
 
@@ -19,7 +19,7 @@ export type SidecarSettings = CommonSettings &
     | { readonly kind: 'file'; readonly file: string; readonly isValidation: boolean }
     | {
         readonly kind: 'join';
-        readonly control: ControlPoint;
+        readonly control: ControlAddress;
         /** The address is empty when it must be found out. */
         readonly workload: WorkloadIdentity;
         readonly adminPort: number;
@@ -78,7 +78,7 @@ function readJoin(reader: FlagReader, common: CommonSettings): SidecarSettings {
   };
 }
 
-function readControl(reader: FlagReader): ControlPoint {
+function readControl(reader: FlagReader): ControlAddress {
   const text = reader.text('control');
   const match = /^(?:\[(?<v6>[0-9a-f:.]+)\]|(?<host>[^:[\]]+)):(?<port>\d{1,5})$/i.exec(text);
   const host = match?.groups?.['v6'] ?? match?.groups?.['host'];

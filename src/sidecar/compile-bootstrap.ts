@@ -3,6 +3,7 @@
 import { create, isMessage } from '@bufbuild/protobuf';
 import { AnySchema, anyUnpack } from '@bufbuild/protobuf/wkt';
 import { error, warning, type Problem } from '../base/problem.ts';
+import { formatAddress } from '../plan/cluster.ts';
 import type { ClusterSettings } from '../resilience/cluster-settings.ts';
 import { BootstrapSchema, type Bootstrap } from '../xds/gen/envoy/config/bootstrap/v3/bootstrap_pb.js';
 import type { Cluster } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
@@ -18,16 +19,12 @@ import type { Variant } from '../xds/update.ts';
 import { extensions } from './bootstrap-registry.ts';
 import { compileClusterSettings, compileListener, distinct, type CompileContext } from './compile.ts';
 import type { CompiledListener } from './compile-listener.ts';
+import type { ControlAddress } from './discovery.ts';
 import { findUnsupported } from './unsupported.ts';
-
-export interface ControlTarget {
-  readonly host: string;
-  readonly port: number;
-}
 
 /** Where dynamic resources come from. */
 export interface DynamicPlan {
-  readonly control: readonly ControlTarget[];
+  readonly control: readonly ControlAddress[];
   readonly variant: Variant;
   readonly hasClusters: boolean;
   readonly hasListeners: boolean;
@@ -158,7 +155,7 @@ function controlOf(
   bootstrap: Bootstrap,
   problems: Problem[],
   path: string,
-): readonly ControlTarget[] | null {
+): readonly ControlAddress[] | null {
   const service = config.grpcServices[0];
   if (service?.targetSpecifier.case !== 'envoyGrpc') {
     problems.push(error(`${path}.grpc_services`, 'names no cluster', 'write envoy_grpc with cluster_name'));
@@ -167,15 +164,20 @@ function controlOf(
   const { clusterName } = service.targetSpecifier.value;
   const cluster = bootstrap.staticResources?.clusters.find(({ name }) => name === clusterName);
   const targets = cluster === undefined ? [] : targetsOf(cluster);
-  if (targets.length > 0) return targets;
   const at = `${path}.grpc_services[0].envoy_grpc.cluster_name`;
+  for (const { host, port } of targets) {
+    if (/^[\w.:-]+$/.test(host) && URL.canParse(`http://${formatAddress(host, port)}`)) continue;
+    problems.push(error(at, `${JSON.stringify(host)} is not the name of a host`, 'write a name or an IP address'));
+    return null;
+  }
+  if (targets.length > 0) return targets;
   const text = `there is no static cluster ${JSON.stringify(clusterName)} with endpoints`;
   problems.push(error(at, text, 'add it to static_resources.clusters'));
   return null;
 }
 
-function targetsOf(cluster: Cluster): readonly ControlTarget[] {
-  const targets: ControlTarget[] = [];
+function targetsOf(cluster: Cluster): readonly ControlAddress[] {
+  const targets: ControlAddress[] = [];
   for (const { lbEndpoints } of cluster.loadAssignment?.endpoints ?? []) {
     for (const { hostIdentifier } of lbEndpoints) {
       const address = hostIdentifier.case === 'endpoint' ? hostIdentifier.value.address?.address : undefined;

@@ -11,15 +11,11 @@ import {
 import { AddressSchema, type Address } from '../xds/gen/envoy/config/core/v3/address_pb.js';
 import { ApiConfigSource_ApiType as ApiType, ApiVersion } from '../xds/gen/envoy/config/core/v3/config_source_pb.js';
 import { Http2ProtocolOptionsSchema } from '../xds/gen/envoy/config/core/v3/protocol_pb.js';
+import type { ControlAddress } from './discovery.ts';
 import { nodeOf, type WorkloadIdentity } from './node.ts';
 
-export interface ControlPoint {
-  readonly host: string;
-  readonly port: number;
-}
-
 export interface JoinOptions {
-  readonly control: ControlPoint;
+  readonly control: ControlAddress;
   readonly workload: WorkloadIdentity;
   /** Loopback only; 0 takes a free one. */
   readonly adminPort: number;
@@ -45,7 +41,7 @@ export function joinBootstrap({ control, workload, adminPort }: JoinOptions): Bo
   });
 }
 
-function controlCluster({ host, port }: ControlPoint): Cluster {
+function controlCluster({ host, port }: ControlAddress): Cluster {
   const type = isIP(host) === 0 ? DiscoveryType.STRICT_DNS : DiscoveryType.STATIC;
   const endpoint = { address: socketAddress(host, port) };
   return create(ClusterSchema, {
@@ -70,7 +66,7 @@ const PROBE_TIMEOUT_MS = 2000;
  * The address of the interface that reaches the control service; 127.0.0.1 when that is on this host,
  * or when it cannot be reached now.
  */
-export function ownAddress({ host, port }: ControlPoint): Promise<string> {
+export function ownAddress({ host, port }: ControlAddress): Promise<string> {
   const fallback = '127.0.0.1';
   if (host === 'localhost' || host === '::1' || host.startsWith('127.')) return Promise.resolve(fallback);
   return new Promise((resolve) => {

@@ -62,6 +62,20 @@ test.each([
   expect(dynamic).toEqual({ control: [{ host, port }], variant: 'delta', hasClusters: true, hasListeners: true });
 });
 
+test.each(['a b', 'a/b', '1.2.3.999', 'fe80::1%eth0'])(
+  'a control service on %s, which is no address, is refused',
+  (host) => {
+    const { dynamic, problems } = compileBootstrap(
+      joinBootstrap({ control: { host, port: 15_010 }, workload: WORKLOAD, adminPort: 0 }),
+      aContext(),
+    );
+    expect(dynamic).toBe(null);
+    const path = 'dynamic_resources.ads_config.grpc_services[0].envoy_grpc.cluster_name';
+    const message = `${JSON.stringify(host)} is not the name of a host`;
+    expect(problems.filter((problem) => problem.path === path)).toMatchObject([{ severity: 'error', message }]);
+  },
+);
+
 test.each(['127.0.0.1', 'localhost', '::1'])(
   'beside a control service on %s the own address is loopback',
   async (host) => {

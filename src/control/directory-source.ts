@@ -83,9 +83,14 @@ export class DirectorySource {
         this.#scanSoon(this.#stillMs);
         return;
       }
-      this.#scanning = this.#scan(false).finally(() => {
-        this.#scanning = null;
-      });
+      this.#scanning = this.#scan(false)
+        .catch((cause: unknown) => {
+          // Whoever takes the files failed: our own mistake, and no reason to lose the process and the other rules.
+          this.#options.log.error('a rule file could not be taken', { cause: String(cause) });
+        })
+        .finally(() => {
+          this.#scanning = null;
+        });
     }, delayMs).unref();
   }
 

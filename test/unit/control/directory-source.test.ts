@@ -79,6 +79,27 @@ test('does not take a file that is being rewritten for an empty one', async () =
   await until('a.yaml=one', 'a.yaml=two');
 });
 
+test('goes on when a file cannot be taken', async () => {
+  const taken: string[] = [];
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const strict = new DirectorySource({
+    directory,
+    log: silentLog,
+    pollMs: 100,
+    onFile: (_file, text) => {
+      if (text === 'bad') throw new Error('a mistake of ours');
+      taken.push(text);
+      resolve();
+    },
+    onRemoved: () => {},
+  });
+  await strict.start();
+  await Promise.all([writeFile(at('a.yaml'), 'bad'), writeFile(at('b.yaml'), 'good')]);
+  await promise;
+  await strict.stop();
+  expect(taken).toEqual(['good']);
+});
+
 test('refuses to start on a directory that is not there', async () => {
   const absent = new DirectorySource({
     directory: at('absent'),

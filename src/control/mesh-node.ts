@@ -1,4 +1,4 @@
-// One sidecar as the control service sees it: what its node metadata says (docs/plans/1-mesh-runs.md).
+// One sidecar as the control service sees it: what its node metadata says (docs/INTERFACES.md).
 // A node of another kind, a real Envoy for one, has no OUTRIGGER struct: it gets the outbound half.
 import type { NodeInfo } from './flow.ts';
 

@@ -1,5 +1,5 @@
 // Who a sidecar that joins a mesh says it is: the Node of its discovery requests, by the convention of
-// docs/plans/1-mesh-runs.md (Istio's ids and metadata keys, and our own struct OUTRIGGER that has the
+// docs/INTERFACES.md (Istio's ids and metadata keys, and our own struct OUTRIGGER that has the
 // control service register the workload for as long as the stream lives).
 import { create, type JsonObject } from '@bufbuild/protobuf';
 import { NodeSchema, type Node } from '../xds/gen/envoy/config/core/v3/base_pb.js';

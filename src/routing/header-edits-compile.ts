@@ -11,13 +11,6 @@ import {
 } from '../xds/gen/envoy/config/core/v3/base_pb.js';
 import { HeaderEdits, type EditAction, type HeaderEdit } from './header-edits.ts';
 
-/** What a level says of one direction, with the field names to report Problems under. */
-export interface EditConfig {
-  readonly add: readonly HeaderValueOption[];
-  readonly remove: readonly string[];
-  readonly direction: 'request' | 'response';
-}
-
 interface EditedMessage {
   readonly requestHeadersToAdd: readonly HeaderValueOption[];
   readonly requestHeadersToRemove: readonly string[];

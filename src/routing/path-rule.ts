@@ -97,21 +97,3 @@ export function leadingLiteral(rule: Exclude<PathRule, { kind: 'connect' }>): st
       return assertNever(rule);
   }
 }
-
-/** One line for people. */
-export function printPathRule(rule: PathRule): string {
-  switch (rule.kind) {
-    case 'exact':
-    case 'prefix':
-    case 'separated-prefix':
-      return `${rule.kind} ${rule.text}${rule.isFolded ? ' (any case)' : ''}`;
-    case 'regex':
-      return `regex ${rule.regex.source}${rule.regex.kind === 're2' ? '' : ` (as ${rule.regex.kind})`}`;
-    case 'template':
-      return `template ${rule.template.source}`;
-    case 'connect':
-      return 'connect';
-    default:
-      return assertNever(rule);
-  }
-}

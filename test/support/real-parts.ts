@@ -1,7 +1,7 @@
 // Where the real programs lie that tools/realparts/install brings. A part that is missing is an
 // error with the command that brings it: a peer test never passes by skipping.
 import { existsSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 
 /** The root of the checkout. */
 export const PROJECT_ROOT = resolve(import.meta.dirname, '../..');
@@ -34,6 +34,3 @@ export function realPart(name: RealPart): string {
   }
   throw new Error(`${name} is not installed: run \`npm run realparts\` (or tools/realparts/install --kube)`);
 }
-
-/** The folder of the Collector's own configuration and the Kubernetes start script. */
-export const REALPARTS_SOURCES = join(dirname(import.meta.dirname), '../tools/realparts');

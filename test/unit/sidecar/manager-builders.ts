@@ -1,5 +1,5 @@
 // Builders of listeners, managers and compile contexts for tests of the compilers.
-import { create, fromJson, type JsonObject, type JsonValue } from '@bufbuild/protobuf';
+import { fromJson, type JsonObject, type JsonValue } from '@bufbuild/protobuf';
 import { LogFiles } from '../../../src/observe/log-file.ts';
 import { NO_IDENTITY } from '../../../src/observe/node-identity.ts';
 import { ProxyStats } from '../../../src/observe/proxy-stats.ts';
@@ -105,5 +105,3 @@ export function aContext(runtime: Readonly<Record<string, number>> = {}): Compil
     grpcClusters: new Set(),
   };
 }
-
-export const EMPTY_BOOTSTRAP: Bootstrap = create(BootstrapSchema);

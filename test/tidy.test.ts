@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { judge, type Rule } from './tidy/finding.ts';
 import { hot } from './tidy/hot.ts';
-import { folders, packagesOf } from './tidy/imports.ts';
+import { folders, packagesLoadedWith, packagesOf } from './tidy/imports.ts';
 import { RATCHET } from './tidy/ratchet.ts';
 import * as shape from './tidy/shape.ts';
 import { parseSource, readSources, ROOT } from './tidy/source.ts';
@@ -55,6 +55,17 @@ describe('tidy', () => {
       .filter(({ name }) => !(name in dependencies))
       .map(({ name, path }) => `${path} imports ${name}: add it to the dependencies, or do without`);
     expect([...complaints, ...undeclared]).toEqual([]);
+  });
+
+  it('a sidecar that starts loads nothing of tracing, of YAML or of the control service', () => {
+    const loaded = packagesLoadedWith('src/cli/sidecar-run.ts', SOURCE);
+    expect([...loaded].filter((name) => !name.startsWith('node:')).toSorted()).toEqual([
+      '@bufbuild/protobuf',
+      '@bufbuild/protobuf/reflect',
+      '@bufbuild/protobuf/wire',
+      '@bufbuild/protobuf/wkt',
+      're2js',
+    ]);
   });
 
   it('the compiler is at its strictest and the syntax can be erased', () => {

@@ -1,10 +1,10 @@
-// The process's span pipeline. The first target loads @opentelemetry/sdk-node; finished records wait
+// The process's span pipeline. The first target loads OpenTelemetry; finished records wait
 // in the queue of their target (Collector and service name) until then. Equal targets are shared.
 import { silentLog, type Log } from '../base/log.ts';
 import type { Registry } from './registry.ts';
 import type { TargetSpec } from './span-exporter.ts';
 import { SpanCounters, SpanQueue } from './span-queue.ts';
-import { startSdk, type Sdk } from './span-sdk.ts';
+import type { Sdk } from './span-sdk.ts';
 import type { SpanRecord } from './span-shape.ts';
 
 export interface SpanPipelineOptions {
@@ -78,6 +78,7 @@ export class SpanPipeline {
 
   async #load(serviceName: string): Promise<Sdk | null> {
     try {
+      const { startSdk } = await import('./span-sdk.ts');
       return await startSdk(serviceName);
     } catch (thrown) {
       this.#log.error('OpenTelemetry cannot be loaded, no spans are exported', { problem: String(thrown) });

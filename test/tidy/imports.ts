@@ -2,7 +2,7 @@
 // imported at run time has a line in the packages table.
 import { posix } from 'node:path';
 import { finding, type Finding, type Rule } from './finding.ts';
-import { importsOf, type Source } from './source.ts';
+import { childrenOf, fieldOf, importsOf, textOf, type Source } from './source.ts';
 
 const LEVELS: Readonly<Record<string, number>> = {
   base: 0,
@@ -74,4 +74,23 @@ export function packagesOf(source: Source): { readonly name: string; readonly at
         .join('/'),
       at,
     }));
+}
+
+/** Packages that are loaded with the source of this path: by it, and by all that it loads; `import()` comes later. */
+export function packagesLoadedWith(entry: string, sources: readonly Source[]): ReadonlySet<string> {
+  const byPath = new Map(sources.map((source) => [source.path, source]));
+  const packages = new Set<string>();
+  const seen = new Set([entry]);
+  for (const path of seen) {
+    const source = byPath.get(path);
+    if (source === undefined) continue;
+    for (const node of childrenOf(source.program)) {
+      const target = fieldOf(node, 'source');
+      if (target === null || node['importKind'] === 'type' || node['exportKind'] === 'type') continue;
+      const from = textOf(target, 'value');
+      if (from.startsWith('.')) seen.add(posix.join(posix.dirname(path), from));
+      else packages.add(from);
+    }
+  }
+  return packages;
 }

@@ -49,6 +49,7 @@ export class H1Server implements Downstream, BodySink {
   readonly #writer: BodyWriter;
   readonly #idle: IdleWatch;
   readonly #headTimer: WheelTimer;
+  #lingerTimer: WheelTimer | null = null;
   readonly #connection: SocketConnection;
   #held: Buffer = EMPTY_BYTES;
   #heldAt = 0;
@@ -368,6 +369,7 @@ export class H1Server implements Downstream, BodySink {
     this.#heldAt = 0;
     this.#idle.stop();
     this.#engine.wheel.disarm(this.#headTimer);
+    if (this.#lingerTimer !== null) this.#engine.wheel.disarm(this.#lingerTimer);
     this.#driver.onDownstreamClose();
     this.#owner.closed(this);
   }
@@ -378,8 +380,9 @@ export class H1Server implements Downstream, BodySink {
     this.socket.end();
     this.socket.resume();
     if (this.#hasEnded) return;
-    const timer = new WheelTimer(() => this.#destroy());
-    this.#engine.wheel.arm(timer, LINGER_MS);
+    // Disarmed at the close: a wheel full of finished connections would hold all that they held.
+    this.#lingerTimer ??= new WheelTimer(() => this.#destroy());
+    this.#engine.wheel.arm(this.#lingerTimer, LINGER_MS);
   }
 
   #destroy(): void {

@@ -179,6 +179,19 @@ describe('connections', () => {
     expect(await client.closesWithin(500)).toBe(true);
   });
 
+  test('a connection that is over leaves no timer behind', async () => {
+    const bench = await aBench();
+    await ask(bench, [GET]);
+    const before = bench.plane.engine.wheel.armed;
+    for (let i = 0; i < 20; i++) {
+      const client = await bench.client();
+      await client.exchange({ pieces: ['GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'], methods: ['GET'] });
+      await client.closesWithin(500);
+      client.close();
+    }
+    await until('the timers are gone', () => bench.plane.engine.wheel.armed <= before, 500);
+  });
+
   test('a client that half-closes still gets its answer', async () => {
     const bench = await aBench();
     bench.upstream.answer = { kind: 'late', afterMs: 50 };

@@ -47,16 +47,18 @@ export class IdleWatch {
 
   #arm(): void {
     const { idleTimeoutMs, streamIdleTimeoutMs, maxConnectionDurationMs } = this.#manager;
-    const { streamIdleTimeoutMs: routeMs } = this.#driver.x;
+    const { isActive, x } = this.#driver;
+    const nowMs = this.#engine.clock.now();
+    // What is not going on may begin at any moment from now on: the next request, or the next pause.
     let dueMs = Infinity;
-    if (idleTimeoutMs > 0) dueMs = this.lastMs + idleTimeoutMs;
-    if (streamIdleTimeoutMs > 0) dueMs = Math.min(dueMs, this.lastMs + streamIdleTimeoutMs);
-    if (routeMs > 0) dueMs = Math.min(dueMs, this.lastMs + routeMs);
+    if (idleTimeoutMs > 0) dueMs = (isActive ? nowMs : this.lastMs) + idleTimeoutMs;
+    if (streamIdleTimeoutMs > 0) dueMs = Math.min(dueMs, nowMs + streamIdleTimeoutMs);
+    if (isActive && x.streamIdleTimeoutMs > 0) dueMs = Math.min(dueMs, this.lastMs + x.streamIdleTimeoutMs);
     if (maxConnectionDurationMs > 0 && !this.isOverAge) {
       dueMs = Math.min(dueMs, this.#openedMs + maxConnectionDurationMs);
     }
     if (dueMs === Infinity) return;
-    this.#engine.wheel.arm(this.#timer, Math.max(dueMs - this.#engine.clock.now(), CHECK_MS_MIN));
+    this.#engine.wheel.arm(this.#timer, Math.max(dueMs - nowMs, CHECK_MS_MIN));
   }
 
   #look(): void {

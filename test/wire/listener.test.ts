@@ -6,8 +6,10 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { spawnSync } from 'node:child_process';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import type { Clock } from '../../src/base/clock.ts';
+import { CONTINUE } from '../../src/plan/plan.ts';
+import { step } from '../../src/plan/step.ts';
 import type { HttpManager } from '../../src/sidecar/http-manager.ts';
 import { listen } from '../support/free-port.ts';
 import { RawClient } from '../support/raw-client.ts';
@@ -171,6 +173,52 @@ function overUnix(path: string): Promise<string> {
     socket.setEncoding('latin1').once('data', (text: string) => resolve(text.split('\r\n', 1)[0] ?? ''));
   });
 }
+
+test('an idle connection is hardly ever looked at, and still a request on it may not stand still for long', async () => {
+  let nowMs = 1_000_000;
+  const silent = createServer((socket) => void socket.on('error', () => {}));
+  open.push(() => silent.close());
+  const plane = await startDataPlane(await listen(silent), {
+    timeoutMs: 0,
+    clock: { now: () => nowMs, wall: () => nowMs },
+  });
+  open.push(() => plane.close());
+  const pass = (milliseconds: number): void => {
+    for (const endMs = nowMs + milliseconds; nowMs < endMs; nowMs += 10) plane.engine.wheel.advance();
+  };
+  const client = await aClient(plane);
+  await until('the connection is there', () => plane.listener.active === 1);
+  const arm = vi.spyOn(plane.engine.wheel, 'arm');
+  pass(1_800_000);
+  // Every five minutes: a request could have begun just after the last look.
+  expect(arm.mock.calls.length).toBeLessThan(10);
+  client.socket.write(REQUEST.pieces[0] ?? '');
+  await until('the request is active', () => plane.manager.tally.requestsActive === 1);
+  pass(299_000);
+  expect(plane.manager.tally.requestsActive).toBe(1);
+  pass(2_000);
+  expect(plane.manager.tally.requestsActive).toBe(0);
+});
+
+test('a request that may stand still for ever is hardly ever looked at', async () => {
+  let nowMs = 1_000_000;
+  const silent = createServer((socket) => void socket.on('error', () => {}));
+  open.push(() => silent.close());
+  const patient = step('patient', 'test', (x) => ((x.streamIdleTimeoutMs = 0), CONTINUE), null);
+  const plane = await startDataPlane(await listen(silent), {
+    timeoutMs: 0,
+    part: { onRequest: [patient] },
+    clock: { now: () => nowMs, wall: () => nowMs },
+  });
+  open.push(() => plane.close());
+  const client = await aClient(plane);
+  client.socket.write(REQUEST.pieces[0] ?? '');
+  await until('the request is active', () => plane.manager.tally.requestsActive === 1);
+  const arm = vi.spyOn(plane.engine.wheel, 'arm');
+  for (const endMs = nowMs + 7_200_000; nowMs < endMs; nowMs += 10) plane.engine.wheel.advance();
+  expect(plane.manager.tally.requestsActive).toBe(1);
+  expect(arm.mock.calls.length).toBeLessThan(30);
+});
 
 test('a Unix socket file that a dead process left behind does not keep a listener from its path', async () => {
   const address = join(folder, 'left.sock');

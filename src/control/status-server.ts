@@ -42,7 +42,8 @@ export class StatusServer {
     const colon = address.lastIndexOf(':');
     const host = address.slice(0, colon);
     return new Promise((resolve, reject) => {
-      this.#server.once('error', (cause) => reject(new Error(`status: cannot listen on ${address}`, { cause })));
+      // Stays: a late error of the socket must not end the control service, and a settled promise takes no harm.
+      this.#server.on('error', (cause) => reject(new Error(`status: cannot listen on ${address}`, { cause })));
       this.#server.listen(Number(address.slice(colon + 1)), host, () => {
         const bound = this.#server.address();
         resolve(`${host}:${bound !== null && typeof bound === 'object' ? bound.port : 0}`);

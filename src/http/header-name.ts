@@ -107,7 +107,6 @@ export const H = {
   envoyOriginalPath: internHeader('x-envoy-original-path'),
   envoyUpstreamServiceTime: internHeader('x-envoy-upstream-service-time'),
   envoyExpectedTimeout: internHeader('x-envoy-expected-rq-timeout-ms'),
-  envoyDecoratorOperation: internHeader('x-envoy-decorator-operation'),
   envoyOverloaded: internHeader('x-envoy-overloaded'),
   outriggerError: internHeader('x-outrigger-error'),
   traceparent: internHeader('traceparent'),

@@ -87,11 +87,6 @@ export class UpstreamConnection implements BodySink {
     return !this.isClosed && this.#isReusable && this.user === null;
   }
 
-  /** True when it had carried an earlier request before the one under way. */
-  get isReused(): boolean {
-    return this.requests > 1;
-  }
-
   /** Begins a request: `headText` goes out with the first flush. */
   send(user: UpstreamUser, headText: string, bodyKind: BodyKind, isToHead: boolean): void {
     this.user = user;

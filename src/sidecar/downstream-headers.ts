@@ -4,6 +4,7 @@
 // fields that outsiders may not set, Server, Date and Via.
 // Source: Envoy HttpConnectionManager and its header handling documentation.
 import { randomUUID } from 'node:crypto';
+import { isIP } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import type { HeaderId } from '../base/brand.ts';
 import { hasEscapedSlash, mergeSlashes, normalizePath, unescapeSlashes } from '../http/path.ts';
@@ -140,15 +141,17 @@ function removeInternal(request: Head, isEdge: boolean): void {
 function markOrigin(x: Exchange, manager: HttpManager, forwardedFor: string): void {
   const { request, connection } = x;
   const isEdge = manager.useRemoteAddress;
+  // Nobody forwarded it and nobody asks: the client is the peer, and the kernel need not be asked who that is.
+  if (!isEdge && forwardedFor === '') return;
   const hops = manager.xffTrustedHops;
-  let client = '';
-  if (isEdge) client = hops > 0 ? addressFromEnd(forwardedFor, hops - 1) : connection.remoteAddress;
-  else client = addressFromEnd(forwardedFor, hops);
-  if (client === '') client = connection.remoteAddress;
+  const isListed = !isEdge || hops > 0;
+  const listed = isListed ? addressFromEnd(forwardedFor, isEdge ? hops - 1 : hops) : '';
+  if (isIP(listed) !== 0) x.clientAddress = listed;
+  const client = x.clientAddress === '' ? connection.remoteAddress : x.clientAddress;
   // An address may be believed to be internal only when nobody else could have written it.
   const isCertain = isEdge
     ? forwardedFor === ''
-    : hops === 0 && forwardedFor.indexOf(',') === -1 && forwardedFor !== '';
+    : hops === 0 && x.clientAddress !== '' && forwardedFor.indexOf(',') === -1;
   if (isCertain && manager.internalAddresses !== null && manager.internalAddresses.has(client)) {
     request.set(ENVOY_INTERNAL, 'true');
   } else if (isEdge) {

@@ -192,6 +192,7 @@ export class Driver implements UpstreamUser, PoolUser {
     this.#pool = null;
     this.#upstream = connection;
     this.#wasReused = connection.requests > 0;
+    this.#isBlocked = false;
     x.upstreamLocalAddress = connection.localAddress;
     x.upstreamStartMs = x.attempts === 1 && this.#isStarting ? x.startMs : this.#engine.clock.now();
     if (x.plan !== null) runThrough(x, x.plan.onAttempt);

@@ -18,6 +18,8 @@ export class Framing {
   expectsContinue = false;
   /** The protocol that the Upgrade field asks for, when Connection says so too; else empty. */
   upgrade = '';
+  /** The fields that Connection nominates, when trailers may follow: `,name,name,` in lower case; else empty. */
+  nominated = '';
 
   reset(): void {
     this.bodyKind = NO_BODY;
@@ -25,6 +27,7 @@ export class Framing {
     this.isKeptAlive = true;
     this.expectsContinue = false;
     this.upgrade = '';
+    this.nominated = '';
   }
 }
 
@@ -180,6 +183,10 @@ function readOption(head: Head, framing: Framing, value: string, from: number, t
   if (option === 'upgrade') {
     framing.upgrade = option;
     return 0;
+  }
+  if (framing.bodyKind === CHUNKED) {
+    if (framing.nominated === '') framing.nominated = ',';
+    framing.nominated += option + ',';
   }
   return removeNominated(head, option);
 }

@@ -182,7 +182,7 @@ export class UpstreamConnection implements BodySink {
       if (status >= 200) {
         this.#isInBody = true;
         this.#isReusable = this.#framing.isKeptAlive;
-        this.#decoder.begin(this.#framing.bodyKind, this.#framing.contentLength);
+        this.#decoder.begin(this.#framing.bodyKind, this.#framing.contentLength, this.#framing.nominated);
         user.onUpstreamHead(this.#framing);
         return this.user === user ? at : -1;
       }

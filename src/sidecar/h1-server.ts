@@ -176,7 +176,7 @@ export class H1Server implements Downstream, BodySink {
       return;
     }
     if (x.request.minor === 0 && !this.#acceptOld()) return;
-    this.#decoder.begin(this.#framing.bodyKind, this.#framing.contentLength);
+    this.#decoder.begin(this.#framing.bodyKind, this.#framing.contentLength, this.#framing.nominated);
     this.#isInRequest = true;
     const prepared = prepareRequest(x, this.#manager);
     if (prepared === UNDERSCORED) {
@@ -227,7 +227,7 @@ export class H1Server implements Downstream, BodySink {
     this.#idle.lastMs = this.#engine.clock.now();
     const at = this.#decoder.decode(bytes, start, bytes.length, this);
     if (at < 0) {
-      this.#onBadBody(at === -2 ? 413 : 400);
+      this.#onBadBody(-at);
       return bytes.length;
     }
     if (this.#driver.isActive) {
@@ -395,6 +395,5 @@ function ignore(): void {}
 
 /** A reply outside any exchange: the request's head has been passed on and its body turned bad. */
 function bareReply(status: number): string {
-  const reason = status === 413 ? 'Payload Too Large' : 'Bad Request';
-  return 'HTTP/1.1 ' + status + ' ' + reason + '\r\ncontent-length: 0\r\nconnection: close\r\n\r\n';
+  return 'HTTP/1.1 ' + status + ' ' + reasonOf(status) + '\r\ncontent-length: 0\r\nconnection: close\r\n\r\n';
 }

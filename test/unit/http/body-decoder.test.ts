@@ -7,6 +7,7 @@ import {
   BY_LENGTH,
   BodyDecoder,
   CHUNKED,
+  TRAILERS_TOO_LARGE,
   UNTIL_CLOSE,
   type BodyKind,
 } from '../../../src/http/body-decoder.ts';
@@ -48,7 +49,8 @@ describe('chunked', () => {
     ['leading zeros', '0005\r\nhello\r\n000\r\n\r\n', 'hello'],
     ['extensions', '5;a=b;c="d e"\r\nhello\r\n0;x\r\n\r\n', 'hello'],
     ['a blank before an extension', '5 ;a\r\nhello\r\n0\r\n\r\n', 'hello'],
-    ['trailers, which are dropped', '5\r\nhello\r\n0\r\nA: b\r\nC:\r\n\r\n', 'hello'],
+    ['blanks around the parts of an extension', '5 ;\ta = "b\\"c" ; d\r\nhello\r\n0\r\n\r\n', 'hello'],
+    ['trailers', '5\r\nhello\r\n0\r\nA: b\r\nC:\r\n\r\n', 'hello'],
     ['CRLF in the data', '4\r\n\r\n\r\n\r\n0\r\n\r\n', '\r\n\r\n'],
   ])('takes %s', (_, text, body) => {
     expect(decode(CHUNKED, text)).toEqual({ body, end: text.length, isComplete: true });
@@ -68,6 +70,14 @@ describe('chunked', () => {
     ['a trailer without a name', '0\r\n: b\r\n\r\n'],
     ['a folded trailer', '0\r\nA: b\r\n c\r\n\r\n'],
     ['a control in an extension', '5;a\x01\r\nhello\r\n'],
+    ['an extension without a name', '5;\r\nhello\r\n'],
+    ['an extension whose name is no token', '5;(x)=1\r\nhello\r\n'],
+    ['an extension whose value is missing', '5;a=\r\nhello\r\n'],
+    ['a quote that is not closed', '5;a="b\r\nhello\r\n'],
+    ['a backslash that hides the closing quote', '5;a="b\\"\r\nhello\r\n'],
+    ['text after the closing quote', '5;a="b"c\r\nhello\r\n'],
+    ['a blank after the last extension', '5;a \r\nhello\r\n'],
+    ['a blank inside a name', '5;a b\r\nhello\r\n'],
     ['seventeen digits', '00000000000000005\r\nhello\r\n'],
   ])('refuses %s', (_, text) => {
     expect(decode(CHUNKED, text).end).toBe(BODY_MALFORMED);
@@ -76,8 +86,9 @@ describe('chunked', () => {
   test('bounds sizes, extensions and trailers', () => {
     expect(decode(CHUNKED, 'ffffffffffffffff\r\n').end).toBe(BODY_TOO_LARGE);
     expect(decode(CHUNKED, `5;${'a'.repeat(17_000)}`).end).toBe(BODY_TOO_LARGE);
-    expect(decode(CHUNKED, `0\r\n${'A: b\r\n'.repeat(101)}`).end).toBe(BODY_MALFORMED);
-    expect(decode(CHUNKED, `0\r\nA: ${'b'.repeat(62_000)}`).end).toBe(BODY_TOO_LARGE);
+    expect(decode(CHUNKED, `0\r\n${'A: b\r\n'.repeat(100)}\r\n`).isComplete).toBe(true);
+    expect(decode(CHUNKED, `0\r\n${'A: b\r\n'.repeat(101)}`).end).toBe(TRAILERS_TOO_LARGE);
+    expect(decode(CHUNKED, `0\r\nA: ${'b'.repeat(62_000)}`).end).toBe(TRAILERS_TOO_LARGE);
   });
 
   test('stops right after the last chunk', () => {

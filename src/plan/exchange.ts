@@ -14,6 +14,8 @@ export interface Connection {
   readonly remotePort: number;
   readonly localAddress: string;
   readonly localPort: number;
+  /** True when the local address is where the client meant to go, told by the kernel's redirect or the PROXY protocol. */
+  readonly isRestored: boolean;
   /** SNI; empty when there is none. */
   readonly serverName: string;
   /** The peer's URI SAN after mutual TLS; empty for plaintext. */
@@ -29,6 +31,7 @@ export const NO_CONNECTION: Connection = {
   remotePort: 0,
   localAddress: '',
   localPort: 0,
+  isRestored: false,
   serverName: '',
   peerPrincipal: '',
   isTls: false,

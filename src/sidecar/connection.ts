@@ -8,6 +8,7 @@ let lastId = 0;
 export class SocketConnection implements Connection {
   readonly id: number = ++lastId;
   readonly isTls = false;
+  readonly isRestored = false;
   readonly serverName = '';
   readonly peerPrincipal = '';
   readonly isInbound: boolean;

@@ -51,8 +51,8 @@ async function bundle(): Promise<void> {
     platform: 'node',
     cwd: root,
     // gRPC knows its own classes by identity, and the OpenTelemetry exporters bring it along a second way:
-    // bundled, there would be two of it.
-    external: [/^@opentelemetry\//, /^@grpc\//],
+    // bundled, there would be two of it. Koffi finds its native half beside itself.
+    external: [/^@opentelemetry\//, /^@grpc\//, 'koffi'],
     plugins: [leanCommander],
   });
   rmSync(fresh, { recursive: true, force: true });

@@ -3,7 +3,7 @@
 import { hostname } from 'node:os';
 import { LOG_LEVELS, type LogLevel } from '../base/log.ts';
 import type { ControlAddress } from '../sidecar/discovery.ts';
-import { APP_PROTOCOLS, type AppPort, type WorkloadIdentity } from '../sidecar/node.ts';
+import { APP_PROTOCOLS, MESH_MODES, type AppPort, type MeshMode, type WorkloadIdentity } from '../sidecar/node.ts';
 import type { SidecarFlags } from './sidecar.ts';
 
 export interface CommonSettings {
@@ -63,6 +63,7 @@ function readJoin(reader: FlagReader, common: CommonSettings): SidecarSettings {
     version: reader.text('version'),
     labels: readLabels(reader),
     apps: readApps(reader),
+    mode: readMode(reader),
     inboundPort: reader.number('inbound', 15_006, [1, 65_535]),
     outboundPort: reader.number('outbound', 15_001, [1, 65_535]),
     address: reader.text('address'),
@@ -87,6 +88,13 @@ function readControl(reader: FlagReader): ControlAddress {
     reader.mistakes.push(`--control: ${JSON.stringify(text)} is not HOST:PORT`);
   }
   return { host: host ?? '', port };
+}
+
+function readMode(reader: FlagReader): MeshMode {
+  const text = reader.text('mode') || 'explicit';
+  const mode = MESH_MODES.find((known) => known === text);
+  if (mode === undefined) reader.mistakes.push(`--mode: write ${MESH_MODES.join(' or ')}`);
+  return mode ?? 'explicit';
 }
 
 function readLabels(reader: FlagReader): Record<string, string> {

@@ -24,6 +24,7 @@ export function register(program: Command): void {
       collect,
       [],
     )
+    .option('--mode <mode>', 'explicit: the application sends to its sidecar; redirect: it is captured', 'explicit')
     .option('--inbound <port>', 'where others reach the first application port', '15006')
     .option('--outbound <port>', 'where the application sends its requests', '15001')
     .option('--admin <port>', 'admin port on loopback; 0 takes a free one', '15000')

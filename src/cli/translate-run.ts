@@ -3,6 +3,7 @@
 import { stringify } from 'yaml';
 import { formatProblem } from '../base/problem.ts';
 import { offlineNode, printedView, staticBootstrap, translateFiles } from '../control/offline.ts';
+import { MESH_MODES } from '../control/mesh-node.ts';
 import { readRuleFiles } from './rule-files.ts';
 import type { TranslateFlags } from './translate.ts';
 
@@ -14,6 +15,11 @@ export async function runTranslate(flags: TranslateFlags): Promise<number> {
     process.stderr.write(`outrigger translate: "${flags.output}" is not an output; write yaml or json\n`);
     return EXIT_USAGE;
   }
+  const mode = MESH_MODES.find((known) => known === flags.mode);
+  if (mode === undefined) {
+    process.stderr.write(`outrigger translate: "${flags.mode}" is not a mode; write ${MESH_MODES.join(' or ')}\n`);
+    return EXIT_USAGE;
+  }
   const files = await readRuleFiles(flags.filename).catch((cause: unknown) => {
     process.stderr.write(`outrigger translate: ${cause instanceof Error ? cause.message : String(cause)}\n`);
     return null;
@@ -23,6 +29,8 @@ export async function runTranslate(flags: TranslateFlags): Promise<number> {
     service: flags.for,
     version: flags.version ?? '',
     apps: flags.app,
+    mode,
+    address: flags.address,
     isEnvoy: flags.envoy === true || flags.bootstrap === true,
   });
   if (typeof node === 'string') {

@@ -10,6 +10,8 @@ export interface TranslateFlags {
   readonly output: string;
   readonly envoy?: boolean;
   readonly bootstrap?: boolean;
+  readonly mode: string;
+  readonly address: string;
 }
 
 const collect = (value: string, before: readonly string[]): readonly string[] => [...before, value];
@@ -22,6 +24,8 @@ export function register(program: Command): void {
     .requiredOption('--for <service[.namespace]>', 'the service whose sidecar asks')
     .option('--version <version>', 'the version label of the workload')
     .option('--app <port[/protocol]>', 'a port of its application; may be given again', collect, [])
+    .option('--mode <mode>', 'how it meets its sidecar: explicit or redirect', 'explicit')
+    .option('--address <ip>', 'the address of the workload', '127.0.0.1')
     .option('--domain <domain>', 'the domain of services', 'cluster.local')
     .option('--envoy', 'what a real Envoy would get: with upgrades, HTTP/2 and TLS')
     .option('--bootstrap', 'a static bootstrap that Envoy starts from, instead of the resources')

@@ -20,6 +20,9 @@ export type ExtensionProvider =
       readonly labels: ReadonlyMap<string, string> | null;
     };
 
+const OUTBOUND_POLICIES = ['REGISTRY_ONLY', 'ALLOW_ANY'] as const;
+export type OutboundPolicy = (typeof OUTBOUND_POLICIES)[number];
+
 export interface MeshConfigSpec {
   readonly rootNamespace: string;
   readonly providers: readonly ExtensionProvider[];
@@ -33,7 +36,9 @@ export interface MeshConfigSpec {
   /** Percent; null is Istio's default of 1. */
   readonly samplingPercent: number | null;
   readonly customTags: ReadonlyMap<string, TagSource>;
-  readonly outboundTrafficPolicy: 'REGISTRY_ONLY' | 'ALLOW_ANY';
+  readonly outboundTrafficPolicy: OutboundPolicy;
+  /** How long a captured connection may keep what it speaks to itself; null is 5 s, 0 for ever. */
+  readonly detectionTimeoutMs: number | null;
   /** Null is 10 s. */
   readonly connectTimeoutMs: number | null;
 }
@@ -50,6 +55,7 @@ export const DEFAULT_MESH: MeshConfigSpec = {
   samplingPercent: null,
   customTags: new Map(),
   outboundTrafficPolicy: 'ALLOW_ANY',
+  detectionTimeoutMs: null,
   connectTimeoutMs: null,
 };
 
@@ -95,11 +101,18 @@ export function readMeshConfigSpec(fields: Fields): MeshConfigSpec {
     isTracingEnabled: fields.flag('enableTracing') ?? true,
     samplingPercent: tracing?.sampling ?? null,
     customTags: tracing?.tags ?? new Map(),
-    outboundTrafficPolicy:
-      fields.object('outboundTrafficPolicy', (policy) => policy.choice('mode', ['REGISTRY_ONLY', 'ALLOW_ANY'])) ??
-      'ALLOW_ANY',
+    outboundTrafficPolicy: readOutboundPolicy(fields) ?? DEFAULT_MESH.outboundTrafficPolicy,
+    detectionTimeoutMs: fields.durationMs('protocolDetectionTimeout'),
     connectTimeoutMs: fields.durationMs('connectTimeout'),
   };
+}
+
+/** The field `outboundTrafficPolicy` of MeshConfig and of Sidecar; null when it is not given. */
+export function readOutboundPolicy(fields: Fields): OutboundPolicy | null {
+  return fields.object('outboundTrafficPolicy', (policy) => {
+    policy.later('egressProxy');
+    return policy.choice('mode', OUTBOUND_POLICIES);
+  });
 }
 
 function readProvider(fields: Fields): ExtensionProvider | null {

@@ -73,12 +73,6 @@ export function readServiceEntrySpec(fields: Fields): ServiceEntrySpec {
       'DYNAMIC_DNS is not supported yet and the host is not routed',
       'write resolution: DNS with a full host name',
     );
-  if (resolution === 'NONE')
-    fields.warning(
-      'resolution',
-      'NONE has no effect without the traffic redirect: a full host name is resolved by DNS instead',
-      'write resolution: DNS',
-    );
   fields.later('subjectAltNames');
   return {
     hosts,

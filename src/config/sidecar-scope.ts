@@ -1,12 +1,16 @@
 // Sidecar (networking.istio.io): which hosts the sidecars of a namespace, or of selected workloads,
-// need to know.
+// need to know, and what becomes of captured connections that lead elsewhere.
 import type { Fields } from './fields.ts';
+import { readOutboundPolicy } from './mesh-config.ts';
+import type { OutboundPolicy } from './mesh-config.ts';
 
 export interface SidecarSpec {
   /** Null selects every workload of the namespace. */
   readonly selector: ReadonlyMap<string, string> | null;
   /** `namespace/host` patterns; null: everything. */
   readonly egressHosts: readonly string[] | null;
+  /** Null: what MeshConfig says. */
+  readonly outboundPolicy: OutboundPolicy | null;
 }
 
 export function readSidecarSpec(fields: Fields): SidecarSpec {
@@ -18,7 +22,8 @@ export function readSidecarSpec(fields: Fields): SidecarSpec {
         listener.error('hosts', `"${host}" is not namespace/host`, 'write ./*, */host or namespace/host');
     return hosts;
   });
-  fields.later('ingress', 'outboundTrafficPolicy', 'inboundConnectionPool');
+  fields.later('ingress', 'inboundConnectionPool');
   const selector = fields.object('workloadSelector', (selector) => selector.textMap('labels'));
-  return { selector, egressHosts: fields.has('egress') ? egress.flat() : null };
+  const outboundPolicy = readOutboundPolicy(fields);
+  return { selector, egressHosts: fields.has('egress') ? egress.flat() : null, outboundPolicy };
 }

@@ -1,20 +1,17 @@
 // VirtualService (networking.istio.io): typed as Istio's proto has it, in the order of its fields. TLS
-// and TCP routes need the traffic redirect and are announced as not effective yet.
+// and TCP routes (virtual-service-tcp.ts) decide about captured connections only.
 import type { Fields } from './fields.ts';
 import { checkHeaderLines, checkHeaderText } from './header-text.ts';
 import { limits } from './limits.ts';
 import { readCors, readFault } from './http-faults.ts';
 import type { CorsPolicy, Fault } from './http-faults.ts';
 import { checkSubstitution } from './regex.ts';
+import { readDestination } from './virtual-service-destination.ts';
+import type { Destination } from './virtual-service-destination.ts';
 import { readMatch } from './virtual-service-match.ts';
 import type { HttpMatch } from './virtual-service-match.ts';
-
-export interface Destination {
-  readonly host: string;
-  readonly subset: string;
-  /** 0 when not given. */
-  readonly port: number;
-}
+import { readTcpRule, readTlsRule } from './virtual-service-tcp.ts';
+import type { TcpRule } from './virtual-service-tcp.ts';
 
 export interface HeaderEdits {
   readonly set: ReadonlyMap<string, string>;
@@ -91,6 +88,8 @@ export interface VirtualServiceSpec {
   readonly hosts: readonly string[];
   readonly gateways: readonly string[];
   readonly http: readonly HttpRule[];
+  readonly tls: readonly TcpRule[];
+  readonly tcp: readonly TcpRule[];
   readonly exportTo: readonly string[];
 }
 
@@ -103,7 +102,10 @@ export function readVirtualServiceSpec(fields: Fields): VirtualServiceSpec {
     if (!/^(?:\*|(?:\*\.)?[A-Za-z0-9_](?:[-A-Za-z0-9_.]*[A-Za-z0-9_])?)$/.test(host))
       fields.error('hosts', `"${host}" is not a host`, 'write a host name, or a wildcard like *.example.com');
   }
-  fields.later('tls', 'tcp');
+  const [tls, tcp] = [
+    fields.list('tls', readTlsRule, limits.rulesMax),
+    fields.list('tcp', readTcpRule, limits.rulesMax),
+  ];
   const http = fields.list('http', readRule, limits.rulesMax);
   if (http.length === 0 && !fields.has('tls') && !fields.has('tcp'))
     fields.error('http', 'the VirtualService has no rules', 'add http: with at least one rule');
@@ -111,6 +113,8 @@ export function readVirtualServiceSpec(fields: Fields): VirtualServiceSpec {
     hosts,
     gateways: fields.texts('gateways'),
     http,
+    tls,
+    tcp,
     exportTo: fields.texts('exportTo'),
   };
 }
@@ -181,15 +185,6 @@ function readWeighted(fields: Fields): WeightedDestination {
     // A weight that was refused counts as one, so that the sum is not refused as well.
     weight: fields.integer('weight', { min: 0, max: 4_294_967_295 }) ?? (fields.has('weight') ? 1 : 0),
     headers: readHeaders(fields),
-  };
-}
-
-export function readDestination(fields: Fields): Destination {
-  fields.refuseUnknown();
-  return {
-    host: fields.requiredText('host', 'add host: with the name of a service'),
-    subset: fields.text('subset'),
-    port: fields.object('port', (port) => port.port('number'), 'write port: { number: … }') ?? 0,
   };
 }
 

@@ -6,7 +6,7 @@ export interface MeshApp {
   /** Where the app listens on 127.0.0.1. */
   readonly port: number;
   readonly protocol: 'http' | 'http2' | 'grpc' | 'tcp';
-  /** Where its sidecar listens for others. */
+  /** Where others reach it: a port of its sidecar, or the app's own when its traffic is captured. */
   readonly inboundPort: number;
 }
 
@@ -20,6 +20,9 @@ export interface Abilities {
 export const ALL_ABILITIES: Abilities = { upgrades: true, http2: true, tls: true };
 export const SIDECAR_ABILITIES: Abilities = { upgrades: false, http2: false, tls: false };
 
+export const MESH_MODES = ['explicit', 'redirect'] as const;
+export type MeshMode = (typeof MESH_MODES)[number];
+
 export interface MeshNode {
   readonly id: string;
   readonly ip: string;
@@ -30,13 +33,20 @@ export interface MeshNode {
   readonly version: string;
   readonly labels: ReadonlyMap<string, string>;
   readonly apps: readonly MeshApp[];
+  /** All addresses of the workload; `ip` is the first. */
+  readonly addresses: readonly string[];
+  /** `redirect`: the pod's traffic is captured, the app knows nothing of its sidecar. */
+  readonly mode: MeshMode;
   readonly outboundPort: number;
+  /** Where captured connections from others arrive. */
+  readonly inboundPort: number;
   readonly abilities: Abilities;
 }
 
 const APP_PROTOCOLS = ['http', 'http2', 'grpc', 'tcp'] as const;
 const OUTBOUND_PORT = 15_001;
 const INBOUND_PORT = 15_006;
+const LOOPBACK = '127.0.0.1';
 
 /** The node, or what is wrong with it. */
 export function readNode(info: NodeInfo): MeshNode | string {
@@ -45,13 +55,15 @@ export function readNode(info: NodeInfo): MeshNode | string {
   const { metadata } = info;
   const own = recordOf(metadata['OUTRIGGER']);
   const namespace = textOf(metadata['NAMESPACE']) || idWorkload.split('.')[1] || 'default';
+  const mode = modeOf(own, metadata);
   const apps: MeshApp[] = [];
   for (const [index, entry] of listOf(own?.['apps']).entries()) {
     const app = recordOf(entry);
     const port = portOf(app?.['port'], 0);
     const protocol = APP_PROTOCOLS.find((known) => known === (textOf(app?.['protocol']) || 'http'));
     if (port === 0 || protocol === undefined) return `OUTRIGGER.apps[${index}] is not a port with a protocol`;
-    apps.push({ port, protocol, inboundPort: portOf(app?.['inboundPort'], INBOUND_PORT + index) });
+    const inboundPort = mode === 'redirect' ? port : portOf(app?.['inboundPort'], INBOUND_PORT + index);
+    apps.push({ port, protocol, inboundPort });
   }
   const labels = new Map<string, string>();
   for (const [name, value] of Object.entries(recordOf(metadata['LABELS']) ?? {})) labels.set(name, textOf(value));
@@ -59,18 +71,29 @@ export function readNode(info: NodeInfo): MeshNode | string {
   const version = textOf(own?.['version']);
   if (service !== '' && !labels.has('app')) labels.set('app', service);
   if (version !== '' && !labels.has('version')) labels.set('version', version);
+  const addresses = (textOf(metadata['INSTANCE_IPS']) || idAddress || LOOPBACK).split(',').map((text) => text.trim());
   return {
     id: info.id,
-    ip: (textOf(metadata['INSTANCE_IPS']) || idAddress || '127.0.0.1').split(',')[0] ?? '127.0.0.1',
+    ip: addresses[0] ?? LOOPBACK,
     namespace,
     workload: textOf(metadata['WORKLOAD_NAME']) || textOf(metadata['NAME']) || idWorkload.split('.')[0] || service,
     service: service.split('.')[0] ?? service,
     version,
     labels,
     apps,
+    addresses,
+    mode,
     outboundPort: portOf(own?.['outboundPort'], OUTBOUND_PORT),
+    inboundPort: portOf(own?.['inboundPort'], INBOUND_PORT),
     abilities: own === null ? ALL_ABILITIES : SIDECAR_ABILITIES,
   };
+}
+
+/** Ours says so itself; any other says it the way of Istio's agent. */
+function modeOf(own: Readonly<Record<string, unknown>> | null, metadata: NodeInfo['metadata']): MeshMode {
+  const istio = textOf(metadata['INTERCEPTION_MODE']);
+  const isCaptured = own === null ? istio === 'REDIRECT' || istio === 'TPROXY' : own['mode'] === 'redirect';
+  return isCaptured ? 'redirect' : 'explicit';
 }
 
 function recordOf(value: unknown): Readonly<Record<string, unknown>> | null {

@@ -8,6 +8,10 @@ export interface MeshPort {
   readonly number: number;
   readonly name: string;
   readonly protocol: Protocol;
+  /** Its bytes begin with a TLS client hello, so that the name in it can decide. */
+  readonly isTls: boolean;
+  /** Nobody said what it speaks: captured connections tell by their first bytes. */
+  readonly isGuessed: boolean;
 }
 
 export interface Locality {
@@ -38,6 +42,12 @@ export interface MeshService {
   /** By port number. */
   readonly endpoints: ReadonlyMap<number, readonly MeshEndpoint[]>;
   readonly clusterIps: readonly string[];
+  /** Ranges such as `10.1.0.0/16`, of a ServiceEntry only. */
+  readonly ranges: readonly string[];
+  /** Captured connections go where the app sent them: headless Services, and entries with resolution NONE. */
+  readonly keepsDestination: boolean;
+  /** Its instances have names below its own. */
+  readonly isHeadless: boolean;
   readonly exportTo: readonly string[];
   readonly meta: Meta;
   /** Null for a service that nobody wrote down. */
@@ -69,23 +79,31 @@ const PROTOCOLS: ReadonlyMap<string, Protocol> = new Map([
   ['udp', 'udp'],
 ]);
 
+const TLS_NAMES: ReadonlySet<string> = new Set(['https', 'tls', 'kubernetes.io/wss', 'wss']);
+
 /** Ports whose servers speak first: never taken for HTTP without a name that says so. */
 const SERVER_FIRST = new Set([25, 53, 3306, 27_017]);
 
 /** appProtocol first, then the port's name up to its first dash, then HTTP but for server-first ports. */
-export function protocolOf(port: {
+export function meshPort(port: {
   readonly number: number;
   readonly name: string;
   readonly appProtocol: string;
   readonly transport: string;
-}): Protocol {
-  if (port.transport === 'UDP' || port.transport === 'SCTP') return 'udp';
-  const declared = PROTOCOLS.get(port.appProtocol.toLowerCase());
-  if (declared !== undefined) return declared;
-  const name = port.name.toLowerCase();
-  const named = PROTOCOLS.get(name.startsWith('grpc-web') ? 'grpc-web' : (name.split('-')[0] ?? ''));
-  if (named !== undefined) return named;
-  return SERVER_FIRST.has(port.number) ? 'tcp' : 'http';
+}): MeshPort {
+  const { number, name } = port;
+  if (port.transport === 'UDP' || port.transport === 'SCTP')
+    return { number, name, protocol: 'udp', isTls: false, isGuessed: false };
+  for (const word of [port.appProtocol.toLowerCase(), firstWord(name.toLowerCase())]) {
+    const protocol = PROTOCOLS.get(word);
+    if (protocol !== undefined) return { number, name, protocol, isTls: TLS_NAMES.has(word), isGuessed: false };
+  }
+  const isServerFirst = SERVER_FIRST.has(number);
+  return { number, name, protocol: isServerFirst ? 'tcp' : 'http', isTls: false, isGuessed: !isServerFirst };
+}
+
+function firstWord(name: string): string {
+  return name.startsWith('grpc-web') ? 'grpc-web' : (name.split('-')[0] ?? '');
 }
 
 export function localityOf(text: string): Locality {

@@ -11,6 +11,9 @@ import { RouteConfigurationSchema } from '../xds/gen/envoy/config/route/v3/route
 import { file_envoy_config_trace_v3_opentelemetry } from '../xds/gen/envoy/config/trace/v3/opentelemetry_pb.js';
 import { file_envoy_extensions_access_loggers_file_v3_file } from '../xds/gen/envoy/extensions/access_loggers/file/v3/file_pb.js';
 import { file_envoy_extensions_filters_http_router_v3_router } from '../xds/gen/envoy/extensions/filters/http/router/v3/router_pb.js';
+import { file_envoy_extensions_filters_listener_http_inspector_v3_http_inspector } from '../xds/gen/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.js';
+import { file_envoy_extensions_filters_listener_original_dst_v3_original_dst } from '../xds/gen/envoy/extensions/filters/listener/original_dst/v3/original_dst_pb.js';
+import { file_envoy_extensions_filters_listener_tls_inspector_v3_tls_inspector } from '../xds/gen/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.js';
 import { file_envoy_extensions_filters_network_http_connection_manager_v3_http_connection_manager } from '../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { file_envoy_extensions_filters_network_tcp_proxy_v3_tcp_proxy } from '../xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
 import { file_envoy_extensions_retry_host_previous_hosts_v3_previous_hosts } from '../xds/gen/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts_pb.js';
@@ -20,7 +23,7 @@ import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, ROUTE_TYPE } from '../xds/t
 import type { EncodedResource } from '../xds/resource.ts';
 import type { View } from './flow.ts';
 import { ALL_ABILITIES, readNode } from './mesh-node.ts';
-import type { MeshNode } from './mesh-node.ts';
+import type { MeshMode, MeshNode } from './mesh-node.ts';
 import { ResourceIndex } from './resource-index.ts';
 import { Translator } from './translator.ts';
 
@@ -64,10 +67,21 @@ export interface OfflineNode {
   /** `port` or `port/protocol`. */
   readonly apps: readonly string[];
   readonly isEnvoy: boolean;
+  /** `explicit` by default. */
+  readonly mode?: MeshMode;
+  /** Of the workload; 127.0.0.1 by default. */
+  readonly address?: string;
 }
 
 /** A sidecar that is not there, or what is wrong with its description. */
-export function offlineNode({ service, version, apps, isEnvoy }: OfflineNode): MeshNode | string {
+export function offlineNode({
+  service,
+  version,
+  apps,
+  isEnvoy,
+  mode = 'explicit',
+  address = '127.0.0.1',
+}: OfflineNode): MeshNode | string {
   const [name = '', namespace = 'default'] = service.split('.');
   const described: unknown[] = [];
   for (const [index, app] of apps.entries()) {
@@ -77,11 +91,11 @@ export function offlineNode({ service, version, apps, isEnvoy }: OfflineNode): M
   const metadata = {
     NAMESPACE: namespace,
     WORKLOAD_NAME: name,
-    INSTANCE_IPS: '127.0.0.1',
-    OUTRIGGER: { service: name, version, apps: described, outboundPort: 15_001 },
+    INSTANCE_IPS: address,
+    OUTRIGGER: { service: name, version, apps: described, outboundPort: 15_001, mode },
   };
   const node = readNode({
-    id: `sidecar~127.0.0.1~${name}.${namespace}~${namespace}.svc.cluster.local`,
+    id: `sidecar~${address}~${name}.${namespace}~${namespace}.svc.cluster.local`,
     cluster: service,
     metadata,
   });
@@ -93,6 +107,9 @@ const registry = createRegistry(
   file_envoy_config_trace_v3_opentelemetry,
   file_envoy_extensions_access_loggers_file_v3_file,
   file_envoy_extensions_filters_http_router_v3_router,
+  file_envoy_extensions_filters_listener_http_inspector_v3_http_inspector,
+  file_envoy_extensions_filters_listener_original_dst_v3_original_dst,
+  file_envoy_extensions_filters_listener_tls_inspector_v3_tls_inspector,
   file_envoy_extensions_filters_network_http_connection_manager_v3_http_connection_manager,
   file_envoy_extensions_filters_network_tcp_proxy_v3_tcp_proxy,
   file_envoy_extensions_retry_host_previous_hosts_v3_previous_hosts,
@@ -137,10 +154,11 @@ export function printedView(view: View): PrintedView {
 export function staticBootstrap(view: View): JsonValue {
   const { listeners, routes, clusters, endpoints } = printedView(view);
   const assignments = new Map(endpoints.map((assignment) => [fieldOf(assignment, 'cluster_name'), assignment]));
-  const [table] = routes;
+  const tables = new Map(routes.map((table) => [fieldOf(table, 'name'), table]));
   const inlined = JSON.parse(JSON.stringify(listeners), (_, value: unknown) => {
     if (!isObject(value) || value['rds'] === undefined) return value;
-    const { rds: _rds, ...rest } = value;
+    const { rds, ...rest } = value;
+    const table = tables.get(isObject(rds) ? rds['route_config_name'] : undefined);
     return { ...rest, route_config: { ...(isObject(table) ? table : {}), validate_clusters: false } };
   });
   const fixed = clusters.map((cluster) => {

@@ -1,24 +1,32 @@
 // What one sidecar may see of a snapshot: services and rules exported to its namespace, narrowed by a
 // Sidecar resource when there is one, and which rule decides for a host.
-import type { DestinationRule, HttpRoute, VirtualService } from '../config/resource.ts';
+import type { OutboundPolicy } from '../config/mesh-config.ts';
+import type { DestinationRule, HttpRoute, Sidecar, VirtualService } from '../config/resource.ts';
 import { expandHost, isVisible, selects } from './mesh-service.ts';
 import type { MeshService } from './mesh-service.ts';
-import type { MeshNode } from './mesh-node.ts';
+import type { MeshMode, MeshNode } from './mesh-node.ts';
 import type { Snapshot } from './snapshot.ts';
 
 export class Scope {
   readonly snapshot: Snapshot;
   readonly namespace: string;
+  readonly mode: MeshMode;
+  /** What becomes of captured connections to destinations that the mesh does not know. */
+  readonly outboundPolicy: OutboundPolicy;
   readonly #services = new Map<string, MeshService>();
   readonly #virtualServices = new Map<string, VirtualService>();
   readonly #rules = new Map<string, DestinationRule>();
   readonly #routes = new Map<string, HttpRoute[]>();
 
-  constructor(snapshot: Snapshot, node: Pick<MeshNode, 'namespace' | 'labels'>) {
+  constructor(snapshot: Snapshot, node: Pick<MeshNode, 'namespace' | 'labels' | 'mode'>) {
     this.snapshot = snapshot;
     this.namespace = node.namespace;
-    const wanted = egressHosts(snapshot, node);
+    this.mode = node.mode;
+    const sidecar = sidecarFor(snapshot, node);
+    const wanted = sidecar?.spec.egressHosts ?? null;
+    this.outboundPolicy = sidecar?.spec.outboundPolicy ?? snapshot.mesh.outboundTrafficPolicy;
     for (const service of snapshot.services.values()) {
+      if (!this.#canReach(service)) continue;
       const isSeen =
         isVisible(service.exportTo, service.namespace, node.namespace) &&
         (wanted === null || wanted.some((pattern) => admits(pattern, service, node.namespace)));
@@ -41,6 +49,17 @@ export class Scope {
       if (!this.#rules.has(key)) this.#rules.set(key, rule);
     }
     this.#gatherRoutes();
+  }
+
+  /** A wildcard without instances leads where the app sends, which is known of captured connections only. */
+  #canReach(service: MeshService): boolean {
+    return this.mode === 'redirect' || !service.keepsDestination || !service.host.includes('*');
+  }
+
+  /** Whether the host is one of the mesh, seen from here or not. */
+  has(host: string): boolean {
+    const service = this.snapshot.services.get(host);
+    return service !== undefined && this.#canReach(service);
   }
 
   get services(): ReadonlyMap<string, MeshService> {
@@ -137,15 +156,16 @@ function longest<T>(rules: ReadonlyMap<string, T>, prefix: string, host: string)
 }
 
 /** The Sidecar resource that selects the node, else its namespace's, else the root namespace's. */
-function egressHosts(snapshot: Snapshot, node: Pick<MeshNode, 'namespace' | 'labels'>): readonly string[] | null {
+function sidecarFor(snapshot: Snapshot, node: Pick<MeshNode, 'namespace' | 'labels'>): Sidecar | null {
   const own = snapshot.sidecars.filter((sidecar) => sidecar.meta.namespace === node.namespace);
-  const found =
+  return (
     own.find((sidecar) => sidecar.spec.selector !== null && selects(sidecar.spec.selector, node.labels)) ??
     own.find((sidecar) => sidecar.spec.selector === null) ??
     snapshot.sidecars.find(
       (sidecar) => sidecar.meta.namespace === snapshot.mesh.rootNamespace && sidecar.spec.selector === null,
-    );
-  return found?.spec.egressHosts ?? null;
+    ) ??
+    null
+  );
 }
 
 function admits(pattern: string, service: MeshService, namespace: string): boolean {

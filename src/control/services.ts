@@ -7,7 +7,7 @@ import type { ServiceEntryPort, WorkloadSpec } from '../config/service-entry.ts'
 import type { Source } from '../config/meta.ts';
 import type { Problem } from '../base/problem.ts';
 import type { MeshApp, MeshNode } from './mesh-node.ts';
-import { localityOf, protocolOf, selects } from './mesh-service.ts';
+import { localityOf, meshPort, selects } from './mesh-service.ts';
 import type { MeshEndpoint, MeshPort, MeshService } from './mesh-service.ts';
 
 export interface ServiceInputs {
@@ -39,10 +39,13 @@ class ServiceBuilder {
   readonly #pods: Pod[] = [];
   readonly #entries: WorkloadEntry[] = [];
   readonly #podsByName = new Map<string, Pod>();
+  /** Sidecars that are sent to by name take only HTTP. */
+  readonly #isExplicit: boolean;
 
   constructor({ resources, workloads, domain }: ServiceInputs) {
     this.#domain = domain;
     this.#workloads = workloads;
+    this.#isExplicit = workloads.some((node) => node.mode === 'explicit');
     for (const resource of resources) {
       if (resource.kind === 'EndpointSlice') {
         const key = `${resource.meta.namespace}/${resource.spec.service}`;
@@ -61,10 +64,10 @@ class ServiceBuilder {
     const ports: MeshPort[] = [];
     const endpoints = new Map<number, readonly MeshEndpoint[]>();
     for (const [index, port] of spec.ports.entries()) {
-      const protocol = protocolOf(port);
-      if (protocol === 'tcp') this.#warnOfTcp(source, `spec.ports[${index}]`, port.number);
-      if (protocol === 'udp') continue;
-      ports.push({ number: port.number, name: port.name, protocol });
+      const known = meshPort(port);
+      if (known.protocol === 'tcp') this.#warnOfTcp(source, `spec.ports[${index}]`, port.number);
+      if (known.protocol === 'udp') continue;
+      ports.push(known);
       endpoints.set(
         port.number,
         spec.externalName === '' ? this.#endpointsOf(service, port) : [bare(spec.externalName, port.number)],
@@ -84,6 +87,10 @@ class ServiceBuilder {
       ports,
       endpoints,
       clusterIps: spec.clusterIps,
+      ranges: [],
+      // Callers of a headless Service choose the instance themselves.
+      keepsDestination: spec.isHeadless,
+      isHeadless: spec.isHeadless,
       exportTo,
       meta,
       source,
@@ -145,16 +152,14 @@ class ServiceBuilder {
 
   addEntry(entry: ServiceEntry): void {
     const { meta, spec, source } = entry;
-    const ports = spec.ports.map((port) => ({
-      number: port.number,
-      name: port.name,
-      protocol: protocolOf({
+    const ports = spec.ports.map((port) =>
+      meshPort({
         number: port.number,
         name: port.name,
         appProtocol: port.protocol,
         transport: port.protocol.toUpperCase() === 'UDP' ? 'UDP' : 'TCP',
       }),
-    }));
+    );
     for (const [index, port] of ports.entries())
       if (port.protocol === 'tcp') this.#warnOfTcp(source, `spec.ports[${index}]`, port.number);
     for (const [index, host] of spec.hosts.entries()) {
@@ -170,7 +175,7 @@ class ServiceBuilder {
         continue;
       }
       const isResolved = spec.resolution === 'STATIC' || spec.workloadLabels !== null;
-      const canResolve = !host.includes('*') || spec.endpoints.length > 0;
+      const canResolve = !host.includes('*') || spec.endpoints.length > 0 || spec.resolution === 'NONE';
       if (spec.resolution === 'DYNAMIC_DNS' || (!isResolved && !canResolve)) continue;
       const endpoints = new Map(spec.ports.map((port) => [port.number, this.#entryEndpoints(entry, port, host)]));
       const resolution = isResolved ? 'eds' : spec.resolution === 'DNS_ROUND_ROBIN' ? 'one-of-dns' : 'dns';
@@ -183,6 +188,9 @@ class ServiceBuilder {
         ports,
         endpoints,
         clusterIps: spec.addresses.filter((address) => !address.includes('/')),
+        ranges: spec.addresses.filter((address) => address.includes('/')),
+        keepsDestination: spec.resolution === 'NONE' && !isResolved,
+        isHeadless: false,
         exportTo: spec.exportTo,
         meta,
         source,
@@ -229,8 +237,7 @@ class ServiceBuilder {
     for (const [host, nodes] of groups) {
       const ports = new Map<number, MeshPort>();
       for (const app of nodes.flatMap((node) => node.apps)) {
-        if (!ports.has(app.port))
-          ports.set(app.port, { number: app.port, name: `${app.protocol}-${app.port}`, protocol: app.protocol });
+        if (!ports.has(app.port)) ports.set(app.port, joinedPort(app));
       }
       // Workloads with one app each are replicas, even when their apps sit on different ports of one machine.
       const areReplicas = nodes.every((node) => node.apps.length === 1);
@@ -261,6 +268,9 @@ class ServiceBuilder {
         ports: sorted,
         endpoints,
         clusterIps: [],
+        ranges: [],
+        keepsDestination: false,
+        isHeadless: false,
         exportTo: [],
         meta,
         source: null,
@@ -269,8 +279,9 @@ class ServiceBuilder {
   }
 
   #warnOfTcp(source: Source, path: string, port: number): void {
-    const message = `port ${port} is TCP; sidecars forward only HTTP by name yet, so calls to it do not go through the mesh`;
-    const remedy = 'if it speaks HTTP, name the port http-… or set appProtocol: http';
+    if (!this.#isExplicit) return;
+    const message = `port ${port} is TCP; sidecars in explicit mode forward only HTTP by name, so calls to it do not go through the mesh`;
+    const remedy = 'run them in redirect mode; if the port speaks HTTP, name it http-… or set appProtocol: http';
     this.#warn(source.locate(path), path, message, remedy);
   }
 
@@ -287,6 +298,10 @@ export function appFor(node: MeshNode, targetPort: number | string, portCount: n
   return node.apps.length === 1 && only !== undefined && (portCount === 1 || typeof targetPort === 'string')
     ? only
     : null;
+}
+
+function joinedPort({ port, protocol }: MeshApp): MeshPort {
+  return { number: port, name: `${protocol}-${port}`, protocol, isTls: false, isGuessed: false };
 }
 
 function bare(address: string, port: number): MeshEndpoint {

@@ -13,6 +13,9 @@ export interface AppPort {
   readonly protocol: AppProtocol;
 }
 
+export const MESH_MODES = ['explicit', 'redirect'] as const;
+export type MeshMode = (typeof MESH_MODES)[number];
+
 export interface WorkloadIdentity {
   readonly service: string;
   readonly namespace: string;
@@ -20,7 +23,9 @@ export interface WorkloadIdentity {
   readonly version: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly apps: readonly AppPort[];
-  /** App number i is reached at this port + i. */
+  /** `redirect`: connections from and to the app are captured and sent to the sidecar. */
+  readonly mode: MeshMode;
+  /** App number i is reached at this port + i; in redirect mode all connections from others arrive at it. */
   readonly inboundPort: number;
   readonly outboundPort: number;
   /** The address under which others reach this workload. */
@@ -31,19 +36,25 @@ export interface WorkloadIdentity {
 }
 
 export function nodeOf(workload: WorkloadIdentity): Node {
-  const { service, namespace, version, address, inboundPort, outboundPort } = workload;
+  const { service, namespace, version, address, inboundPort, outboundPort, mode } = workload;
+  const isCaptured = mode === 'redirect';
   const workloadName = version === '' ? service : `${service}-${version}`;
   const name = `${workloadName}-${workload.instance}`;
   const labels: JsonObject = { app: service, ...(version === '' ? {} : { version }), ...workload.labels };
   const outrigger: JsonObject = {
     service,
     version,
-    apps: workload.apps.map(({ port, protocol }, index) => ({ port, protocol, inboundPort: inboundPort + index })),
+    apps: workload.apps.map(({ port, protocol }, index) => ({
+      port,
+      protocol,
+      inboundPort: isCaptured ? port : inboundPort + index,
+    })),
     outboundPort,
-    mode: 'explicit',
+    ...(isCaptured ? { inboundPort } : {}),
+    mode,
   };
   return create(NodeSchema, {
-    id: `sidecar~${address}~${name}.${namespace}~${namespace}.svc.cluster.local`,
+    id: `sidecar~${address.split(',')[0]}~${name}.${namespace}~${namespace}.svc.cluster.local`,
     cluster: `${service}.${namespace}`,
     userAgentName: 'outrigger',
     metadata: {
@@ -53,6 +64,7 @@ export function nodeOf(workload: WorkloadIdentity): Node {
       SERVICE_ACCOUNT: workload.serviceAccount,
       LABELS: labels,
       INSTANCE_IPS: address,
+      ...(isCaptured ? { INTERCEPTION_MODE: 'REDIRECT' } : {}),
       OUTRIGGER: outrigger,
     },
   });

@@ -87,6 +87,7 @@ function bootstrap(control: MeshControl, protocol: Protocol, ports: MeshPorts): 
     version: 'v1',
     labels: {},
     apps: [{ port: ports.app, protocol: 'http' }],
+    mode: 'explicit',
     inboundPort: ports.inbound,
     outboundPort: ports.outbound,
     address: '127.0.0.1',

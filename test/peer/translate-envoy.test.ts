@@ -18,7 +18,9 @@ const cases = readdirSync(folder).filter(
 
 afterAll(() => rmSync(scratch, { recursive: true }));
 
-test.each(cases)('Envoy accepts what %s becomes', (name) => {
+const runs = cases.flatMap((name) => (['explicit', 'redirect'] as const).map((mode) => ({ name, mode })));
+
+test.each(runs)('Envoy accepts what $name becomes in $mode mode', ({ name, mode }) => {
   const [input = ''] = readFileSync(join(folder, name), 'utf8').split(`#${'='.repeat(40)}\n`);
   // Files that a case names need not exist where Envoy runs.
   const text = input
@@ -31,6 +33,8 @@ test.each(cases)('Envoy accepts what %s becomes', (name) => {
     version: 'v1',
     apps: ['9080/http', '9081/grpc', '7000/tcp'],
     isEnvoy: true,
+    mode,
+    address: mode === 'redirect' ? '10.0.0.1,fd00::1' : '127.0.0.1',
   });
   if (typeof node === 'string') throw new Error(node);
   const path = join(scratch, 'bootstrap.json');

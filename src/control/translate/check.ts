@@ -11,9 +11,10 @@ import { checkTelemetry } from './tracing.ts';
 
 export function checkSnapshot(snapshot: Snapshot): readonly Problem[] {
   const problems: Problem[] = [...snapshot.problems, ...checkTelemetry(snapshot)];
+  const isExplicit = snapshot.workloads.some((node) => node.mode === 'explicit');
   const scopes = new Map<string, Scope>();
   const scopeOf = (namespace: string): Scope => {
-    const scope = scopes.get(namespace) ?? new Scope(snapshot, { namespace, labels: new Map() });
+    const scope = scopes.get(namespace) ?? new Scope(snapshot, { namespace, labels: new Map(), mode: 'redirect' });
     scopes.set(namespace, scope);
     return scope;
   };
@@ -36,6 +37,21 @@ export function checkSnapshot(snapshot: Snapshot): readonly Problem[] {
             : `spec.http[${index}].mirrors[${position}].destination`;
         problems.push(...checkDestination(mirror.destination, namespace, scope, at(path)));
       }
+    }
+    for (const kind of ['tls', 'tcp'] as const) {
+      for (const [index, { route }] of rule.spec[kind].entries())
+        for (const [position, { destination }] of route.entries()) {
+          const path = `spec.${kind}[${index}].route[${position}].destination`;
+          problems.push(...checkDestination(destination, namespace, scope, at(path)));
+        }
+      if (rule.spec[kind].length > 0 && isExplicit)
+        problems.push({
+          severity: 'warning',
+          path: `spec.${kind}`,
+          message: `sidecars in explicit mode forward only HTTP, so ${kind} rules do not hold for them`,
+          remedy: 'run them in redirect mode',
+          place: locate(`spec.${kind}`),
+        });
     }
     problems.push(...checkCoverage(rule), ...checkHosts(rule, scope));
   }

@@ -7,24 +7,23 @@ import {
   Cluster_DnsLookupFamily,
 } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import type { Cluster } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
-import { CircuitBreakersSchema } from '../../xds/gen/envoy/config/cluster/v3/circuit_breaker_pb.js';
-import type { CircuitBreakers } from '../../xds/gen/envoy/config/cluster/v3/circuit_breaker_pb.js';
 import { MetadataSchema } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import type { Metadata } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import { ApiVersion, ConfigSourceSchema } from '../../xds/gen/envoy/config/core/v3/config_source_pb.js';
 import type { Subset } from '../../config/destination-rule.ts';
 import type { Abilities, MeshApp, MeshNode } from '../mesh-node.ts';
 import { clusterName } from '../mesh-service.ts';
-import type { MeshEndpoint, MeshPort, MeshService } from '../mesh-service.ts';
+import type { MeshEndpoint, MeshPort, MeshService, Protocol } from '../mesh-service.ts';
 import type { Scope } from '../scope.ts';
+import { unlimited } from './circuit-breakers.ts';
 import { applyPolicy } from './cluster-policy.ts';
 import { loadAssignment } from './endpoints.ts';
+import { inboundSource, keepDestination } from './fixed-clusters.ts';
 import { duration } from './proto.ts';
 import { policyFor } from './traffic-policy.ts';
 
 const CONNECT_TIMEOUT_MS = 10_000;
 const DNS_REFRESH_MS = 60_000;
-const UNLIMITED = 4_294_967_295;
 const LOOPBACK = '127.0.0.1';
 
 export interface OutboundCluster {
@@ -74,7 +73,9 @@ function outboundCluster(
     circuitBreakers: unlimited(),
     metadata: clusterMetadata(service, subset?.name ?? ''),
   });
-  if (service.resolution === 'eds')
+  const keeps = scope.mode === 'redirect' && service.keepsDestination;
+  if (keeps) keepDestination(cluster);
+  else if (service.resolution === 'eds')
     cluster.edsClusterConfig = {
       $typeName: 'envoy.config.cluster.v3.Cluster.EdsClusterConfig',
       serviceName: name,
@@ -89,7 +90,8 @@ function outboundCluster(
     cluster.loadAssignment = loadAssignment(name, service.resolution === 'dns' ? endpoints : endpoints.slice(0, 1));
   }
   applyPolicy(cluster, policyFor(scope.ruleFor(service.host), subset?.name ?? '', port.number), { isHttp2, abilities });
-  return { cluster, endpoints: service.resolution === 'eds' ? endpoints : null };
+  if (keeps) keepDestination(cluster);
+  return { cluster, endpoints: service.resolution === 'eds' && !keeps ? endpoints : null };
 }
 
 /** An instance without labels of its own, resolved by DNS, belongs to every subset. */
@@ -124,25 +126,28 @@ export function inboundCluster(node: MeshNode, app: MeshApp, owner: MeshService 
   return cluster;
 }
 
+/** From the sidecar of a captured pod to its own app, at the address that the caller sent to. */
+export function capturedInboundCluster(
+  node: MeshNode,
+  { port, protocol, owner }: { readonly port: number; readonly protocol: Protocol; readonly owner: MeshService | null },
+): Cluster {
+  const cluster = create(ClusterSchema, {
+    name: clusterName('inbound', port, '', ''),
+    connectTimeout: duration(CONNECT_TIMEOUT_MS),
+    circuitBreakers: unlimited(),
+    upstreamBindConfig: inboundSource(node),
+    ...(owner === null ? {} : { metadata: clusterMetadata(owner, '') }),
+  });
+  const isHttp2 = node.abilities.http2 && (protocol === 'http2' || protocol === 'grpc');
+  applyPolicy(cluster, null, { isHttp2, abilities: node.abilities, isInbound: true });
+  keepDestination(cluster);
+  return cluster;
+}
+
 export function adsSource() {
   return create(ConfigSourceSchema, {
     configSourceSpecifier: { case: 'ads', value: {} },
     resourceApiVersion: ApiVersion.V3,
-  });
-}
-
-/** Istio's breakers are open until a DestinationRule closes them. */
-function unlimited(): CircuitBreakers {
-  return create(CircuitBreakersSchema, {
-    thresholds: [
-      {
-        maxConnections: UNLIMITED,
-        maxPendingRequests: UNLIMITED,
-        maxRequests: UNLIMITED,
-        maxRetries: UNLIMITED,
-        trackRemaining: true,
-      },
-    ],
   });
 }
 

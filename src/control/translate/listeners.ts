@@ -1,14 +1,12 @@
 // The listeners of one sidecar: `virtualOutbound` on loopback with the routes of the mesh, and one
 // `virtualInbound_<appPort>` per app.
 import { create } from '@bufbuild/protobuf';
-import { AddressSchema } from '../../xds/gen/envoy/config/core/v3/address_pb.js';
 import { TrafficDirection } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import { ListenerSchema } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import type { Listener } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import { RouteConfigurationSchema } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
 import type { RouteConfiguration } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
 import { RouteActionSchema, RouteSchema } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
-import { TcpProxySchema } from '../../xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
 import type { MeshApp, MeshNode } from '../mesh-node.ts';
 import { clusterName } from '../mesh-service.ts';
 import type { MeshService } from '../mesh-service.ts';
@@ -16,7 +14,8 @@ import type { Scope } from '../scope.ts';
 import { accessLogs } from './access-log.ts';
 import { adsSource } from './clusters.ts';
 import { httpManager } from './http-manager.ts';
-import { duration, pack } from './proto.ts';
+import { socket, tcpFilter } from './listener-parts.ts';
+import { duration } from './proto.ts';
 import { inboundRetryPolicy } from './retry-policy.ts';
 import { matchAll } from './route-match.ts';
 import { OUTBOUND_ROUTES } from './virtual-hosts.ts';
@@ -24,7 +23,6 @@ import { OUTBOUND_ROUTES } from './virtual-hosts.ts';
 export const OUTBOUND_LISTENER = 'virtualOutbound';
 const LOOPBACK = '127.0.0.1';
 const EVERYWHERE = '0.0.0.0';
-const TCP_IDLE_MS = 3_600_000;
 
 export function outboundListener(node: MeshNode, scope: Scope): Listener {
   const manager = httpManager({
@@ -58,21 +56,11 @@ export function inboundListener(node: MeshNode, app: MeshApp, scope: Scope, owne
     statPrefix: `inbound_${app.port}`,
     routes: { case: 'routeConfig', value: inboundRoutes(app, cluster, owner) },
   });
-  const tcp = {
-    name: 'envoy.filters.network.tcp_proxy',
-    configType: {
-      case: 'typedConfig' as const,
-      value: pack(
-        TcpProxySchema,
-        create(TcpProxySchema, {
-          statPrefix: cluster,
-          clusterSpecifier: { case: 'cluster', value: cluster },
-          idleTimeout: duration(TCP_IDLE_MS),
-          accessLog: accessLogs(scope, node, 'server'),
-        }),
-      ),
-    },
-  };
+  const tcp = tcpFilter({
+    statPrefix: cluster,
+    shares: [{ cluster, weight: 1 }],
+    accessLog: accessLogs(scope, node, 'server'),
+  });
   return create(ListenerSchema, {
     name: `virtualInbound_${app.port}`,
     address: socket(EVERYWHERE, app.inboundPort),
@@ -81,7 +69,12 @@ export function inboundListener(node: MeshNode, app: MeshApp, scope: Scope, owne
   });
 }
 
-function inboundRoutes(app: MeshApp, cluster: string, owner: MeshService | null): RouteConfiguration {
+/** Everything goes to the app, whatever host it is for. */
+export function inboundRoutes(
+  app: Pick<MeshApp, 'port' | 'protocol'>,
+  cluster: string,
+  owner: MeshService | null,
+): RouteConfiguration {
   const port = owner?.ports.find((candidate) => candidate.number === app.port) ?? owner?.ports[0];
   const operation = owner === null ? `${cluster}/*` : `${owner.host}:${port?.number ?? app.port}/*`;
   const action = create(RouteActionSchema, {
@@ -106,11 +99,5 @@ function inboundRoutes(app: MeshApp, cluster: string, owner: MeshService | null)
         ],
       },
     ],
-  });
-}
-
-function socket(address: string, port: number) {
-  return create(AddressSchema, {
-    address: { case: 'socketAddress', value: { address, portSpecifier: { case: 'portValue', value: port } } },
   });
 }

@@ -1,10 +1,11 @@
 // Everything that one sidecar gets, encoded: its scope of a snapshot run through each translation. What
 // does not depend on the node itself is made once per snapshot and kind of node, and equal bytes are one
 // object across sidecars and snapshots.
-import { create } from '@bufbuild/protobuf';
 import { ClusterSchema } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
+import type { Cluster } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import { ClusterLoadAssignmentSchema } from '../../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
 import { ListenerSchema } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
+import type { Listener } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import { RouteConfigurationSchema } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
 import { encodeResource, versionOf } from '../../xds/resource.ts';
 import type { EncodedResource } from '../../xds/resource.ts';
@@ -15,8 +16,15 @@ import type { MeshApp, MeshNode } from '../mesh-node.ts';
 import type { MeshService } from '../mesh-service.ts';
 import { Scope } from '../scope.ts';
 import type { Snapshot } from '../snapshot.ts';
-import { inboundCluster, outboundClusters } from './clusters.ts';
+import { capturedInbound } from './captured-inbound.ts';
+import { capturedOutbound } from './captured-outbound.ts';
+import { capturedPorts } from './captured-ports.ts';
+import type { CapturedPort } from './captured-ports.ts';
+import { capturedRoutes } from './captured-routes.ts';
+import { capturedInboundCluster, inboundCluster, outboundClusters } from './clusters.ts';
 import { loadAssignment } from './endpoints.ts';
+import { fixedClusters } from './fixed-clusters.ts';
+import { InboundPorts } from './inbound-ports.ts';
 import { inboundListener, outboundListener } from './listeners.ts';
 import { tracerClusters } from './tracing.ts';
 import { outboundRoutes } from './virtual-hosts.ts';
@@ -25,9 +33,17 @@ type Named = ReadonlyMap<string, EncodedResource>;
 
 interface Shared {
   readonly scope: Scope;
+  /** Empty for a sidecar in explicit mode. */
+  readonly ports: readonly CapturedPort[];
   readonly clusters: Named;
   readonly endpoints: Named;
   readonly routes: Named;
+}
+
+/** What only this sidecar gets. */
+interface Own {
+  readonly clusters: readonly Cluster[];
+  readonly listeners: readonly Listener[];
 }
 
 /** Makes the views of one snapshot. `interned` outlives it: bytes seen before keep their object. */
@@ -37,13 +53,17 @@ export class ViewBuilder {
   readonly #interned: Interner;
   readonly #shared = new Map<string, Shared>();
   readonly #usesLabels: boolean;
+  readonly #inbound: InboundPorts;
 
   constructor(snapshot: Snapshot, sequence: number, interned: Interner) {
     this.#snapshot = snapshot;
     this.#sequence = sequence;
     this.#interned = interned;
-    const matchesLabels = snapshot.virtualServices.some((rule) =>
-      rule.spec.http.some((http) => http.matches.some((match) => match.sourceLabels.size > 0)),
+    this.#inbound = new InboundPorts(snapshot);
+    const matchesLabels = snapshot.virtualServices.some(({ spec }) =>
+      [...spec.http, ...spec.tls, ...spec.tcp].some((rule) =>
+        rule.matches.some((match) => match.sourceLabels.size > 0),
+      ),
     );
     const selecting = [...snapshot.sidecars, ...snapshot.destinationRules];
     this.#usesLabels = matchesLabels || selecting.some((resource) => resource.spec.selector !== null);
@@ -57,15 +77,9 @@ export class ViewBuilder {
     const keep = (into: Map<string, EncodedResource>, resource: EncodedResource): void => {
       into.set(resource.name, this.#interned.intern(resource));
     };
-    const outbound = outboundListener(node, shared.scope);
-    keep(listeners, encodeResource(ListenerSchema, outbound.name, outbound));
-    for (const app of node.apps) {
-      const owner = this.#ownerOf(node, app);
-      const cluster = inboundCluster(node, app, owner);
-      const inbound = inboundListener(node, app, shared.scope, owner);
-      keep(clusters, encodeResource(ClusterSchema, cluster.name, cluster));
-      keep(listeners, encodeResource(ListenerSchema, inbound.name, inbound));
-    }
+    const own = node.mode === 'redirect' ? this.#captured(node, shared) : this.#explicit(node, shared);
+    for (const cluster of own.clusters) keep(clusters, encodeResource(ClusterSchema, cluster.name, cluster));
+    for (const listener of own.listeners) keep(listeners, encodeResource(ListenerSchema, listener.name, listener));
     const made: readonly (readonly [TypeUrl, Named])[] = [
       [CLUSTER_TYPE, clusters],
       [ENDPOINT_TYPE, shared.endpoints],
@@ -84,6 +98,30 @@ export class ViewBuilder {
     return { sequence: this.#sequence, resources, versions };
   }
 
+  /** Apps that send to their sidecar by name, and are called through a port of it. */
+  #explicit(node: MeshNode, { scope }: Shared): Own {
+    const owned = node.apps.map((app) => ({ app, owner: this.#ownerOf(node, app) }));
+    return {
+      clusters: owned.map(({ app, owner }) => inboundCluster(node, app, owner)),
+      listeners: [
+        outboundListener(node, scope),
+        ...owned.map(({ app, owner }) => inboundListener(node, app, scope, owner)),
+      ],
+    };
+  }
+
+  /** A pod whose connections are redirected to its sidecar. */
+  #captured(node: MeshNode, { scope, ports }: Shared): Own {
+    const inbound = this.#inbound.of(node);
+    return {
+      clusters: [
+        ...fixedClusters(node, scope.snapshot.mesh.connectTimeoutMs),
+        ...inbound.map((port) => capturedInboundCluster(node, port)),
+      ],
+      listeners: [...capturedOutbound(node, scope, ports), capturedInbound(node, scope, inbound)],
+    };
+  }
+
   /** The declared service that an app of the node stands behind; null when it has none. */
   #ownerOf(node: MeshNode, app: MeshApp): MeshService | null {
     for (const service of this.#snapshot.services.values()) {
@@ -100,7 +138,8 @@ export class ViewBuilder {
     const labels = this.#usesLabels
       ? JSON.stringify([...node.labels].map(([name, value]) => `${name}=${value}`).toSorted())
       : '';
-    const key = JSON.stringify([node.namespace, node.abilities, labels]);
+    const ownPorts = node.mode === 'redirect' ? [node.inboundPort, node.outboundPort] : [];
+    const key = JSON.stringify([node.namespace, node.abilities, labels, node.mode, ownPorts]);
     const known = this.#shared.get(key);
     if (known !== undefined) return known;
     const scope = new Scope(this.#snapshot, node);
@@ -120,14 +159,15 @@ export class ViewBuilder {
         ),
       );
     }
-    const configuration = create(RouteConfigurationSchema, outboundRoutes(scope, node));
-    const routes = new Map([
-      [
-        configuration.name,
-        this.#interned.intern(encodeResource(RouteConfigurationSchema, configuration.name, configuration)),
-      ],
-    ]);
-    const shared = { scope, clusters, endpoints, routes };
+    const ports = node.mode === 'redirect' ? capturedPorts(scope, node, new Set(ownPorts)) : [];
+    const tables = node.mode === 'redirect' ? capturedRoutes(ports, { scope, node }) : [outboundRoutes(scope, node)];
+    const routes = new Map(
+      tables.map((table) => [
+        table.name,
+        this.#interned.intern(encodeResource(RouteConfigurationSchema, table.name, table)),
+      ]),
+    );
+    const shared = { scope, ports, clusters, endpoints, routes };
     this.#shared.set(key, shared);
     return shared;
   }

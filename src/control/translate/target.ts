@@ -1,7 +1,7 @@
 // Where a rule sends a request: a host, subset and port become the name of a cluster. A target that does
 // not exist keeps its name, so the request is answered with NC, and a Problem says why.
 import type { Problem } from '../../base/problem.ts';
-import type { Destination } from '../../config/virtual-service.ts';
+import type { Destination } from '../../config/virtual-service-destination.ts';
 import type { Source } from '../../config/meta.ts';
 import type { VirtualService } from '../../config/resource.ts';
 import { nearest } from '../../config/spelling.ts';

@@ -27,62 +27,78 @@ import { policyFor } from './traffic-policy.ts';
 export const OUTBOUND_ROUTES = 'http_proxy';
 const BARE_PORT = 80;
 
-export function outboundRoutes(scope: Scope, node: Pick<MeshNode, 'namespace' | 'labels'>): RouteConfiguration {
-  const taken = new Set<string>();
-  const virtualHosts: VirtualHost[] = [];
-  const add = (name: string, domains: readonly string[], routes: Route[]): void => {
-    const free = domains.filter((domain) => !taken.has(domain));
-    for (const domain of free) taken.add(domain);
-    if (free.length > 0)
-      virtualHosts.push(create(VirtualHostSchema, { name, domains: free, routes, includeRequestAttemptCount: true }));
-  };
+export interface ServiceContext {
+  readonly scope: Scope;
+  readonly node: Pick<MeshNode, 'namespace' | 'labels'>;
+}
+
+export function outboundRoutes(scope: Scope, node: ServiceContext['node']): RouteConfiguration {
+  const table = new HostTable();
   for (const service of inOrder(scope)) {
     const http = service.ports.filter((port) => isHttp(port.protocol));
     for (const port of http)
-      add(
+      table.add(
         `${service.host}:${port.number}`,
         domainsOf(service, port, http[0] === port, scope),
         serviceRoutes(service, port, { scope, node }),
       );
   }
+  addNameless(table, { scope, node });
+  return table.finish(OUTBOUND_ROUTES, unknownHost());
+}
+
+/** Rules for hosts that no service has hold on port 80. */
+export function addNameless(table: HostTable, { scope, node }: ServiceContext): void {
   for (const [host, rule] of [...scope.virtualServices].toSorted(([left], [right]) => (left < right ? -1 : 1))) {
-    const isCovered = scope.snapshot.services.has(host) || host === '*';
-    if (isCovered) continue;
-    add(
+    if (scope.has(host) || host === '*') continue;
+    table.add(
       `${host}:${BARE_PORT}`,
       [host, `${host}:${BARE_PORT}`],
       rulesToRoutes(rule, { scope, node, host, port: BARE_PORT }),
     );
   }
-  virtualHosts.push(unknownHost());
-  return create(RouteConfigurationSchema, { name: OUTBOUND_ROUTES, virtualHosts });
+}
+
+/** Virtual hosts in order; a domain belongs to the first that claims it. */
+export class HostTable {
+  readonly #taken = new Set<string>();
+  readonly #hosts: VirtualHost[] = [];
+
+  add(name: string, domains: readonly string[], routes: Route[]): void {
+    const free = domains.filter((domain) => !this.#taken.has(domain));
+    for (const domain of free) this.#taken.add(domain);
+    if (free.length > 0)
+      this.#hosts.push(create(VirtualHostSchema, { name, domains: free, routes, includeRequestAttemptCount: true }));
+  }
+
+  finish(name: string, last: VirtualHost | null): RouteConfiguration {
+    const virtualHosts = last === null ? this.#hosts : [...this.#hosts, last];
+    return create(RouteConfigurationSchema, { name, virtualHosts });
+  }
 }
 
 /** Services before entries, then by host, so that equal inputs give equal bytes. */
-function inOrder(scope: Scope): readonly MeshService[] {
+export function inOrder(scope: Scope): readonly MeshService[] {
   const rank = (service: MeshService): string =>
     `${service.kind === 'entry' ? 1 : 0}${service.namespace === scope.namespace ? 0 : 1}${service.host}`;
   return [...scope.services.values()].toSorted((left, right) => (rank(left) < rank(right) ? -1 : 1));
 }
 
-function domainsOf(service: MeshService, port: MeshPort, isFirst: boolean, scope: Scope): readonly string[] {
+/** Without a redirect there is one table for all ports, so only the first port of a service goes by its bare names. */
+export function domainsOf(service: MeshService, port: MeshPort, isFirst: boolean, scope: Scope): readonly string[] {
   const names = [service.host];
   if (service.kind !== 'entry') {
     const { name, namespace } = service;
     names.push(`${name}.${namespace}.svc`, `${name}.${namespace}`);
     if (namespace === scope.namespace) names.push(name);
   }
+  if (scope.mode === 'redirect' && service.isHeadless) names.push(...names.map((name) => `*.${name}`));
   names.push(...service.clusterIps.map((ip) => (ip.includes(':') ? `[${ip}]` : ip)));
   return names.flatMap((name) => (isFirst ? [name, `${name}:${port.number}`] : [`${name}:${port.number}`]));
 }
 
-interface ServiceContext {
-  readonly scope: Scope;
-  readonly node: Pick<MeshNode, 'namespace' | 'labels'>;
-}
-
 /** HTTPRoutes replace everything else; then the VirtualService; then the plain way to the service. */
-function serviceRoutes(service: MeshService, port: MeshPort, { scope, node }: ServiceContext): Route[] {
+export function serviceRoutes(service: MeshService, port: MeshPort, { scope, node }: ServiceContext): Route[] {
   const attached = scope.httpRoutesFor(service, port);
   if (attached.length > 0) return gatewayRoutes(attached, { scope, host: service.host, port: port.number });
   const rule = scope.virtualServiceFor(service.host);
@@ -109,7 +125,7 @@ function defaultRoute(service: MeshService, port: MeshPort, scope: Scope): Route
 }
 
 /** Without a redirect there is no original destination to fall back to, so an unknown host is always refused. */
-function unknownHost(): VirtualHost {
+export function unknownHost(): VirtualHost {
   const body =
     'outrigger: no service is known for the host that this request names; add a Service or a ServiceEntry for it, or correct the Host header\n';
   const action = create(DirectResponseActionSchema, {

@@ -1,8 +1,9 @@
 // Runs every golden file of this folder: comments on top say what is shown and for whom, then rules, then
 // after the line of `=` what comes out. OUTRIGGER_UPDATE_GOLDEN=1 writes what comes out into the files.
 //
-//   # show: vhost reviews          vhost|cluster|endpoints|listener NAME (a part of the name), or problems, or names
-//   # for: frontend.default v1     service[.namespace] and version; `app: 9080/http`; `as: envoy`; `base: none`
+//   # show: vhost reviews          vhost|table|cluster|endpoints|listener NAME (a part of the name), or problems, or names
+//   # for: frontend.default v1     service[.namespace] and version; `app: 9080/http`; `as: envoy`; `base: none`;
+//                                `mode: redirect` and `address: 10.0.0.1` for a captured pod
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -39,6 +40,8 @@ function run(input: string): string {
     version,
     apps: app === '' ? [] : [app],
     isEnvoy: setting(input, 'as') === 'envoy',
+    mode: setting(input, 'mode') === 'redirect' ? 'redirect' : 'explicit',
+    address: setting(input, 'address') || '127.0.0.1',
   });
   if (typeof node === 'string') return `${node}\n`;
   return stringify(select(printedView(viewOf(node)), show, wanted), { lineWidth: 0, aliasDuplicateObjects: false });
@@ -55,6 +58,8 @@ function select(view: PrintedView, show: string, wanted: string): unknown {
       return hosts
         .filter((host) => textOf(host, 'name').startsWith(wanted))
         .map((host) => ({ name: textOf(host, 'name'), routes: listOf(host, 'routes') }));
+    case 'table':
+      return view.routes.filter((table) => textOf(table, 'name').startsWith(wanted));
     case 'domains':
       return hosts
         .filter((host) => textOf(host, 'name').startsWith(wanted))
@@ -68,6 +73,7 @@ function select(view: PrintedView, show: string, wanted: string): unknown {
     case 'names':
       return {
         listeners: names(view.listeners),
+        ...(view.routes.length === 1 ? {} : { tables: names(view.routes) }),
         routes: hosts.map((host) => textOf(host, 'name')),
         clusters: names(view.clusters),
       };

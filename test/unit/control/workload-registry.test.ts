@@ -9,19 +9,21 @@ import { WorkloadRegistry } from '../../../src/control/workload-registry.ts';
 interface Joining {
   readonly service?: string;
   readonly version?: string;
+  readonly mode?: 'explicit' | 'redirect';
   readonly apps?: readonly { readonly port: number; readonly protocol?: string; readonly inboundPort?: number }[];
 }
 
 function aNode({
   service = 'reviews',
   version = 'v1',
+  mode = 'explicit',
   apps = [{ port: 9080, inboundPort: 15_006 }],
 }: Joining = {}): MeshNode {
   const metadata = {
     NAMESPACE: 'default',
     LABELS: { app: service, version },
     INSTANCE_IPS: '10.0.0.1',
-    OUTRIGGER: { service, version, apps },
+    OUTRIGGER: { service, version, mode, apps },
   };
   const node = readNode({
     id: `sidecar~10.0.0.1~${service}-${version}.default~default.svc.cluster.local`,
@@ -96,6 +98,26 @@ describe('registrations', () => {
 });
 
 describe('services of joined workloads', () => {
+  test('others reach a captured workload at the port of its app', () => {
+    const node = aNode({ mode: 'redirect', apps: [{ port: 9080, inboundPort: 15_006 }] });
+    expect(endpointsOf([node], '')).toEqual({ 'reviews:9080': ['10.0.0.1:9080'] });
+  });
+
+  test.each([
+    ['explicit', ['port 3306 is TCP']],
+    ['redirect', []],
+  ] as const)('a TCP port is a matter of concern where the workloads are in %s mode: %s', (mode, wanted) => {
+    const { problems } = buildServices({
+      resources: parseFile('f.yaml', aService('{ ports: [{ name: http, port: 80 }, { name: mysql, port: 3306 }] }'))
+        .resources,
+      workloads: [aNode({ mode })],
+      domain: 'cluster.local',
+    });
+    expect(problems.map(({ path, message }) => [path, message.split(';')[0]])).toEqual(
+      wanted.map((text) => ['spec.ports[1]', text]),
+    );
+  });
+
   test.each([
     [
       'a selector and the target port',

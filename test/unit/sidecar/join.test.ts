@@ -17,6 +17,7 @@ const WORKLOAD: WorkloadIdentity = {
     { port: 9080, protocol: 'http' },
     { port: 9090, protocol: 'tcp' },
   ],
+  mode: 'explicit',
   inboundPort: 15_006,
   outboundPort: 15_001,
   address: '10.0.0.7',
@@ -46,6 +47,23 @@ test('the node has the ids, labels and ports of the workload', () => {
         outboundPort: 15_001,
         mode: 'explicit',
       },
+    },
+  });
+});
+
+test('a captured workload says so to us and to Istio, and others know its apps by their own ports', () => {
+  const { metadata } = nodeOf({ ...WORKLOAD, mode: 'redirect', address: '10.0.0.7,fd00::7' });
+  expect(metadata).toMatchObject({
+    INSTANCE_IPS: '10.0.0.7,fd00::7',
+    INTERCEPTION_MODE: 'REDIRECT',
+    OUTRIGGER: {
+      apps: [
+        { port: 9080, protocol: 'http', inboundPort: 9080 },
+        { port: 9090, protocol: 'tcp', inboundPort: 9090 },
+      ],
+      inboundPort: 15_006,
+      outboundPort: 15_001,
+      mode: 'redirect',
     },
   });
 });

@@ -1,0 +1,154 @@
+// The outbound listeners of a captured pod: `virtualOutbound` takes every connection that the redirect sends and
+// hands it to the listener of its original address and port; what none has goes on or is refused, as the
+// outbound policy says. Shapes and names are Istio's, and none of the others binds its port.
+import { create } from '@bufbuild/protobuf';
+import { TrafficDirection } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
+import { ListenerSchema } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
+import type { Listener } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
+import {
+  FilterChainMatchSchema,
+  FilterChainSchema,
+} from '../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
+import type { Filter, FilterChain } from '../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
+import type { MeshNode } from '../mesh-node.ts';
+import type { Scope } from '../scope.ts';
+import { accessLogs } from './access-log.ts';
+import type { CapturedPort } from './captured-ports.ts';
+import { adsSource } from './clusters.ts';
+import { BLACK_HOLE, PASSTHROUGH } from './fixed-clusters.ts';
+import { httpManager } from './http-manager.ts';
+import { httpInspector, socket, tcpFilter, tlsInspector } from './listener-parts.ts';
+import { OUTBOUND_LISTENER } from './listeners.ts';
+import { duration } from './proto.ts';
+import type { TcpChain } from './tcp-chains.ts';
+
+/** How long a connection may keep what it speaks to itself, unless MeshConfig says otherwise. */
+export const DETECTION_TIMEOUT_MS = 5000;
+
+/** What an inspector calls the versions of HTTP that a sidecar serves; all else passes as TCP. */
+export function plaintextHttp(node: MeshNode): string[] {
+  return node.abilities.http2 ? ['http/1.1', 'h2c'] : ['http/1.1'];
+}
+
+export function wildcard(node: MeshNode): string {
+  return node.addresses.some((address) => !address.includes(':')) ? '0.0.0.0' : '::';
+}
+
+/** The addresses of a listener for every address of the node's families. */
+export function everywhere(node: MeshNode, port: number): Pick<Listener, 'address' | 'additionalAddresses'> {
+  const first = wildcard(node);
+  const isBoth = first === '0.0.0.0' && node.addresses.some((address) => address.includes(':'));
+  return {
+    address: socket(first, port),
+    additionalAddresses: isBoth
+      ? [{ $typeName: 'envoy.config.listener.v3.AdditionalAddress', address: socket('::', port) }]
+      : [],
+  };
+}
+
+export function capturedOutbound(node: MeshNode, scope: Scope, ports: readonly CapturedPort[]): readonly Listener[] {
+  return [entrance(node, scope), ...ports.map((port) => listenerOf(port, node, scope))];
+}
+
+function entrance(node: MeshNode, scope: Scope): Listener {
+  return create(ListenerSchema, {
+    name: OUTBOUND_LISTENER,
+    ...everywhere(node, node.outboundPort),
+    trafficDirection: TrafficDirection.OUTBOUND,
+    useOriginalDst: true,
+    filterChains: [
+      // Whoever connects to the entrance itself would be sent round in circles.
+      {
+        name: `${OUTBOUND_LISTENER}-blackhole`,
+        filterChainMatch: { destinationPort: node.outboundPort },
+        filters: [toCluster(BLACK_HOLE, scope, node)],
+      },
+      { name: `${OUTBOUND_LISTENER}-catchall-tcp`, filters: [toCluster(fallback(scope), scope, node)] },
+    ],
+  });
+}
+
+function fallback(scope: Scope): string {
+  return scope.outboundPolicy === 'ALLOW_ANY' ? PASSTHROUGH : BLACK_HOLE;
+}
+
+function toCluster(cluster: string, scope: Scope, node: MeshNode): Filter {
+  return tcpFilter({
+    statPrefix: cluster,
+    shares: [{ cluster, weight: 1 }],
+    accessLog: accessLogs(scope, node, 'client'),
+  });
+}
+
+function listenerOf(captured: CapturedPort, node: MeshNode, scope: Scope): Listener {
+  const { address, port, routes, chains } = captured;
+  const isWild = address === '';
+  const filterChains: FilterChain[] = [];
+  if (routes !== '') filterChains.push(httpChain(routes, node, scope));
+  filterChains.push(...chains.filter(hasCondition).map((chain) => tcpChain(chain, node, scope)));
+  const rest = chains.find((chain) => !hasCondition(chain));
+  const isTls = chains.some((chain) => chain.serverNames.length > 0);
+  const listener = create(ListenerSchema, {
+    name: `${isWild ? wildcard(node) : address}_${port}`,
+    ...(isWild ? everywhere(node, port) : { address: socket(address, port) }),
+    trafficDirection: TrafficDirection.OUTBOUND,
+    bindToPort: false,
+    filterChains,
+  });
+  if (rest !== undefined && filterChains.length === 0) listener.filterChains.push(tcpChain(rest, node, scope));
+  else if (rest !== undefined) listener.defaultFilterChain = tcpChain(rest, node, scope);
+  else if (isWild)
+    listener.defaultFilterChain = create(FilterChainSchema, {
+      name: 'PassthroughFilterChain',
+      filters: [toCluster(fallback(scope), scope, node)],
+    });
+  if (isTls || routes !== '') listener.listenerFilters.push(tlsInspector());
+  if (routes !== '') listener.listenerFilters.push(httpInspector([]));
+  if (listener.listenerFilters.length > 0) {
+    listener.listenerFiltersTimeout = duration(scope.snapshot.mesh.detectionTimeoutMs ?? DETECTION_TIMEOUT_MS);
+    listener.continueOnListenerFiltersTimeout = true;
+  }
+  return listener;
+}
+
+function hasCondition({ serverNames, ranges }: TcpChain): boolean {
+  return serverNames.length > 0 || ranges.length > 0;
+}
+
+function httpChain(routes: string, node: MeshNode, scope: Scope): FilterChain {
+  const manager = httpManager({
+    node,
+    scope,
+    direction: 'client',
+    statPrefix: `outbound_${routes}`,
+    routes: {
+      case: 'rds',
+      value: {
+        $typeName: 'envoy.extensions.filters.network.http_connection_manager.v3.Rds',
+        routeConfigName: routes,
+        configSource: adsSource(),
+      },
+    },
+  });
+  return create(FilterChainSchema, {
+    filterChainMatch: { transportProtocol: 'raw_buffer', applicationProtocols: plaintextHttp(node) },
+    filters: [manager],
+  });
+}
+
+function tcpChain({ serverNames, ranges, shares }: TcpChain, node: MeshNode, scope: Scope): FilterChain {
+  const chain = create(FilterChainSchema, {
+    filters: [
+      tcpFilter({ statPrefix: shares[0]?.cluster ?? '', shares, accessLog: accessLogs(scope, node, 'client') }),
+    ],
+  });
+  if (serverNames.length > 0 || ranges.length > 0)
+    chain.filterChainMatch = create(FilterChainMatchSchema, {
+      serverNames: [...serverNames],
+      prefixRanges: ranges.map((range) => {
+        const [addressPrefix = '', length = ''] = range.split('/');
+        return { addressPrefix, prefixLen: Number(length) };
+      }),
+    });
+  return chain;
+}

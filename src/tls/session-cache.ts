@@ -1,0 +1,41 @@
+// Sessions that a client may resume, per endpoint and server name: the newest few of each. A TLS 1.3 ticket
+// is used once (RFC 8446 appendix C.4), so one that is taken is gone; TLS 1.2 brings a new one or the same.
+// What is held is bounded by the number of keys and by the number per key.
+
+const KEYS_MAX = 4096;
+
+export class SessionCache {
+  readonly #sessionsMax: number;
+  readonly #sessions = new Map<string, Buffer[]>();
+
+  /** `sessionsMax` 0 keeps nothing. */
+  constructor(sessionsMax: number) {
+    this.#sessionsMax = sessionsMax;
+  }
+
+  get isOn(): boolean {
+    return this.#sessionsMax > 0;
+  }
+
+  /** The newest session of `key`, which is given away; null when there is none. */
+  take(key: string): Buffer | null {
+    return this.#sessions.get(key)?.pop() ?? null;
+  }
+
+  put(key: string, session: Buffer): void {
+    if (this.#sessionsMax === 0) return;
+    const known = this.#sessions.get(key);
+    if (known !== undefined) {
+      known.push(session);
+      if (known.length > this.#sessionsMax) known.shift();
+      return;
+    }
+    if (this.#sessions.size >= KEYS_MAX) {
+      for (const oldest of this.#sessions.keys()) {
+        this.#sessions.delete(oldest);
+        break;
+      }
+    }
+    this.#sessions.set(key, [session]);
+  }
+}

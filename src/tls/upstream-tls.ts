@@ -1,0 +1,218 @@
+// The client end of TLS towards the endpoints of a cluster (Envoy UpstreamTlsContext). `connect` dials and
+// answers once: secure, with the server judged, or failed and closed. As in Envoy the server's name is
+// checked only where a matcher says so, and its chain only where there is something to trust. Sessions are
+// kept per endpoint and are given up with the version of the secrets that they began under.
+import { constants, createHash } from 'node:crypto';
+import { connect, createSecureContext, type ConnectionOptions, type SecureContext, type TLSSocket } from 'node:tls';
+import type { KeyPair } from './key-pair.ts';
+import { dnsMatcher } from './name-match.ts';
+import { SessionCache } from './session-cache.ts';
+import type { Slot } from './slot.ts';
+import { TlsPeer } from './tls-peer.ts';
+import { contextOptions, type TlsSettings } from './tls-settings.ts';
+import type { TlsTally } from './tls-tally.ts';
+import { judge, type Trust } from './trust.ts';
+import { verifyErrorOf } from './verify-error.ts';
+
+export interface UpstreamTlsInit {
+  readonly settings: TlsSettings;
+  /** What the client shows when it is asked to; empty: nothing. */
+  readonly certificates: readonly Slot<KeyPair>[];
+  /** Null: any server is taken, as Envoy does. */
+  readonly trust: Slot<Trust> | null;
+  /** SNI; empty: none is sent, unless the request brings one. */
+  readonly serverName: string;
+  /** Sessions kept for resumption per endpoint; 0: none (UpstreamTlsContext.max_session_keys, 1 by default). */
+  readonly sessionsMax: number;
+  readonly tally: TlsTally;
+  /** Everything that is configured, for telling a changed context from a repeated one. */
+  readonly fingerprint: string;
+}
+
+export interface UpstreamTarget {
+  /** Names the endpoint in the session cache. */
+  readonly authority: string;
+  /** SNI of this connection (auto_sni); empty: as configured. */
+  readonly serverName: string;
+  /** A DNS name that the server must have beside the configured ones (auto_san_validation); empty for none. */
+  readonly expectedName: string;
+}
+
+/** Called once: with the peer, or with the reason why there is none and the socket is closed. */
+export type Connected = (peer: TlsPeer | null, cause: string) => void;
+
+interface Context {
+  readonly generation: string;
+  readonly secure: SecureContext;
+  readonly trust: Trust | null;
+  readonly own: KeyPair | null;
+  readonly sessions: SessionCache;
+}
+
+/** The cause of a connection that could not begin. */
+export const SECRETS_MISSING = 'TLS_error:Secret is not supplied by SDS';
+
+export class UpstreamTls {
+  readonly init: UpstreamTlsInit;
+  #context: Context | null = null;
+  /** The generation that no context could be made of. */
+  #refused = '';
+
+  constructor(init: UpstreamTlsInit) {
+    this.init = init;
+  }
+
+  get isReady(): boolean {
+    return this.#current() !== null;
+  }
+
+  /** Dials `options` (address and stream options); null, and `connected` is never called, when secrets are missing. */
+  connect(options: ConnectionOptions, target: UpstreamTarget, connected: Connected): TLSSocket | null {
+    const context = this.#current();
+    if (context === null) {
+      this.init.tally.secretsNotReady++;
+      return null;
+    }
+    const serverName = target.serverName === '' ? this.init.serverName : target.serverName;
+    const key = `${target.authority} ${serverName}`;
+    const session = context.sessions.take(key);
+    const { protocols } = this.init.settings;
+    const socket = connect({
+      ...options,
+      secureContext: context.secure,
+      servername: serverName,
+      ...(protocols.length === 0 ? {} : { ALPNProtocols: [...protocols] }),
+      ...(session === null ? {} : { session }),
+      // Who the server may be is judged by Envoy's rules when the handshake is over.
+      rejectUnauthorized: false,
+      checkServerIdentity: acceptAny,
+    });
+    const onSession = (ticket: Buffer): void => context.sessions.put(key, ticket);
+    const finish = (peer: TlsPeer | null, cause: string): void => {
+      socket.off('error', onError);
+      socket.off('close', onClose);
+      socket.off('secureConnect', onSecure);
+      if (peer === null) {
+        socket.off('session', onSession);
+        socket.on('error', ignore);
+        socket.destroy();
+      }
+      connected(peer, cause);
+    };
+    const onError = (error: NodeJS.ErrnoException): void => {
+      if (error.syscall !== 'connect') this.init.tally.connectionErrors++;
+      finish(null, causeOf(error));
+    };
+    const onClose = (): void => finish(null, 'closed');
+    const onSecure = (): void => {
+      const fault = this.#judge(socket, context, target.expectedName);
+      // Before TLS 1.3 a session is good for more than one connection, and the server need not send another.
+      if (fault === '' && session !== null && socket.isSessionReused() && socket.getProtocol() !== 'TLSv1.3') {
+        context.sessions.put(key, session);
+      }
+      finish(fault === '' ? this.#peerOf(socket, context) : null, fault);
+    };
+    socket.once('error', onError);
+    socket.once('close', onClose);
+    socket.once('secureConnect', onSecure);
+    if (context.sessions.isOn) socket.on('session', onSession);
+    return socket;
+  }
+
+  #peerOf(socket: TLSSocket, { trust, own }: Context): TlsPeer {
+    const peer = new TlsPeer(socket, trust !== null, own);
+    this.init.tally.countSession(peer.version, peer.cipher, peer.isResumed);
+    return peer;
+  }
+
+  /** Empty when the server is accepted, else Envoy's reason. */
+  #judge(socket: TLSSocket, { trust }: Context, expectedName: string): string {
+    const { tally } = this.init;
+    if (trust === null && expectedName === '') return '';
+    const leaf = socket.getPeerX509Certificate();
+    if (leaf === undefined) {
+      tally.failNoCertificate++;
+      return 'TLS_error:no server certificate';
+    }
+    const isResumed = socket.isSessionReused();
+    const presented = { leaf, chainError: trust === null ? '' : verifyErrorOf(socket), isResumed };
+    const base = trust ?? NO_TRUST;
+    const verdict = judge(expectedName === '' ? base : { ...base, names: [dnsMatcher(expectedName)] }, presented);
+    if (verdict.kind === 'accepted') return '';
+    if (verdict.reason === 'chain') tally.failError++;
+    else if (verdict.reason === 'names') tally.failNames++;
+    else tally.failHash++;
+    return `TLS_error:CERTIFICATE_VERIFY_FAILED:verify cert failed: ${verdict.details}`;
+  }
+
+  #current(): Context | null {
+    const { certificates, trust } = this.init;
+    let generation = '';
+    for (const slot of certificates) generation += `${slot.generation} `;
+    generation += trust?.generation ?? 0;
+    if (this.#context?.generation === generation) return this.#context;
+    const pairs = certificates.flatMap(({ value }) => (value === null ? [] : [value]));
+    if (pairs.length < certificates.length || (trust !== null && trust.value === null)) return this.#context;
+    if (this.#refused === generation) return this.#context;
+    try {
+      const built = this.#build(pairs, trust?.value ?? null, generation);
+      if (this.#context !== null) this.init.tally.contextUpdates++;
+      this.#context = built;
+    } catch {
+      // Each part was good alone, so OpenSSL dislikes them together: the version before stays in force.
+      this.#refused = generation;
+      this.init.tally.contextFailures++;
+    }
+    return this.#context;
+  }
+
+  #build(pairs: readonly KeyPair[], trust: Trust | null, generation: string): Context {
+    const { settings, sessionsMax } = this.init;
+    const secure = createSecureContext({
+      ...contextOptions(settings),
+      ca: trust === null ? [] : trust.authorities.map(({ x509 }) => x509.toString()),
+      ...(trust === null || trust.revocations.length === 0 ? {} : { crl: [...trust.revocations] }),
+      allowPartialTrustChain: true,
+      secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
+      ...(pairs.length === 0
+        ? {}
+        : {
+            cert: pairs.map(({ source }) => source.chain),
+            key: pairs.map(({ source }) => ({ pem: source.key, passphrase: source.password })),
+          }),
+    });
+    const resumes = trust?.allowsExpired !== true;
+    const sessions = new SessionCache(resumes ? sessionsMax : 0);
+    return { generation, secure, trust, own: pairs[0] ?? null, sessions };
+  }
+}
+
+const NO_TRUST: Trust = {
+  id: '',
+  authorities: [],
+  revocations: [],
+  allowsExpired: false,
+  acceptsUntrusted: false,
+  depthMax: null,
+  names: [],
+  hashes: new Set(),
+  keyHashes: new Set(),
+};
+
+function causeOf(error: NodeJS.ErrnoException): string {
+  if (error.syscall === 'connect' || error.code === undefined) return error.code ?? error.message;
+  return error.code.startsWith('ERR_SSL_') ? `TLS_error:${error.code.slice('ERR_SSL_'.length)}` : error.code;
+}
+
+function acceptAny(): undefined {
+  return undefined;
+}
+
+function ignore(): void {}
+
+/** A short text that is equal for equal parts, for UpstreamTlsInit.fingerprint. */
+export function fingerprintOf(parts: readonly (string | Uint8Array)[]): string {
+  const hash = createHash('sha256');
+  for (const part of parts) hash.update(part).update('\0');
+  return hash.digest('hex');
+}

@@ -4,6 +4,7 @@ import { hostname } from 'node:os';
 import { LOG_LEVELS, type LogLevel } from '../base/log.ts';
 import type { ControlAddress } from '../sidecar/discovery.ts';
 import { APP_PROTOCOLS, MESH_MODES, type AppPort, type MeshMode, type WorkloadIdentity } from '../sidecar/node.ts';
+import type { DrainStrategy } from '../sidecar/proxy.ts';
 import type { SidecarFlags } from './sidecar.ts';
 
 export interface CommonSettings {
@@ -11,6 +12,10 @@ export interface CommonSettings {
   readonly readinessPort: number | null;
   readonly metricsPort: number | null;
   readonly drainSeconds: number;
+  readonly drainDelaySeconds: number;
+  readonly drainStrategy: DrainStrategy;
+  /** The Unix socket on which sidecars replace each other; null for none. */
+  readonly handoverPath: string | null;
   readonly logLevel: LogLevel;
 }
 
@@ -27,6 +32,8 @@ export type SidecarSettings = CommonSettings &
   );
 
 const PORTS = [0, 65_535] as const;
+/** sockaddr_un of Linux, without the zero at the end. */
+const SOCKET_PATH_BYTES_MAX = 107;
 
 /** The settings, or one sentence for each mistake. */
 export function readFlags(flags: SidecarFlags): SidecarSettings | readonly string[] {
@@ -36,6 +43,9 @@ export function readFlags(flags: SidecarFlags): SidecarSettings | readonly strin
     readinessPort: reader.has('readiness') ? reader.number('readiness', 0, PORTS) : null,
     metricsPort: reader.has('metrics') ? reader.number('metrics', 0, PORTS) : null,
     drainSeconds: reader.number('drainSeconds', 5, [0, 3600]),
+    drainDelaySeconds: reader.number('drainDelaySeconds', 1, [0, 3600]),
+    drainStrategy: reader.strategy(),
+    handoverPath: reader.path('handover'),
     logLevel: reader.level(),
   };
   if (reader.number('concurrency', 1, [1, 1024]) > 1) mistakes.push('--concurrency: only 1 is supported yet');
@@ -149,6 +159,22 @@ class FlagReader {
     const flag = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
     this.mistakes.push(`--${flag}: ${JSON.stringify(text)} is not a whole number from ${least} to ${most}`);
     return fallback;
+  }
+
+  strategy(): DrainStrategy {
+    const text = this.text('drainStrategy') || 'gradual';
+    if (text !== 'gradual' && text !== 'immediate') this.mistakes.push('--drain-strategy: write gradual or immediate');
+    return text === 'immediate' ? 'immediate' : 'gradual';
+  }
+
+  /** A path that the kernel takes for a Unix socket; null without one. */
+  path(name: string): string | null {
+    if (!this.has(name)) return null;
+    const text = this.text(name);
+    if (text === '' || Buffer.byteLength(text) > SOCKET_PATH_BYTES_MAX) {
+      this.mistakes.push(`--${name}: a path of 1 to ${SOCKET_PATH_BYTES_MAX} bytes is needed`);
+    }
+    return text;
   }
 
   level(): LogLevel {

@@ -1,4 +1,4 @@
-// Runs a sidecar until it is told to end. Exit codes: 0 after a drain, 1 when it cannot start, 64 for
+// Runs a sidecar until it is told to end, or until a successor serves in its place. Exit codes: 0 after a drain, 1 when it cannot start, 64 for
 // wrong usage, 65 for a bootstrap with errors. The ready line counts from the start of the process.
 import { createLog, silentLog, type Log } from '../base/log.ts';
 import { formatProblem, refuses, type Problem } from '../base/problem.ts';
@@ -7,6 +7,9 @@ import { joinBootstrap, ownAddress } from '../sidecar/join.ts';
 import { adminSourceOf } from '../sidecar/proxy-admin.ts';
 import { Proxy } from '../sidecar/proxy.ts';
 import type { Bootstrap } from '../xds/gen/envoy/config/bootstrap/v3/bootstrap_pb.js';
+import type { OpenSocket } from '../sidecar/handover/socket-record.ts';
+import { meetPredecessor, type Succession } from './sidecar-succession.ts';
+import { SidecarServers } from './sidecar-servers.ts';
 import { readFlags, type CommonSettings, type SidecarSettings } from './sidecar-flags.ts';
 import type { SidecarFlags } from './sidecar.ts';
 
@@ -31,11 +34,13 @@ async function runFile(settings: SidecarSettings & { kind: 'file' }, flags: Side
   const { bootstrap, problems, locate } = loadBootstrap(file);
   if (bootstrap === null) return report(problems);
   const log = isValidation ? silentLog : createLog('sidecar', logLevel);
-  const proxy = newProxy(bootstrap, log, settings.drainSeconds);
-  const code = report([...problems, ...proxy.problems.map((problem) => ({ ...problem, place: locate(problem.path) }))]);
-  if (!isValidation && code === DONE) return run(proxy, settings, flags);
+  const check = ({ problems: more }: Proxy): number =>
+    report([...problems, ...more.map((problem) => ({ ...problem, place: locate(problem.path) }))]);
+  if (!isValidation) return begin({ bootstrap, log, settings, flags, check });
+  const proxy = new Proxy({ bootstrap, log });
+  const code = check(proxy);
   await proxy.stop(0);
-  if (isValidation && code === DONE) process.stdout.write(`${file}: OK\n`);
+  if (code === DONE) process.stdout.write(`${file}: OK\n`);
   return code;
 }
 
@@ -45,16 +50,49 @@ async function runJoin(settings: SidecarSettings & { kind: 'join' }, flags: Side
   const bootstrap = joinBootstrap({ control, workload: { ...workload, address }, adminPort });
   const log = createLog('sidecar', logLevel);
   if (flags['tokenFile'] !== undefined) log.warning('--token-file has no effect yet: the stream is plaintext');
-  const proxy = newProxy(bootstrap, log, settings.drainSeconds);
-  const code = report(proxy.problems.filter(({ severity }) => severity === 'error'));
-  return code === DONE ? run(proxy, settings, flags) : code;
+  return begin({ bootstrap, log, settings, flags, check: reportErrors });
 }
 
-function newProxy(bootstrap: Bootstrap, log: Log, drainSeconds: number): Proxy {
-  return new Proxy({ bootstrap, log, drainSeconds });
+function reportErrors({ problems }: Proxy): number {
+  return report(problems.filter(({ severity }) => severity === 'error'));
 }
 
-async function run(proxy: Proxy, settings: CommonSettings, flags: SidecarFlags): Promise<number> {
+interface Beginning {
+  readonly bootstrap: Bootstrap;
+  readonly log: Log;
+  readonly settings: CommonSettings;
+  readonly flags: SidecarFlags;
+  /** Reports what is wrong with the bootstrap; the exit code. */
+  readonly check: (proxy: Proxy) => number;
+}
+
+/** Makes the proxy, after the sidecar that it replaces was asked for its sockets. */
+async function begin({ bootstrap, log, settings, flags, check }: Beginning): Promise<number> {
+  let succession: Succession;
+  try {
+    succession = await meetPredecessor(settings.handoverPath, log);
+  } catch (cause) {
+    log.error('cannot take over', { error: messageOf(cause) });
+    return FAILED;
+  }
+  const { drainSeconds, drainDelaySeconds, drainStrategy } = settings;
+  const { host } = succession;
+  const hosting = host === null ? {} : { host };
+  const proxy = new Proxy({ bootstrap, log, drainSeconds, drainDelaySeconds, drainStrategy, ...hosting });
+  const code = check(proxy);
+  if (code === DONE) return run(proxy, { settings, flags, succession });
+  succession.abandon();
+  await proxy.stop(0);
+  return code;
+}
+
+interface Running {
+  readonly settings: CommonSettings;
+  readonly flags: SidecarFlags;
+  readonly succession: Succession;
+}
+
+async function run(proxy: Proxy, { settings, flags, succession }: Running): Promise<number> {
   const { log } = proxy;
   // A mistake of ours must cost one request, not every connection of the process.
   process.on('uncaughtException', (error) => log.error('unexpected error', { error: error.stack ?? error.message }));
@@ -67,32 +105,54 @@ async function run(proxy: Proxy, settings: CommonSettings, flags: SidecarFlags):
       process.once(signal, () => process.exit(DONE));
     });
   }
-  const servers: RunningServer[] = [];
+  const servers = new SidecarServers({
+    source: adminSourceOf(proxy, { version: VERSION, commandLine: commandLineOf(flags), quit: ending.resolve }),
+    admin: proxy.adminAddress,
+    settings,
+    inherit: succession.take,
+  });
   try {
     const starting = proxy.start();
     starting.catch(() => {});
-    // While clusters are resolved and the control service answers.
-    const admin = await startServers(proxy, settings, { flags, quit: ending.resolve, servers });
-    void proxy.ready.then(() => announce(proxy, admin));
+    // While clusters are resolved and the control service answers; but a predecessor answers until this one is ready.
+    if (!succession.hasPredecessor) await servers.start();
     await Promise.race([starting, ending.promise]);
+    await Promise.race([proxy.ready, ending.promise]);
+    if (succession.hasPredecessor && proxy.isReady) await servers.start();
+    if (proxy.isReady) {
+      announce(proxy, servers.admin);
+      const sockets = (): readonly OpenSocket[] => [...openSockets(proxy), ...servers.sockets()];
+      const leave = async (): Promise<void> => {
+        void proxy.yieldToSuccessor();
+        await servers.close();
+        ending.resolve();
+      };
+      await succession.succeed({ sockets, leave });
+    }
   } catch (cause) {
-    log.error('cannot start', { error: cause instanceof Error ? cause.message : String(cause) });
+    log.error('cannot start', { error: messageOf(cause) });
+    succession.abandon();
     await proxy.stop(0);
-    await closeAll(servers);
+    await servers.close();
     return FAILED;
   }
   await ending.promise;
   log.info('draining');
   await proxy.stop();
-  await closeAll(servers);
+  succession.abandon();
+  await servers.close();
   log.info('stopped');
   // Whatever else might still be open has no say any more.
   setTimeout(() => process.exit(DONE), EXIT_GRACE_MS).unref();
   return DONE;
 }
 
-async function closeAll(servers: readonly RunningServer[]): Promise<void> {
-  await Promise.all(servers.map((server) => server.close()));
+/** The data plane's listening sockets that a successor can be given: those whose port was asked for. */
+function openSockets(proxy: Proxy): readonly OpenSocket[] {
+  return proxy.listeners.live().flatMap(([, { config, descriptor }]) => {
+    const { address, port } = config;
+    return port > 0 && descriptor >= 0 ? [{ role: 'listener' as const, address, port, descriptor }] : [];
+  });
 }
 
 const EXIT_GRACE_MS = 500;
@@ -115,34 +175,6 @@ function releaseMemory(): void {
   globalThis.gc?.();
 }
 
-interface ServerOptions {
-  readonly flags: SidecarFlags;
-  readonly quit: () => void;
-  /** What listens is added here. */
-  readonly servers: RunningServer[];
-}
-
-/** Starts the servers that are asked for; resolves with the admin server, or null without one. */
-async function startServers(
-  proxy: Proxy,
-  { readinessPort, metricsPort }: CommonSettings,
-  { flags, quit, servers }: ServerOptions,
-): Promise<RunningServer | null> {
-  const address = proxy.adminAddress;
-  if (address === null && readinessPort === null && metricsPort === null) return null;
-  const source = adminSourceOf(proxy, { version: VERSION, commandLine: commandLineOf(flags), quit });
-  if (readinessPort !== null || metricsPort !== null) {
-    const { startMetricsServer, startReadinessServer } = await import('../sidecar/admin/probe-server.ts');
-    if (readinessPort !== null) servers.push(await startReadinessServer(source, readinessPort));
-    if (metricsPort !== null) servers.push(await startMetricsServer(source, metricsPort));
-  }
-  if (address === null) return null;
-  const { startAdminServer } = await import('../sidecar/admin/server.ts');
-  const admin = await startAdminServer(source, address);
-  servers.push(admin);
-  return admin;
-}
-
 const VERSION = '0.1.0';
 
 function commandLineOf(flags: SidecarFlags): Record<string, string | number | boolean> {
@@ -158,6 +190,10 @@ function commandLineOf(flags: SidecarFlags): Record<string, string | number | bo
 function report(problems: readonly Problem[]): number {
   for (const problem of problems) say(`${formatProblem(problem)}${problem.severity === 'warning' ? ' (warning)' : ''}`);
   return refuses(problems) ? DATA : DONE;
+}
+
+function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
 }
 
 function say(line: string): void {

@@ -33,7 +33,10 @@ export function register(program: Command): void {
     .option('--address <ip>', 'the address under which others reach this workload')
     .option('--token-file <file>', 'a token that proves who this workload is')
     .option('--concurrency <n>', 'event loops; only 1 for now', '1')
-    .option('--drain-seconds <n>', 'how long open connections may take to end', '5')
+    .option('--drain-seconds <n>', 'how long leaving may take, in all', '5')
+    .option('--drain-delay-seconds <n>', 'how long it goes on accepting while readiness fails', '1')
+    .option('--drain-strategy <name>', 'gradual or immediate: when responses begin to end connections', 'gradual')
+    .option('--handover <path>', 'take over from the sidecar on this Unix socket, and hand over to the next')
     .option('--log-level <level>', 'trace, debug, info, warning, error, critical or off', 'info')
     .action(async (flags: SidecarFlags) => {
       const { runSidecar } = await import('./sidecar-run.ts');

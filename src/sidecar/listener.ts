@@ -3,13 +3,16 @@
 // through RoutesRef); else they are moved on: the next response of each is its connection's last, and
 // what stays idle is closed after a grace, so that no client meets the close with a request in hand.
 //
-//   listening ─► graceful (every response is its connection's last) ─► stopped ─► destroyed
-import { createServer, isIP, type AddressInfo, type Server, type Socket } from 'node:net';
+//   listening ─► graceful (responses become their connections' last) ─► stopped ─► destroyed
+import { createServer, isIP, Socket, type AddressInfo, type Server } from 'node:net';
 import { WheelTimer } from '../base/timer-wheel.ts';
 import type { ListenerTally } from '../observe/proxy-tally.ts';
+import { emptyBacklog } from './backlog.ts';
+import { descriptorOf } from './descriptor.ts';
 import type { Engine } from './engine.ts';
 import { H1Server } from './h1-server.ts';
 import type { FilterChain, ListenerConfig } from './listener-config.ts';
+import type { ListenerHost } from './listener-host.ts';
 import { TcpForward } from './tcp-forward.ts';
 import { kernelPath, removeLeftover } from './unix-path.ts';
 
@@ -17,6 +20,11 @@ const BACKLOG = 4096;
 /** How long connections of a replaced filter chain may wait for a request that ends them politely. */
 const RETIRE_GRACE_MS = 3000;
 const RETIRE_LOOK_MS = 1000;
+/** While draining: connections that are quiet for so long are closed, and how often that is looked at. */
+const DRAIN_QUIET_MS = 500;
+const DRAIN_LOOK_MS = 100;
+
+const UNCLAIMED = { kind: 'bind', isShared: false } as const;
 
 export class Listener {
   config: ListenerConfig;
@@ -26,14 +34,22 @@ export class Listener {
   readonly #http = new Set<H1Server>();
   readonly #tcp = new Set<TcpForward>();
   readonly #retireTimer: WheelTimer;
+  readonly #host: ListenerHost | null;
+  /** The port that others have bound for this listener; 0 when it listens by itself. */
+  #portElsewhere = 0;
   #isDraining = false;
+  /** Monotonic milliseconds: while it drains gradually, the share of last responses grows from none to all. */
+  #drainFromMs = 0;
+  #drainSpreadMs = 0;
   #isStopped = false;
+  #isClosed = false;
 
-  constructor(engine: Engine, config: ListenerConfig) {
+  constructor(engine: Engine, config: ListenerConfig, host: ListenerHost | null = null) {
     this.#engine = engine;
+    this.#host = host;
     this.config = config;
     this.#tally = config.tally;
-    this.#retireTimer = new WheelTimer(() => this.#closeRetired());
+    this.#retireTimer = new WheelTimer(() => (this.#isDraining ? this.#closeQuiet() : this.#closeRetired()));
     this.#server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: false });
     this.#server.on('connection', (socket) => this.#accept(socket));
   }
@@ -42,9 +58,11 @@ export class Listener {
     return this.config.isInbound;
   }
 
-  /** True when every further response is its connection's last. */
+  /** True when the response being written shall be its connection's last. */
   get isDraining(): boolean {
-    return this.#isDraining;
+    if (!this.#isDraining || this.#drainSpreadMs === 0) return this.#isDraining;
+    const passedMs = this.#engine.clock.now() - this.#drainFromMs;
+    return passedMs >= this.#drainSpreadMs * this.#engine.random();
   }
 
   get active(): number {
@@ -56,7 +74,16 @@ export class Listener {
     const { address, port } = this.config;
     const isPath = port === 0 && isIP(address) === 0;
     if (isPath) await removeLeftover(address);
-    const where = isPath ? { path: kernelPath(address) } : { host: address, port };
+    const claim = (isPath ? undefined : await this.#host?.claim(address, port)) ?? { ...UNCLAIMED, port };
+    if (claim.kind === 'elsewhere') {
+      this.#portElsewhere = claim.port;
+      return;
+    }
+    const tcp =
+      claim.kind === 'inherited'
+        ? { fd: claim.descriptor }
+        : { host: address, port: claim.port, reusePort: claim.isShared };
+    const where = isPath ? { path: kernelPath(address) } : tcp;
     return new Promise((resolve, reject) => {
       this.#server.once('error', reject);
       this.#server.listen({ ...where, backlog: BACKLOG }, () => {
@@ -71,6 +98,8 @@ export class Listener {
 
   /** The address really listened on (port 0 is resolved); null before listen() and for a path. */
   get boundAddress(): AddressInfo | null {
+    const { address: host } = this.config;
+    if (this.#portElsewhere > 0) return { address: host, family: `IPv${isIP(host)}`, port: this.#portElsewhere };
     const address = this.#server.address();
     return address === null || typeof address === 'string' ? null : address;
   }
@@ -84,19 +113,39 @@ export class Listener {
     this.#engine.wheel.arm(this.#retireTimer, RETIRE_GRACE_MS);
   }
 
-  /** Stops to accept; open connections finish what they do. */
+  /** The listening socket; -1 without one of its own. */
+  get descriptor(): number {
+    return descriptorOf(this.#server);
+  }
+
+  /** Stops to accept at once; open connections finish what they do. */
   drain(): void {
+    this.#isStopped = true;
+    this.drainGracefully();
+    this.#closeSocket();
+  }
+
+  /** As drain(), but whoever the kernel has accepted is served: nobody is reset. */
+  async stopAccepting(): Promise<void> {
     this.drainGracefully();
     if (this.#isStopped) return;
     this.#isStopped = true;
-    this.#server.close();
+    const { descriptor } = this;
+    if (descriptor >= 0) await emptyBacklog(descriptor, () => this.#tally.connectionsTotal);
+    this.#closeSocket();
   }
 
-  /** Marks connections for closing without closing the listening socket (`/drain_listeners?graceful`). */
-  drainGracefully(): void {
-    if (this.#isDraining) return;
+  /**
+   * Marks connections for closing without closing the listening socket: over `spreadMs`, more and more responses
+   * are their connections' last (Envoy's drain strategy `gradual`), and afterwards every one. Idle connections
+   * are closed then, when they stay quiet.
+   */
+  drainGracefully(spreadMs = 0): void {
+    if (this.#isDraining && this.#drainSpreadMs === 0) return;
     this.#isDraining = true;
-    for (const server of this.#http) server.drain();
+    this.#drainFromMs = this.#engine.clock.now();
+    this.#drainSpreadMs = spreadMs;
+    if (spreadMs === 0) this.#closeQuiet();
   }
 
   /** Closes everything now. */
@@ -107,13 +156,24 @@ export class Listener {
     for (const forward of this.#tcp) forward.destroy();
   }
 
+  /** Serves a connection that another worker accepted; the descriptor is ours from now on. */
+  adopt(descriptor: number): void {
+    this.#take(new Socket({ fd: descriptor, allowHalfOpen: true, readable: true, writable: true }));
+  }
+
   closed(connection: H1Server | TcpForward): void {
     this.#tally.connectionsActive--;
+    if (this.#host !== null) this.#host.closed();
     if (connection instanceof H1Server) this.#http.delete(connection);
     else this.#tcp.delete(connection);
   }
 
   #accept(socket: Socket): void {
+    if (this.#host !== null && this.#host.passOn(this.config.name, descriptorOf(socket))) socket.destroy();
+    else this.#take(socket);
+  }
+
+  #take(socket: Socket): void {
     this.#tally.connectionsTotal++;
     const chain = this.config.chains[0];
     if (chain === undefined) {
@@ -121,12 +181,25 @@ export class Listener {
       return;
     }
     this.#tally.connectionsActive++;
+    if (this.#host !== null) this.#host.opened();
     this.#serve(chain, socket);
   }
 
   #serve(chain: FilterChain, socket: Socket): void {
     if (chain.kind === 'http') this.#http.add(new H1Server(this.#engine, chain.manager, socket, this));
     else this.#tcp.add(new TcpForward(this.#engine, chain.proxy, socket, this));
+  }
+
+  #closeSocket(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#server.close();
+  }
+
+  /** Closes, of a listener that drains, the connections that nobody uses, and looks again while there are others. */
+  #closeQuiet(): void {
+    for (const server of this.#http) if (server.quietMs >= DRAIN_QUIET_MS) server.drain();
+    if (this.#http.size > 0) this.#engine.wheel.arm(this.#retireTimer, DRAIN_LOOK_MS);
   }
 
   /** Closes retired connections that have been quiet for a while, and looks again while there are others. */

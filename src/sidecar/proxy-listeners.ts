@@ -15,6 +15,7 @@ import type { Engine } from './engine.ts';
 import type { RoutesRef } from './http-manager.ts';
 import { Listener } from './listener.ts';
 import type { ListenerConfig } from './listener-config.ts';
+import type { ListenerHost } from './listener-host.ts';
 
 /** How an attempt to put a listener in force ended; `superseded`: a newer version or a removal came first. */
 export type PutResult =
@@ -41,6 +42,8 @@ export interface ListenerSetOptions {
   readonly routesOf: (name: string) => RouteConfiguration | undefined;
   /** How long connections of a listener that went may take to end. */
   readonly drainMs: number;
+  /** Where sockets come from; null: listeners bind them themselves. */
+  readonly host: ListenerHost | null;
 }
 
 export class ListenerSet {
@@ -112,6 +115,16 @@ export class ListenerSet {
     for (const [, live] of this.live()) live.drain();
   }
 
+  /** Goes on accepting, while more and more responses are their connections' last; 0: every one from now on. */
+  drainGracefully(spreadMs: number): void {
+    for (const [, live] of this.live()) live.drainGracefully(spreadMs);
+  }
+
+  /** Stops accepting everywhere without resetting anybody. */
+  async stopAccepting(): Promise<void> {
+    await Promise.all(this.live().map(([, live]) => live.stopAccepting()));
+  }
+
   /** Connections that are open, on listeners in force and on those that left. */
   get active(): number {
     const listeners = [...this.live().map(([, live]) => live), ...this.#leaving.keys()];
@@ -179,7 +192,7 @@ export class ListenerSet {
       before.update(config);
       return { kind: 'listening' };
     }
-    const live = new Listener(this.#options.engine, config);
+    const live = new Listener(this.#options.engine, config, this.#options.host);
     try {
       await live.listen();
     } catch (cause) {

@@ -24,6 +24,7 @@ import type { CompileContext } from './compile.ts';
 import { readRuntime } from './compile-runtime.ts';
 import { DiscoveryClient, type DiscoveryClientOptions } from './discovery.ts';
 import { newEngineCounters, type Engine } from './engine.ts';
+import type { ListenerHost } from './listener-host.ts';
 import { DynamicResources, type Books } from './proxy-dynamic.ts';
 import { ListenerSet } from './proxy-listeners.ts';
 import { Book } from './snapshot.ts';
@@ -42,13 +43,22 @@ export interface ProxyOptions {
   readonly clock?: Clock;
   /** Uniform in [0, 1). */
   readonly random?: () => number;
-  /** How long stop() waits for connections to end; 5 by default. */
+  /** How long stop() takes at most; 5 by default. */
   readonly drainSeconds?: number;
+  /** How long stop() goes on accepting, when it is ready; 0 by default, and never less than 0.3 for one that leaves a mesh. */
+  readonly drainDelaySeconds?: number;
+  /** During the delay, whether more and more responses end their connections (the default), or every one from the start. */
+  readonly drainStrategy?: DrainStrategy;
+  /** Where listening sockets come from; by default listeners bind them. */
+  readonly host?: ListenerHost;
   /** How long first EDS answers are waited for, in milliseconds; 15000 by default. */
   readonly fetchTimeoutMs?: number;
   /** Makes the discovery client; the real one by default. */
   readonly connect?: (options: DiscoveryClientOptions) => DiscoveryFeed;
 }
+
+/** Envoy's `--drain-strategy`. */
+export type DrainStrategy = 'gradual' | 'immediate';
 
 /** Static configuration that cannot be put in force: the process should end. */
 export class StartFailed extends Error {
@@ -57,7 +67,7 @@ export class StartFailed extends Error {
 
 const DRAIN_SECONDS = 5;
 const DRAIN_POLL_MS = 50;
-/** How long a sidecar that leaves a mesh still accepts connections. */
+/** How long a sidecar that leaves a mesh at least accepts connections. */
 const LEAVE_MS = 300;
 /** A tick of the wheel: deadlines are met within it. */
 const WHEEL_TICK_MS = 10;
@@ -127,6 +137,7 @@ export class Proxy {
       context,
       routesOf: (name) => this.books.routes.get(name)?.config.message,
       drainMs: (options.drainSeconds ?? DRAIN_SECONDS) * 1000,
+      host: options.host ?? null,
     });
     this.#compiled = compileBootstrap(bootstrap, context);
     this.problems = this.#compiled.problems;
@@ -184,21 +195,34 @@ export class Proxy {
     this.listeners.drain();
   }
 
-  /** Drains for at most `drainSeconds`, then ends everything. Safe to call twice. */
+  /**
+   * Fails readiness, goes on accepting for the drain delay, stops accepting, waits for connections to end, and
+   * ends everything when `drainSeconds` are over. Safe to call twice.
+   */
   stop(drainSeconds: number = this.#options.drainSeconds ?? DRAIN_SECONDS): Promise<void> {
-    this.#stopping ??= this.#stop(drainSeconds);
+    this.#stopping ??= this.#stop(drainSeconds * 1000, false);
     return this.#stopping;
   }
 
-  async #stop(drainSeconds: number): Promise<void> {
+  /** As stop(), when a successor accepts on the same sockets already: this one stops to at once. */
+  yieldToSuccessor(): Promise<void> {
+    this.#stopping ??= this.#stop((this.#options.drainSeconds ?? DRAIN_SECONDS) * 1000, true);
+    return this.#stopping;
+  }
+
+  async #stop(drainMs: number, hasSuccessor: boolean): Promise<void> {
     this.#isDraining = true;
-    const deadlineMs = this.clock.now() + drainSeconds * 1000;
-    if (this.#feed !== null) {
-      // Ending the stream takes this workload out of the mesh; others hear of it a moment later.
-      this.#feed.close();
-      if (this.#isReady) await pause(Math.min(LEAVE_MS, drainSeconds * 1000));
+    const deadlineMs = this.clock.now() + drainMs;
+    // Ending the stream takes this workload out of the mesh; others hear of it a moment later.
+    this.#feed?.close();
+    if (hasSuccessor || drainMs === 0) this.drain();
+    else {
+      const wantedMs = (this.#options.drainDelaySeconds ?? 0) * 1000;
+      const delayMs = this.#isReady ? Math.min(Math.max(wantedMs, this.#feed === null ? 0 : LEAVE_MS), drainMs) : 0;
+      this.listeners.drainGracefully(this.#options.drainStrategy === 'immediate' ? 0 : delayMs);
+      if (delayMs > 0) await pause(delayMs);
+      await this.listeners.stopAccepting();
     }
-    this.drain();
     while (this.listeners.active > 0 && this.clock.now() < deadlineMs) {
       await pause(DRAIN_POLL_MS);
     }

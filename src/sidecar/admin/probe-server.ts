@@ -2,7 +2,7 @@
 // (15090). They serve one path each and can change nothing, which is why they may listen on every
 // address while the admin server may not.
 import { text, type AdminEndpoint } from './endpoint.ts';
-import { startAdminServer, type RunningServer } from './server.ts';
+import { startAdminServer, type AdminAddress, type RunningServer } from './server.ts';
 import type { AdminSource } from './source.ts';
 import { prometheusAnswer } from './stats.ts';
 
@@ -25,12 +25,15 @@ const scrape: AdminEndpoint = {
   answer: prometheusAnswer,
 };
 
+/** Where both listen unless told otherwise. */
+export const EVERYWHERE = '0.0.0.0';
+
 /** `/healthz/ready` on all addresses unless told otherwise. */
-export function startReadinessServer(source: AdminSource, port: number, address = '0.0.0.0'): Promise<RunningServer> {
-  return startAdminServer(source, { address, port }, [healthzReady]);
+export function startReadinessServer(source: AdminSource, at: AdminAddress): Promise<RunningServer> {
+  return startAdminServer(source, { ...at, address: at.address ?? EVERYWHERE }, [healthzReady]);
 }
 
 /** `/stats/prometheus` on all addresses unless told otherwise. */
-export function startMetricsServer(source: AdminSource, port: number, address = '0.0.0.0'): Promise<RunningServer> {
-  return startAdminServer(source, { address, port }, [scrape]);
+export function startMetricsServer(source: AdminSource, at: AdminAddress): Promise<RunningServer> {
+  return startAdminServer(source, { ...at, address: at.address ?? EVERYWHERE }, [scrape]);
 }

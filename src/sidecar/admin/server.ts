@@ -2,6 +2,7 @@
 // off the request path, so it is plain node:http. Whatever an endpoint throws is answered with 500
 // and logged: the admin port must never take the proxy with it.
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { descriptorOf } from '../descriptor.ts';
 import { clusters } from './clusters.ts';
 import { configDump } from './config-dump.ts';
 import { text, type AdminAnswer, type AdminEndpoint } from './endpoint.ts';
@@ -21,11 +22,15 @@ export interface AdminAddress {
   readonly address?: string;
   /** 0 lets the kernel choose; -1 listens on the Unix path. */
   readonly port: number;
+  /** A socket that listens on this address already, ours from now on; null or none: one is bound. */
+  readonly descriptor?: number | null;
 }
 
 export interface RunningServer {
   readonly address: string;
   readonly port: number;
+  /** The listening socket; -1 when it is closed. */
+  descriptor(): number;
   close(): Promise<void>;
 }
 
@@ -54,7 +59,7 @@ export const ENDPOINTS: readonly AdminEndpoint[] = [...homeEndpoints(OPERATIONS)
 /** Serves `endpoints` (all of them by default). Rejects when the address cannot be bound. */
 export function startAdminServer(
   source: AdminSource,
-  { address = '127.0.0.1', port }: AdminAddress,
+  { address = '127.0.0.1', port, descriptor = null }: AdminAddress,
   endpoints: readonly AdminEndpoint[] = ENDPOINTS,
 ): Promise<RunningServer> {
   const byPath = new Map(endpoints.map((endpoint) => [endpoint.path, endpoint]));
@@ -65,7 +70,7 @@ export function startAdminServer(
     const answer = answerTo(source, byPath, request);
     send(response, answer, request.method === 'HEAD');
   });
-  return listen(server, address, port);
+  return listen(server, { address, port, descriptor });
 }
 
 function answerTo(
@@ -107,16 +112,22 @@ function send(response: ServerResponse, answer: AdminAnswer, isHead: boolean): v
   response.end(isHead ? undefined : answer.body, answer.afterSent);
 }
 
-function listen(server: Server, address: string, port: number): Promise<RunningServer> {
+function listen(server: Server, { address, port, descriptor }: Required<AdminAddress>): Promise<RunningServer> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     const bound = (): void => {
       server.off('error', reject);
       const at = server.address();
       const isPipe = at === null || typeof at === 'string';
-      resolve({ address: isPipe ? address : at.address, port: isPipe ? 0 : at.port, close: () => close(server) });
+      resolve({
+        address: isPipe ? address : at.address,
+        port: isPipe ? 0 : at.port,
+        descriptor: () => descriptorOf(server),
+        close: () => close(server),
+      });
     };
-    if (port === -1) server.listen(address, bound);
+    if (descriptor !== null) server.listen({ fd: descriptor }, bound);
+    else if (port === -1) server.listen(address, bound);
     else server.listen(port, address, bound);
   });
 }

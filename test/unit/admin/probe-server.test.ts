@@ -14,7 +14,7 @@ async function statusOf(port: number, path: string, method = 'GET'): Promise<num
 describe('the readiness port', () => {
   it('follows the state, and serves nothing else', async () => {
     const bench = aSource();
-    const server = await startReadinessServer(bench.source, 0, '127.0.0.1');
+    const server = await startReadinessServer(bench.source, { port: 0, address: '127.0.0.1' });
     const before = await statusOf(server.port, '/healthz/ready');
     bench.setState('INITIALIZING');
     const after = await statusOf(server.port, '/healthz/ready');
@@ -26,7 +26,7 @@ describe('the readiness port', () => {
 
 describe('the metrics port', () => {
   it('serves metrics, and nothing else', async () => {
-    const server = await startMetricsServer(aSource().source, 0, '127.0.0.1');
+    const server = await startMetricsServer(aSource().source, { port: 0, address: '127.0.0.1' });
     const statuses = [await statusOf(server.port, '/stats/prometheus'), await statusOf(server.port, '/config_dump')];
     await server.close();
     expect(statuses).toEqual([200, 404]);

@@ -1,0 +1,72 @@
+// The HTTP servers beside the data plane: admin, readiness, metrics, as far as they are asked for. Their code is
+// loaded when one is. Their sockets may come from a predecessor and go to a successor.
+import type { RunningServer } from '../sidecar/admin/server.ts';
+import type { AdminSource } from '../sidecar/admin/source.ts';
+import type { OpenSocket, SocketRole } from '../sidecar/handover/socket-record.ts';
+import type { CommonSettings } from './sidecar-flags.ts';
+
+export interface SidecarServersOptions {
+  readonly source: AdminSource;
+  /** Where the bootstrap wants the admin server; null for none. */
+  readonly admin: { readonly address: string; readonly port: number } | null;
+  readonly settings: CommonSettings;
+  /** A socket of the predecessor for this address; null for none. */
+  readonly inherit: (role: SocketRole, address: string, port: number) => number | null;
+}
+
+interface Started {
+  readonly role: SocketRole;
+  readonly address: string;
+  readonly port: number;
+  readonly server: RunningServer;
+}
+
+/** Where readiness and metrics listen. */
+const EVERYWHERE = '0.0.0.0';
+
+export class SidecarServers {
+  readonly #options: SidecarServersOptions;
+  readonly #started: Started[] = [];
+  /** Null when none was asked for, or before start(). */
+  admin: RunningServer | null = null;
+
+  constructor(options: SidecarServersOptions) {
+    this.#options = options;
+  }
+
+  /** Rejects when an address cannot be had. */
+  async start(): Promise<void> {
+    const { source, admin, settings, inherit } = this.#options;
+    const { readinessPort, metricsPort } = settings;
+    if (readinessPort !== null || metricsPort !== null) {
+      const { startMetricsServer, startReadinessServer } = await import('../sidecar/admin/probe-server.ts');
+      for (const [role, port, start] of [
+        ['readiness', readinessPort, startReadinessServer],
+        ['metrics', metricsPort, startMetricsServer],
+      ] as const) {
+        if (port === null) continue;
+        const at = { address: EVERYWHERE, port };
+        const server = await start(source, { ...at, descriptor: inherit(role, EVERYWHERE, port) });
+        this.#started.push({ role, ...at, server });
+      }
+    }
+    if (admin === null) return;
+    const { startAdminServer } = await import('../sidecar/admin/server.ts');
+    const descriptor = inherit('admin', admin.address, admin.port);
+    const server = await startAdminServer(source, { ...admin, descriptor });
+    this.#started.push({ role: 'admin', address: admin.address, port: admin.port, server });
+    this.admin = server;
+  }
+
+  /** Those that a successor can be given: whose port was asked for. */
+  sockets(): readonly OpenSocket[] {
+    return this.#started.flatMap(({ role, address, port, server }) => {
+      const descriptor = server.descriptor();
+      return port > 0 && descriptor >= 0 ? [{ role, address, port, descriptor }] : [];
+    });
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#started.splice(0).map(({ server }) => server.close()));
+  }
+}

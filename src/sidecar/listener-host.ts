@@ -1,0 +1,21 @@
+// What a listener asks of the process around it: where its socket comes from, and who serves a connection.
+// A sidecar of one thread that replaces nobody has no host, and none of this costs anything.
+
+/** Where a listening socket comes from. */
+export type SocketClaim =
+  /** Bind it. `isShared`: the other workers listen on the same port (SO_REUSEPORT). */
+  | { readonly kind: 'bind'; readonly port: number; readonly isShared: boolean }
+  /** It listens already: another process handed it over, or another thread opened it. Ours to close. */
+  | { readonly kind: 'inherited'; readonly descriptor: number }
+  /** Others listen: this thread only knows the listener. `port` is the one really bound. */
+  | { readonly kind: 'elsewhere'; readonly port: number };
+
+export interface ListenerHost {
+  /** Rejects with the system's error (EADDRINUSE and the like) when the address cannot be had. */
+  claim(address: string, port: number): Promise<SocketClaim>;
+  /** A connection came in; true: another worker serves it, and the caller closes its own descriptor. */
+  passOn(listener: string, descriptor: number): boolean;
+  /** One more or one less connection is served here. */
+  opened(): void;
+  closed(): void;
+}

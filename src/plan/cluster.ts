@@ -26,6 +26,8 @@ export class Endpoint {
   metadata: ReadonlyMap<string, string>;
   /** At least 1. */
   weight: number;
+  /** The IP that connections are dialled from; empty: the kernel's choice (Cluster.upstream_bind_config). */
+  sourceAddress = '';
   isHealthy = true;
   /** Requests in flight. */
   active = 0;
@@ -64,7 +66,7 @@ export function formatAddress(address: string, port: number): string {
 }
 
 export interface Picker {
-  /** An endpoint for this exchange, or null when none is healthy. `x` is null for TCP. */
+  /** An endpoint for this exchange, or null when none is healthy. `x` is null for what has no client. */
   pick(x: Exchange | null): Endpoint | null;
 }
 

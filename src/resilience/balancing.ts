@@ -6,6 +6,7 @@ import { anyIs, anyUnpack } from '@bufbuild/protobuf/wkt';
 import { error, warning } from '../base/problem.ts';
 import type { CompileEnv } from '../plan/plan.ts';
 import {
+  Cluster_DiscoveryType,
   Cluster_LbPolicy,
   type Cluster,
   type LoadBalancingPolicy,
@@ -75,6 +76,8 @@ function compileLbPolicy(cluster: Cluster, env: CompileEnv, path: string): Balan
     case Cluster_LbPolicy.MAGLEV:
       return replaced('MAGLEV', env, `${path}.lb_policy`);
     case Cluster_LbPolicy.CLUSTER_PROVIDED:
+      // The picker of such a cluster asks no balancer.
+      if (cluster.clusterDiscoveryType.value === Cluster_DiscoveryType.ORIGINAL_DST) return ROUND_ROBIN;
       env.problems.push(error(`${path}.lb_policy`, 'CLUSTER_PROVIDED needs a cluster type that provides a balancer'));
       return ROUND_ROBIN;
     case Cluster_LbPolicy.LOAD_BALANCING_POLICY_CONFIG: {

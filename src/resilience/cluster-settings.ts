@@ -43,7 +43,17 @@ export type Discovery =
   | { readonly kind: 'strict-dns'; readonly targets: readonly EndpointTarget[]; readonly dns: DnsSettings }
   | { readonly kind: 'logical-dns'; readonly target: EndpointTarget; readonly dns: DnsSettings }
   /** `serviceName` is the resource name to ask EDS for: the cluster's own name when none is given. */
-  | { readonly kind: 'eds'; readonly serviceName: string };
+  | { readonly kind: 'eds'; readonly serviceName: string }
+  /** Wherever each connection was going before the kernel's redirect. */
+  | {
+      readonly kind: 'original-dst';
+      /** In lower case; empty: no header may name the destination. */
+      readonly headerName: string;
+      /** 0: the port of the destination. */
+      readonly portOverride: number;
+      /** How long a destination is remembered without a request; 5000 by default. */
+      readonly cleanupMs: number;
+    };
 
 export type Balancing =
   | { readonly kind: 'round-robin' }
@@ -76,6 +86,8 @@ export interface ClusterSettings {
   readonly maxRequestsPerConnection: number;
   /** What the upstream speaks; requests are sent as HTTP/1.1 until the HTTP/2 client is there. */
   readonly protocol: 'http1' | 'http2' | 'downstream' | 'auto';
+  /** IPs to dial endpoints from, the first of an endpoint's family; empty: the kernel's choice. */
+  readonly sourceAddresses: readonly string[];
   readonly metadata: ReadonlyMap<string, string>;
   readonly source: ClusterProto;
 }

@@ -6,17 +6,21 @@
 //   static ──────────────────────────► apply ─► members ─► picker
 //   DNS  ── DnsDiscovery.publish ─────►   │
 //   EDS  ── updateEndpoints(checked) ─►   └─► removed endpoints ─► onEndpoints
+import { assertNever } from '../base/assert.ts';
 import type { ClusterId } from '../base/brand.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import type { Problem } from '../base/problem.ts';
+import { internHeader, UNKNOWN } from '../http/header-name.ts';
 import { Endpoint, type Cluster, type Picker } from '../plan/cluster.ts';
 import type { ClusterLoadAssignment } from '../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
-import type { ClusterSettings, ConfiguredHealth, EndpointTarget } from './cluster-settings.ts';
+import type { ClusterSettings, ConfiguredHealth, Discovery, EndpointTarget } from './cluster-settings.ts';
 import { DnsDiscovery, type Delay, type NameState } from './dns-discovery.ts';
 import { compileLoadAssignment } from './load-assignment.ts';
+import { OriginalDestinations } from './original-destinations.ts';
 import { buildPicker, NO_ENDPOINTS, type Member } from './picker.ts';
 import type { Resolver } from './resolver.ts';
+import { sourceAddressFor } from './upstream-bind.ts';
 
 export interface ClusterDependencies {
   readonly clock: Clock;
@@ -41,6 +45,8 @@ export class LiveCluster implements Cluster {
   #members: ReadonlyMap<string, Member> = NO_MEMBERS;
   #healths: ReadonlyMap<Endpoint, ConfiguredHealth> = new Map();
   #discovery: DnsDiscovery | null = null;
+  /** The picker of an ORIGINAL_DST cluster, which has its endpoints; null for others. */
+  #destinations: OriginalDestinations | null = null;
   /** The endpoints of a LOGICAL_DNS cluster that are answered but not first, and keep their connections. */
   #waiting: ReadonlyMap<string, Member> = NO_MEMBERS;
   #isStarted = false;
@@ -86,6 +92,8 @@ export class LiveCluster implements Cluster {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#discovery?.close();
+    this.#destinations?.close();
+    this.#destinations = null;
     this.#replace(NO_MEMBERS, NO_MEMBERS);
     this.#warmListeners = [];
     this.#endpointListeners = [];
@@ -106,6 +114,7 @@ export class LiveCluster implements Cluster {
   update(settings: ClusterSettings): void {
     const before = this.#settings.discovery;
     this.#settings = settings;
+    for (const endpoint of this.endpoints) endpoint.sourceAddress = this.#sourceFor(endpoint.address);
     if (!this.#isStarted || this.#isClosed) return;
     if (isSameDiscovery(before, settings.discovery)) this.refresh();
     else this.#discover();
@@ -137,6 +146,7 @@ export class LiveCluster implements Cluster {
 
   /** Builds the picker again; call it after `isHealthy` or `weight` of an endpoint changed. */
   refresh(): void {
+    if (this.#destinations !== null) return;
     this.picker = buildPicker([...this.#members.values()], this.#settings, this.#dependencies.random);
   }
 
@@ -144,6 +154,8 @@ export class LiveCluster implements Cluster {
     const known = this.#discovery?.known ?? NOTHING_KNOWN;
     this.#discovery?.close();
     this.#discovery = null;
+    this.#destinations?.close();
+    this.#destinations = null;
     const { discovery } = this.#settings;
     switch (discovery.kind) {
       case 'static':
@@ -169,8 +181,40 @@ export class LiveCluster implements Cluster {
           { delay, random, resolver, log },
         );
         this.#discovery.start();
+        return;
       }
+      case 'original-dst':
+        this.#replace(NO_MEMBERS, NO_MEMBERS);
+        this.#followDestinations(discovery);
+        this.#warm();
+        return;
+      default:
+        assertNever(discovery);
     }
+  }
+
+  /** Endpoints come with the requests for them, and go when they are used no more. */
+  #followDestinations({ headerName, portOverride, cleanupMs }: Discovery & { readonly kind: 'original-dst' }): void {
+    const { delay = delayByTimer } = this.#dependencies;
+    const clean = (): void => {
+      if (destinations.clean()) delay(clean, cleanupMs);
+    };
+    const destinations = new OriginalDestinations({
+      header: headerName === '' ? UNKNOWN : internHeader(headerName),
+      portOverride,
+      sourceFor: (address) => this.#sourceFor(address),
+      onFirst: () => delay(clean, cleanupMs),
+    });
+    destinations.onRemoved = (removed) => {
+      for (const callback of this.#endpointListeners) callback(removed);
+    };
+    this.#destinations = destinations;
+    this.picker = destinations;
+    this.endpoints = destinations.endpoints;
+  }
+
+  #sourceFor(address: string): string {
+    return sourceAddressFor(this.#settings.sourceAddresses, address);
   }
 
   #publish(states: readonly NameState[], isSettled: boolean, isLogical: boolean): void {
@@ -209,6 +253,7 @@ export class LiveCluster implements Cluster {
       const key = memberKey(target, occurrence);
       const known = this.#member(key)?.endpoint;
       const endpoint = known ?? new Endpoint(target);
+      endpoint.sourceAddress = this.#sourceFor(endpoint.address);
       if (known !== undefined) bringUpToDate(known, target);
       placed.set(key, { endpoint, health: target.health, localityWeight: target.localityWeight });
     }

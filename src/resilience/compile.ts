@@ -18,6 +18,8 @@ import { compileDns } from './dns-settings.ts';
 import { durationMs } from './duration.ts';
 import { compileLoadAssignment, type AddressKind } from './load-assignment.ts';
 import { flattenClusterMetadata } from './metadata.ts';
+import { compileOriginalDst } from './original-dst-settings.ts';
+import { compileUpstreamBind } from './upstream-bind.ts';
 
 const CONNECT_TIMEOUT_MS = 5000;
 const IDLE_TIMEOUT_MS = 3_600_000;
@@ -51,6 +53,11 @@ export function compileCluster(cluster: Cluster, env: CompileEnv, path: string):
   );
   checkTransport(cluster, local, path);
   noteLater(cluster, local, path);
+  const sourceAddresses = compileUpstreamBind(
+    cluster.upstreamBindConfig,
+    local.problems,
+    `${path}.upstream_bind_config`,
+  );
   const panicThresholdPercent = compilePanicThreshold(cluster, local, path);
   env.problems.push(...local.problems);
   if (discovery === null || refuses(local.problems)) return null;
@@ -63,6 +70,7 @@ export function compileCluster(cluster: Cluster, env: CompileEnv, path: string):
     panicThresholdPercent,
     connectTimeoutMs,
     ...http,
+    sourceAddresses,
     metadata: flattenClusterMetadata(cluster.metadata),
     source: cluster,
   });
@@ -71,7 +79,7 @@ export function compileCluster(cluster: Cluster, env: CompileEnv, path: string):
 function compileDiscovery(cluster: Cluster, env: CompileEnv, path: string): Discovery | null {
   if (cluster.clusterDiscoveryType.case === 'clusterType') {
     const { name } = cluster.clusterDiscoveryType.value;
-    const remedy = 'use type STATIC, STRICT_DNS, LOGICAL_DNS or EDS';
+    const remedy = 'use type STATIC, STRICT_DNS, LOGICAL_DNS, EDS or ORIGINAL_DST';
     env.problems.push(error(`${path}.cluster_type`, `cluster type ${name} is not supported`, remedy));
     return null;
   }
@@ -95,8 +103,7 @@ function compileDiscovery(cluster: Cluster, env: CompileEnv, path: string): Disc
     case Cluster_DiscoveryType.EDS:
       return compileEds(cluster, env, path);
     case Cluster_DiscoveryType.ORIGINAL_DST:
-      env.problems.push(error(`${path}.type`, 'ORIGINAL_DST is not supported yet'));
-      return null;
+      return compileOriginalDst(cluster, env, path);
     default:
       env.problems.push(error(`${path}.type`, `unknown type ${String(type)}`));
       return null;
@@ -236,7 +243,6 @@ function noteLater(cluster: Cluster, env: CompileEnv, path: string): void {
     ['outlier_detection', cluster.outlierDetection !== undefined],
     ['health_checks', cluster.healthChecks.length > 0],
     ['lb_subset_config', (cluster.lbSubsetConfig?.subsetSelectors.length ?? 0) > 0],
-    ['upstream_bind_config', cluster.upstreamBindConfig !== undefined],
     ['upstream_connection_options', cluster.upstreamConnectionOptions !== undefined],
     ['upstream_http_protocol_options', cluster.upstreamHttpProtocolOptions !== undefined],
     ['per_connection_buffer_limit_bytes', cluster.perConnectionBufferLimitBytes !== undefined],

@@ -63,7 +63,7 @@ export class TcpForward {
       this.#end(FLAGS.NC, true);
       return;
     }
-    const endpoint = cluster.picker.pick(null);
+    const endpoint = cluster.picker.pick(this.#x);
     if (endpoint === null) {
       this.#end(FLAGS.UH, true);
       return;
@@ -75,7 +75,13 @@ export class TcpForward {
     const socket =
       endpoint.port === 0
         ? connect({ path: kernelPath(endpoint.address), allowHalfOpen: true })
-        : connect({ host: endpoint.address, port: endpoint.port, allowHalfOpen: true, noDelay: true });
+        : connect({
+            host: endpoint.address,
+            port: endpoint.port,
+            localAddress: endpoint.sourceAddress === '' ? undefined : endpoint.sourceAddress,
+            allowHalfOpen: true,
+            noDelay: true,
+          });
     this.#upstream = socket;
     const timer = new WheelTimer(() => this.#connectFailed(socket, endpoint));
     this.#connectTimer = timer;

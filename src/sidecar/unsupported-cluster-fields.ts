@@ -21,7 +21,7 @@ export const CLUSTER_FIELDS: Readonly<Record<string, MessageFields>> = {
     supported: `name type eds_cluster_config connect_timeout lb_policy load_assignment max_requests_per_connection
       common_http_protocol_options http_protocol_options http2_protocol_options typed_extension_protocol_options
       dns_resolvers dns_resolution_config dns_refresh_rate respect_dns_ttl dns_lookup_family least_request_lb_config round_robin_lb_config common_lb_config
-      transport_socket metadata alt_stat_name dns_failure_refresh_rate load_balancing_policy`,
+      transport_socket metadata alt_stat_name original_dst_lb_config cleanup_interval upstream_bind_config dns_failure_refresh_rate load_balancing_policy`,
     required: 'name',
     harmless: {
       health_checks: NO_EFFECT_YET,
@@ -33,7 +33,6 @@ export const CLUSTER_FIELDS: Readonly<Record<string, MessageFields>> = {
       use_tcp_for_dns_lookups: "has no effect: the system's resolver is used",
       typed_dns_resolver_config: "has no effect: the system's resolver is used",
       wait_for_warm_on_init: NO_EFFECT_YET,
-      cleanup_interval: NO_EFFECT_YET,
       close_connections_on_host_health_failure: NO_EFFECT_YET,
       ignore_health_on_host_removal: NO_EFFECT_YET,
       lrs_server: NO_EFFECT_YET,
@@ -47,15 +46,25 @@ export const CLUSTER_FIELDS: Readonly<Record<string, MessageFields>> = {
     },
     refused: {
       lb_subset_config: 'write one cluster for each subset',
-      cluster_type: 'write type STATIC, STRICT_DNS, LOGICAL_DNS or EDS',
+      cluster_type: 'write type STATIC, STRICT_DNS, LOGICAL_DNS, EDS or ORIGINAL_DST',
       transport_socket_matches: 'TLS is not supported yet',
       protocol_selection: 'write typed_extension_protocol_options',
     },
     values: {
-      type: 'STATIC STRICT_DNS LOGICAL_DNS EDS',
-      lb_policy: 'ROUND_ROBIN LEAST_REQUEST RANDOM RING_HASH MAGLEV LOAD_BALANCING_POLICY_CONFIG',
+      type: 'STATIC STRICT_DNS LOGICAL_DNS EDS ORIGINAL_DST',
+      lb_policy: 'ROUND_ROBIN LEAST_REQUEST RANDOM RING_HASH MAGLEV CLUSTER_PROVIDED LOAD_BALANCING_POLICY_CONFIG',
     },
   },
+  'envoy.config.cluster.v3.Cluster.OriginalDstLbConfig': {
+    supported: 'use_http_header http_header_name upstream_port_override',
+    refused: { metadata_key: 'write use_http_header' },
+  },
+  'envoy.config.core.v3.BindConfig': {
+    supported: 'source_address extra_source_addresses additional_source_addresses',
+    harmless: { socket_options: KERNEL },
+    refused: { freebind: 'write an address of this host', local_address_selector: 'write extra_source_addresses' },
+  },
+  'envoy.config.core.v3.ExtraSourceAddress': { supported: 'address', harmless: { socket_options: KERNEL } },
   'envoy.config.cluster.v3.Cluster.EdsClusterConfig': ALL,
   'envoy.config.cluster.v3.Cluster.RefreshRate': ALL,
   'envoy.config.cluster.v3.Cluster.LeastRequestLbConfig': {

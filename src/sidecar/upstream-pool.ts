@@ -131,7 +131,13 @@ export class EndpointPool implements UpstreamOwner {
     const socket =
       endpoint.port === 0
         ? connect({ path: kernelPath(endpoint.address), noDelay: true, onread: reading.options })
-        : connect({ host: endpoint.address, port: endpoint.port, noDelay: true, onread: reading.options });
+        : connect({
+            host: endpoint.address,
+            port: endpoint.port,
+            localAddress: endpoint.sourceAddress === '' ? undefined : endpoint.sourceAddress,
+            noDelay: true,
+            onread: reading.options,
+          });
     this.#dialling.add(socket);
     const timer = new WheelTimer(() => this.#dialFailed(socket, failure('connect-timeout', 'upstream', 'yes')));
     const onError = (error: NodeJS.ErrnoException): void => {

@@ -1,5 +1,6 @@
 // All cases of the comparison, by bootstrap.
 import { ACTION_CASES } from './cases/action-cases.ts';
+import { CAPTURE_CASES } from './cases/capture-cases.ts';
 import { FAILURE_CASES } from './cases/failure-cases.ts';
 import { FRAMING_CASES } from './cases/framing-cases.ts';
 import { HEADER_CASES } from './cases/header-cases.ts';
@@ -16,4 +17,5 @@ export const CASE_TABLES: CaseTable = {
   ...FRAMING_CASES,
   ...FAILURE_CASES,
   ...MEETING_CASES,
+  ...CAPTURE_CASES,
 };

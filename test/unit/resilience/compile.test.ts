@@ -57,6 +57,7 @@ describe('compileCluster', () => {
       idleTimeoutMs: 3_600_000,
       maxRequestsPerConnection: 0,
       protocol: 'http1',
+      sourceAddresses: [],
       metadata: new Map(),
     });
   });
@@ -253,11 +254,10 @@ describe('compileCluster', () => {
   it.each<{ readonly given: JsonObject; readonly problem: string }>([
     { given: { name: '' }, problem: 'name: a cluster needs a name' },
     { given: { connect_timeout: '0s' }, problem: 'connect_timeout: a duration of 0s is too short; write more than 0s' },
-    { given: { type: 'ORIGINAL_DST' }, problem: 'type: ORIGINAL_DST is not supported yet' },
     {
       given: { cluster_type: { name: 'envoy.clusters.redis' } },
       problem:
-        'cluster_type: cluster type envoy.clusters.redis is not supported; use type STATIC, STRICT_DNS, LOGICAL_DNS or EDS',
+        'cluster_type: cluster type envoy.clusters.redis is not supported; use type STATIC, STRICT_DNS, LOGICAL_DNS, EDS or ORIGINAL_DST',
     },
     {
       given: { type: 'EDS' },

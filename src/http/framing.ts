@@ -5,6 +5,7 @@
 // transfer coding but a single `chunked`.
 import { HEX, TOKEN_LOWER } from './byte-class.ts';
 import { BY_LENGTH, CHUNKED, NO_BODY, UNTIL_CLOSE, type BodyKind } from './body-decoder.ts';
+import { isDisguise, isProtected } from './field-guard.ts';
 import { HASH_SEED, H, hashStep, lookUpHeader } from './header-name.ts';
 import type { Head } from './head.ts';
 
@@ -20,6 +21,8 @@ export class Framing {
   upgrade = '';
   /** The fields that Connection nominates, when trailers may follow: `,name,name,` in lower case; else empty. */
   nominated = '';
+  /** Setting: Transfer-Encoding beside Content-Length wins (RFC 9112 section 6.3) instead of being refused. */
+  allowsChunkedLength = false;
 
   reset(): void {
     this.bodyKind = NO_BODY;
@@ -35,22 +38,14 @@ const BAD_REQUEST = 400;
 const TOO_LARGE = 413;
 const NOT_IMPLEMENTED = 501;
 
-/** Fields that a Connection field must not nominate for removal: others rely on them. */
-const PROTECTED: ReadonlySet<number> = new Set<number>([
-  H.host,
-  H.contentLength,
-  H.forwardedFor,
-  H.forwardedHost,
-  H.forwardedProto,
-  H.requestId,
-  H.cookie,
-]);
+const EXPECTATION_FAILED = 417;
 
 /**
  * Reads the framing of a request head into `framing` and strips hop-by-hop fields. Resolves
- * absolute-form targets into authority and path. Returns 0, or the status to refuse with.
+ * absolute-form targets into authority and path; one that says https is not believed unless `isTls`.
+ * Returns 0, or the status to refuse with.
  */
-export function inspectRequest(head: Head, framing: Framing): number {
+export function inspectRequest(head: Head, framing: Framing, isTls = false): number {
   framing.reset();
   framing.isKeptAlive = head.minor === 1;
   const host = head.find(H.host);
@@ -63,17 +58,21 @@ export function inspectRequest(head: Head, framing: Framing): number {
   }
   const target = resolveTarget(head);
   if (target !== 0) return target;
+  if (head.scheme === 'https' && !isTls) return BAD_REQUEST;
   const length = readLength(head, framing);
   if (length !== 0) return length;
+  // RFC 9110 section 9.3.8: a TRACE request has no content.
+  if (framing.bodyKind !== NO_BODY && head.method === 'TRACE') return BAD_REQUEST;
   if (head.has(H.connection)) {
     const refused = readConnection(head, framing);
     if (refused !== 0) return refused;
   }
   if (head.has(H.expect)) {
-    framing.expectsContinue = head.minor === 1 && (head.get(H.expect) ?? '').toLowerCase() === '100-continue';
+    // RFC 9110 section 10.1.1: nothing else can be met, and HTTP/1.0 expects nothing.
+    if ((head.getJoined(H.expect) ?? '').toLowerCase() !== '100-continue') return EXPECTATION_FAILED;
+    framing.expectsContinue = head.minor === 1;
   }
-  stripHopByHop(head);
-  return 0;
+  return stripHopByHop(head) ? 0 : BAD_REQUEST;
 }
 
 /**
@@ -107,7 +106,11 @@ function readLength(head: Head, framing: Framing): number {
   const coding = head.find(H.transferEncoding);
   const length = head.find(H.contentLength);
   if (coding !== -1) {
-    if (length !== -1 || head.minor === 0) return BAD_REQUEST;
+    if (head.minor === 0) return BAD_REQUEST;
+    if (length !== -1) {
+      if (!framing.allowsChunkedLength) return BAD_REQUEST;
+      head.remove(H.contentLength);
+    }
     if (head.find(H.transferEncoding, coding + 1) !== -1) return BAD_REQUEST;
     const value = head.valueAt(coding);
     if (value !== 'chunked' && value.toLowerCase() !== 'chunked')
@@ -198,9 +201,9 @@ function removeNominated(head: Head, option: string): number {
     if (lower === 0) return BAD_REQUEST;
     hash = hashStep(hash, lower);
   }
+  if (isProtected(option)) return BAD_REQUEST;
   const id = lookUpHeader(hash | 0, option, 0, option.length);
   if (id !== 0) {
-    if (PROTECTED.has(id)) return BAD_REQUEST;
     head.remove(id);
     return 0;
   }
@@ -210,10 +213,13 @@ function removeNominated(head: Head, option: string): number {
   return 0;
 }
 
-function stripHopByHop(head: Head): void {
+/** False when a framing or identity field is spelled with underscores, which the next hop may read as the real one. */
+function stripHopByHop(head: Head): boolean {
   const { ids, count } = head;
+  let isHonest = true;
   for (let i = 0; i < count; i++) {
-    switch (ids[i]) {
+    const id = ids[i] as number;
+    switch (id) {
       case H.connection:
       case H.keepAlive:
       case H.proxyConnection:
@@ -224,8 +230,10 @@ function stripHopByHop(head: Head): void {
         head.removeAt(i);
         break;
       default:
+        if (isDisguise(id)) isHonest = false;
     }
   }
+  return isHonest;
 }
 
 /** RFC 9112 section 3.2: origin-form as is, absolute-form split, `*` for OPTIONS only. */

@@ -135,7 +135,7 @@ export class HeadParser {
     if (text.length > this.#limits.bytesMax) {
       return this.#isRequest && at > this.#limits.bytesMax ? TARGET_TOO_LONG : HEAD_TOO_LARGE;
     }
-    return parseFields(text, at, head, this.#limits.countMax);
+    return parseFields(text, at, head, this.#limits.countMax, this.#isRequest);
   }
 }
 
@@ -209,7 +209,7 @@ function isDigit(code: number): boolean {
   return code >= 0x30 && code <= 0x39;
 }
 
-/** `HTTP/1.1 200 OK`; the reason may be empty, and its space too. Status 100 to 599. */
+/** `HTTP/1.1 200 OK`; the reason may be empty, and its space too. Status 100 to 999: what is above 599 goes on as it is. */
 function parseStatusLine(text: string, head: Head): number {
   if (!text.startsWith('HTTP/1.')) return MALFORMED;
   const minor = text.charCodeAt(7);
@@ -221,7 +221,7 @@ function parseStatusLine(text: string, head: Head): number {
     if (!isDigit(digit)) return MALFORMED;
     status = status * 10 + (digit - 0x30);
   }
-  if (status < 100 || status > 599) return MALFORMED;
+  if (status < 100) return MALFORMED;
   head.status = status;
   let i = 12;
   if (text.charCodeAt(i) === SP) {
@@ -233,7 +233,7 @@ function parseStatusLine(text: string, head: Head): number {
   return i + 2;
 }
 
-function parseFields(text: string, start: number, head: Head, countMax: number): number {
+function parseFields(text: string, start: number, head: Head, countMax: number, isRequest: boolean): number {
   head.linesStart = start;
   const last = text.length - 2;
   let i = start;
@@ -245,9 +245,12 @@ function parseFields(text: string, start: number, head: Head, countMax: number):
       hash = Math.imul(hash ^ lower, 0x01000193);
       code = text.charCodeAt(++i);
     }
+    const nameEnd = i;
+    // RFC 9112 section 5.1: blanks before the colon are refused in a request and dropped from a response.
+    if (!isRequest && i !== nameStart) while (code === SP || code === HTAB) code = text.charCodeAt(++i);
     // Not a token character: a colon right after the name, or a malformed line (obs-fold included).
     if (code !== COLON || i === nameStart) return MALFORMED;
-    const nameEnd = i++;
+    i++;
     code = text.charCodeAt(i);
     while (code === SP || code === HTAB) code = text.charCodeAt(++i);
     const valueStart = i;

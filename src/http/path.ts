@@ -119,3 +119,11 @@ export function unescapeSlashes(target: string): string {
   }
   return question === -1 ? out : out + target.slice(question);
 }
+
+/** True when the path holds an escaped NUL (`%00`): what reads it may take it for the end of the path. */
+export function hasEscapedNul(target: string): boolean {
+  const nul = target.indexOf('%00');
+  if (nul === -1) return false;
+  const question = target.indexOf('?');
+  return question === -1 || nul < question;
+}

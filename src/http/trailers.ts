@@ -7,32 +7,23 @@
 /** By the reason for which they are dropped. */
 const DROPPED: ReadonlySet<string> = new Set([
   // Framing and the connection itself.
-  ...[
-    'transfer-encoding',
-    'content-length',
-    'connection',
-    'keep-alive',
-    'proxy-connection',
-    'te',
-    'trailer',
-    'upgrade',
-  ],
+  ...'transfer-encoding content-length connection keep-alive proxy-connection te trailer upgrade'.split(' '),
   // Routing.
-  ...['host', 'authority', 'path', 'method', 'scheme', 'status', 'via', 'location', 'max-forwards'],
+  ...'host authority path method scheme status via location max-forwards'.split(' '),
   // Request modifiers: controls and conditionals.
-  ...['cache-control', 'expect', 'pragma', 'range', 'if-match', 'if-none-match', 'if-range'],
-  ...['if-modified-since', 'if-unmodified-since'],
+  ...'cache-control expect pragma range if-match if-none-match if-range'.split(' '),
+  ...'if-modified-since if-unmodified-since'.split(' '),
   // Authentication.
-  ...['authorization', 'proxy-authorization', 'www-authenticate', 'proxy-authenticate'],
-  ...['authentication-info', 'proxy-authentication-info'],
+  ...'authorization proxy-authorization www-authenticate proxy-authenticate'.split(' '),
+  ...'authentication-info proxy-authentication-info'.split(' '),
   // Cookies.
-  ...['cookie', 'set-cookie'],
+  ...'cookie set-cookie'.split(' '),
   // Response control data.
-  ...['age', 'date', 'expires', 'retry-after', 'vary', 'warning'],
+  ...'age date expires retry-after vary warning'.split(' '),
   // How the content is to be processed.
-  ...['content-encoding', 'content-type', 'content-range', 'content-location'],
+  ...'content-encoding content-type content-range content-location'.split(' '),
   // Who asked and what the proxies say of it.
-  ...['forwarded', 'x-real-ip', 'x-request-id', 'x-client-ip', 'true-client-ip', 'cf-connecting-ip'],
+  ...'forwarded x-real-ip x-request-id x-client-ip true-client-ip cf-connecting-ip'.split(' '),
 ]);
 
 /** Fields of the proxies themselves. */

@@ -19,6 +19,7 @@ import type { RouteConfiguration } from '../xds/gen/envoy/config/route/v3/route_
 import { FilterConfigSchema as GrpcStatsSchema } from '../xds/gen/envoy/extensions/filters/http/grpc_stats/v3/config_pb.js';
 import { RouterSchema, type Router } from '../xds/gen/envoy/extensions/filters/http/router/v3/router_pb.js';
 import {
+  HttpConnectionManager_ForwardClientCertDetails as ClientCert,
   HttpConnectionManager_PathWithEscapedSlashesAction as EscapedSlashes,
   HttpConnectionManager_ServerHeaderTransformation as ServerHeader,
   type HttpConnectionManager,
@@ -107,8 +108,13 @@ function settingsOf(
     preservesExternalRequestId: config.preserveExternalRequestId,
     alwaysSetsRequestIdInResponse: config.alwaysSetRequestIdInResponse,
     via: config.via,
+    schemeToOverwrite: readScheme(config, env, path),
     acceptsHttp10: http1.acceptsHttp10,
     defaultHostForHttp10: http1.defaultHost,
+    allowsChunkedLength: http1.allowsChunkedLength,
+    survivesInvalidMessages: http1.survivesInvalidMessages ?? config.streamErrorOnInvalidHttpMessage ?? false,
+    clientCert: clientCertOf(config.forwardClientCertDetails),
+    setsClientCertUri: config.setCurrentClientCertDetails?.uri ?? false,
     normalizesPath: config.normalizePath ?? env.runtimeNumber('http_connection_manager.normalize_path', 0) > 0,
     mergesSlashes: config.mergeSlashes,
     escapedSlashes: escapedSlashesOf(config.pathWithEscapedSlashesAction),
@@ -137,16 +143,32 @@ function readHeadKib(config: HttpConnectionManager, env: CompileEnv, path: strin
   return HEAD_KIB;
 }
 
+function readScheme(config: HttpConnectionManager, env: CompileEnv, path: string): string {
+  const scheme = config.schemeHeaderTransformation?.transformation.value ?? '';
+  if (scheme === '' || scheme === 'http' || scheme === 'https') return scheme;
+  const at = join(path, 'scheme_header_transformation.scheme_to_overwrite');
+  env.problems.push(error(at, `${scheme} is not a scheme that is spoken here`, 'write http or https'));
+  return '';
+}
+
 interface Http1Settings {
   readonly acceptsHttp10: boolean;
   readonly defaultHost: string;
+  readonly allowsChunkedLength: boolean;
+  /** Null: as the manager says. */
+  readonly survivesInvalidMessages: boolean | null;
 }
 
 function readHttp1(options: Http1ProtocolOptions | undefined, env: CompileEnv, path: string): Http1Settings {
   if (options?.allowAbsoluteUrl === false) {
     env.problems.push(warning(join(path, 'allow_absolute_url'), 'has no effect: absolute URLs are accepted'));
   }
-  return { acceptsHttp10: options?.acceptHttp10 ?? false, defaultHost: options?.defaultHostForHttp10 ?? '' };
+  return {
+    acceptsHttp10: options?.acceptHttp10 ?? false,
+    defaultHost: options?.defaultHostForHttp10 ?? '',
+    allowsChunkedLength: options?.allowChunkedLength ?? false,
+    survivesInvalidMessages: options?.overrideStreamErrorOnInvalidHttpMessage ?? null,
+  };
 }
 
 function serverHeaderOf(value: ServerHeader): HttpManager['serverHeader'] {
@@ -164,6 +186,21 @@ function escapedSlashesOf(value: EscapedSlashes): HttpManager['escapedSlashes'] 
       return 'unescape-forward';
     default:
       return 'keep';
+  }
+}
+
+function clientCertOf(value: ClientCert): HttpManager['clientCert'] {
+  switch (value) {
+    case ClientCert.FORWARD_ONLY:
+      return 'forward-only';
+    case ClientCert.APPEND_FORWARD:
+      return 'append-forward';
+    case ClientCert.SANITIZE_SET:
+      return 'sanitize-set';
+    case ClientCert.ALWAYS_FORWARD_ONLY:
+      return 'always-forward-only';
+    default:
+      return 'sanitize';
   }
 }
 

@@ -7,11 +7,12 @@ import { randomUUID } from 'node:crypto';
 import { isIP } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import type { HeaderId } from '../base/brand.ts';
-import { hasEscapedSlash, mergeSlashes, normalizePath, unescapeSlashes } from '../http/path.ts';
+import { hasEscapedNul, hasEscapedSlash, mergeSlashes, normalizePath, unescapeSlashes } from '../http/path.ts';
 import { H, internHeader } from '../http/header-name.ts';
 import { httpDate } from '../http/status.ts';
 import type { Head } from '../http/head.ts';
 import type { Exchange } from '../plan/exchange.ts';
+import { prepareClientCert } from './client-cert-header.ts';
 import type { HttpManager } from './http-manager.ts';
 
 /** Results of prepareRequest. */
@@ -64,6 +65,7 @@ export function prepareRequest(x: Exchange, manager: HttpManager): number {
   prepareHost(x, manager);
   const isEdge = manager.useRemoteAddress;
   removeInternal(request, isEdge);
+  prepareClientCert(request, x.connection, manager);
   const forwardedFor = request.getJoined(H.forwardedFor);
   if (forwardedFor !== null) request.set(H.forwardedFor, forwardedFor);
   markOrigin(x, manager, forwardedFor ?? '');
@@ -74,6 +76,7 @@ export function prepareRequest(x: Exchange, manager: HttpManager): number {
   }
   // An absolute target brought its own scheme; any other has the one that the client is known to have used.
   if (isOriginForm(request) && request.get(H.forwardedProto) === 'https') request.scheme = 'https';
+  if (manager.schemeToOverwrite !== '') request.scheme = manager.schemeToOverwrite;
   if (manager.generatesRequestId) {
     const mustRenew = isEdge && !manager.preservesExternalRequestId;
     if (mustRenew || (request.get(H.requestId) ?? '') === '') request.set(H.requestId, randomUUID());
@@ -103,6 +106,7 @@ function dealsWithUnderscores(request: Head, manager: HttpManager): boolean {
 
 function preparePath(request: Head, manager: HttpManager): number {
   const before = request.path;
+  if (hasEscapedNul(before)) return REFUSED;
   if (manager.escapedSlashes !== 'keep' && hasEscapedSlash(before)) {
     if (manager.escapedSlashes === 'reject') return REFUSED;
     request.path = unescapeSlashes(before);
@@ -166,7 +170,15 @@ function addressFromEnd(forwardedFor: string, back: number): string {
     end = forwardedFor.lastIndexOf(',', end - 1);
     if (end === -1) return '';
   }
-  return forwardedFor.slice(forwardedFor.lastIndexOf(',', end - 1) + 1, end).trim();
+  let start = forwardedFor.lastIndexOf(',', end - 1) + 1;
+  // Blanks only: String.trim would take more than the grammar does.
+  while (start < end && isBlank(forwardedFor.charCodeAt(start))) start++;
+  while (end > start && isBlank(forwardedFor.charCodeAt(end - 1))) end--;
+  return forwardedFor.slice(start, end);
+}
+
+function isBlank(code: number): boolean {
+  return code === 0x20 || code === 0x09;
 }
 
 function markAgent(request: Head, agent: string): void {

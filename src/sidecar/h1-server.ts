@@ -15,7 +15,7 @@ import { reasonOf } from '../http/status.ts';
 import { Exchange } from '../plan/exchange.ts';
 import { BodyWriter } from './body-writer.ts';
 import { SocketConnection } from './connection.ts';
-import { PREPARED, REDIRECTED, UNDERSCORED, prepareRequest } from './downstream-headers.ts';
+import { PREPARED, REDIRECTED, REFUSED, UNDERSCORED, prepareRequest } from './downstream-headers.ts';
 import type { Downstream } from './downstream.ts';
 import { Driver } from './driver.ts';
 import type { Engine } from './engine.ts';
@@ -69,6 +69,7 @@ export class H1Server implements Downstream, BodySink {
     this.#connection = new SocketConnection(socket, owner.isInbound);
     this.#driver = new Driver(engine, manager, this.#x, this);
     this.#parser = new HeadParser('request', { bytesMax: manager.headBytesMax, countMax: manager.headerCountMax });
+    this.#framing.allowsChunkedLength = manager.allowsChunkedLength;
     this.#writer = new BodyWriter(socket);
     this.#idle = new IdleWatch(engine, manager, this.#driver, () => this.#destroy());
     this.#headTimer = new WheelTimer(() => this.#refuse(408, 'request_header_timeout'));
@@ -170,7 +171,7 @@ export class H1Server implements Downstream, BodySink {
     x.connection = this.#connection;
     x.requestHeadBytes = x.request.text.length;
     this.#requests++;
-    const status = inspectRequest(x.request, this.#framing);
+    const status = inspectRequest(x.request, this.#framing, this.#connection.isTls);
     if (status !== 0) {
       this.#refuse(status, 'http1.codec_error');
       return;
@@ -179,7 +180,7 @@ export class H1Server implements Downstream, BodySink {
     this.#decoder.begin(this.#framing.bodyKind, this.#framing.contentLength, this.#framing.nominated);
     this.#isInRequest = true;
     const prepared = prepareRequest(x, this.#manager);
-    if (prepared === UNDERSCORED) {
+    if (prepared === UNDERSCORED && !this.#manager.survivesInvalidMessages) {
       this.#refuse(400, 'http1.unexpected_underscore');
       return;
     }
@@ -218,8 +219,8 @@ export class H1Server implements Downstream, BodySink {
       this.#x.response.add(H.location, this.#x.request.path);
       this.#driver.refuse(307, '', 'path_normalization_failed');
     } else {
-      this.#framing.isKeptAlive = false;
-      this.#driver.refuse(status, '', 'path_normalization_failed');
+      if (!this.#manager.survivesInvalidMessages) this.#framing.isKeptAlive = false;
+      this.#driver.refuse(400, '', status === REFUSED ? 'path_normalization_failed' : 'http1.unexpected_underscore');
     }
   }
 
@@ -306,7 +307,7 @@ export class H1Server implements Downstream, BodySink {
       kind === UNTIL_CLOSE ||
       this.#owner.isDraining ||
       this.isRetired ||
-      this.#hasEnded ||
+      (this.#hasEnded && this.#held.length === this.#heldAt) ||
       (max > 0 && this.#requests >= max) ||
       this.#idle.isOverAge ||
       this.#decoder.remainingBytes > DISCARD_BYTES_MAX;

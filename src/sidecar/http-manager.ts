@@ -4,6 +4,7 @@
 import type { HttpTally } from '../observe/proxy-tally.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { RouteTable } from '../routing/route-table.ts';
+import type { ClientCertPolicy } from './client-cert-header.ts';
 
 /** The place where RDS puts the newest table; null until the first one arrives (requests wait for no table: 404, NR). */
 export class RoutesRef {
@@ -20,7 +21,7 @@ export interface AddressSet {
   has(address: string): boolean;
 }
 
-export interface HttpManager {
+export interface HttpManager extends ClientCertPolicy {
   readonly statPrefix: string;
   /** Envoy's counters of `http.PREFIX`; managers of one prefix share them. */
   readonly tally: HttpTally;
@@ -42,8 +43,14 @@ export interface HttpManager {
   readonly preservesExternalRequestId: boolean;
   readonly alwaysSetsRequestIdInResponse: boolean;
   readonly via: string;
+  /** scheme_header_transformation.scheme_to_overwrite; empty: none. */
+  readonly schemeToOverwrite: string;
   readonly acceptsHttp10: boolean;
   readonly defaultHostForHttp10: string;
+  /** Http1ProtocolOptions.allow_chunked_length: Transfer-Encoding beside Content-Length wins instead of being refused. */
+  readonly allowsChunkedLength: boolean;
+  /** stream_error_on_invalid_http_message: a request refused for what it says leaves its connection open. */
+  readonly survivesInvalidMessages: boolean;
   readonly normalizesPath: boolean;
   readonly mergesSlashes: boolean;
   readonly escapedSlashes: 'keep' | 'reject' | 'unescape-redirect' | 'unescape-forward';

@@ -212,7 +212,8 @@ const MANAGER: Readonly<Record<string, MessageFields>> = {
       request_timeout request_headers_timeout access_log use_remote_address xff_num_trusted_hops skip_xff_append via
       generate_request_id preserve_external_request_id always_set_request_id_in_response normalize_path merge_slashes
       path_with_escaped_slashes_action strip_matching_host_port strip_any_host_port strip_trailing_host_dot
-      forward_client_cert_details access_log_options internal_address_config add_user_agent`,
+      forward_client_cert_details access_log_options internal_address_config add_user_agent
+      set_current_client_cert_details stream_error_on_invalid_http_message scheme_header_transformation`,
     required: 'stat_prefix',
     harmless: {
       http2_protocol_options: 'has no effect: HTTP/2 is not spoken on this listener yet',
@@ -220,9 +221,7 @@ const MANAGER: Readonly<Record<string, MessageFields>> = {
       delayed_close_timeout: NO_EFFECT_YET,
       access_log_flush_interval: NO_EFFECT_YET,
       flush_access_log_on_new_request: NO_EFFECT_YET,
-      set_current_client_cert_details: 'has no effect without TLS',
       proxy_100_continue: 'has no effect: 100 (Continue) is answered here',
-      stream_error_on_invalid_http_message: 'has no effect: an invalid message closes the connection',
       request_id_extension: 'has no effect: request ids are UUIDs',
       proxy_status_config: NO_EFFECT_YET,
       append_local_overload: NO_EFFECT_YET,
@@ -235,7 +234,15 @@ const MANAGER: Readonly<Record<string, MessageFields>> = {
       http3_protocol_options: 'HTTP/3 is not supported',
       path_normalization_options: 'write normalize_path',
     },
-    values: { codec_type: 'AUTO HTTP1', forward_client_cert_details: 'SANITIZE' },
+    values: { codec_type: 'AUTO HTTP1' },
+  },
+  'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.SetCurrentClientCertDetails': {
+    supported: 'uri',
+    harmless: { subject: NO_EFFECT_YET, cert: NO_EFFECT_YET, chain: NO_EFFECT_YET, dns: NO_EFFECT_YET },
+  },
+  'envoy.config.core.v3.SchemeHeaderTransformation': {
+    supported: 'scheme_to_overwrite',
+    harmless: { match_upstream: NO_EFFECT_YET },
   },
   'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.HcmAccessLogOptions': {
     supported: '',
@@ -314,15 +321,12 @@ const MANAGER: Readonly<Record<string, MessageFields>> = {
   'envoy.config.core.v3.KeepaliveSettings': ALL,
   'envoy.config.core.v3.Http2ProtocolOptions.SettingsParameter': ALL,
   'envoy.config.core.v3.Http1ProtocolOptions': {
-    supported: 'allow_absolute_url accept_http_10 default_host_for_http_10',
+    supported: `allow_absolute_url accept_http_10 default_host_for_http_10 allow_chunked_length
+      override_stream_error_on_invalid_http_message`,
     harmless: {
       header_key_format: 'has no effect: header names keep the case they came in',
       enable_trailers: NO_EFFECT_YET,
-      override_stream_error_on_invalid_http_message: NO_EFFECT_YET,
       use_balsa_parser: 'has no effect: there is one parser',
-    },
-    refused: {
-      allow_chunked_length: 'a message with both lengths is refused (RFC 9112 section 6.1)',
     },
   },
 };

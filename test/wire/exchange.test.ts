@@ -243,7 +243,7 @@ describe('failures', () => {
     ['closes', { kind: 'close' }, 503, 'UC'],
     ['resets', { kind: 'reset' }, 503, 'UC'],
     ['speaks another protocol', raw('220 smtp ready\r\n'), 502, 'UPE'],
-    ['answers malformed', raw('HTTP/1.1 200 OK\r\nA : b\r\nContent-Length: 0\r\n\r\n'), 502, 'UPE'],
+    ['answers malformed', raw('HTTP/1.1 200 OK\r\nA b: c\r\nContent-Length: 0\r\n\r\n'), 502, 'UPE'],
     [
       'frames twice',
       raw('HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n'),

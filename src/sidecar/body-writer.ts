@@ -1,8 +1,8 @@
 // @hot
-// Writes one message to a socket: the head, then the body by length or chunked. Small pieces are
+// Writes one message to a wire: the head, then the body by length or chunked. Small pieces are
 // gathered behind the head in one string, so that a short message is one system call; a large piece
-// goes by reference behind whatever was gathered, in one vectored write.
-import type { Socket } from 'node:net';
+// goes behind whatever was gathered, in one write.
+import { BUFFERED_BYTES_MAX, type Wire } from './wire.ts';
 
 /** Body pieces up to this size are copied into the gathered string. */
 const GATHER_BYTES_MAX = 4096;
@@ -10,12 +10,12 @@ const GATHER_BYTES_MAX = 4096;
 const PENDING_BYTES_MAX = 16 * 1024;
 
 export class BodyWriter {
-  readonly #socket: Socket;
+  readonly #wire: Wire;
   #pending = '';
   #isChunked = false;
 
-  constructor(socket: Socket) {
-    this.#socket = socket;
+  constructor(wire: Wire) {
+    this.#wire = wire;
   }
 
   /** Begins a message with its head (which may follow text that is still pending). */
@@ -29,30 +29,26 @@ export class BodyWriter {
     this.#pending += text;
   }
 
-  /** False when the socket's buffer is full: wait for 'drain'. */
+  /** False when the kernel cannot keep up: wait for onWireDrain. */
   write(bytes: Buffer, start: number, end: number): boolean {
     const size = end - start;
-    if (size === 0) return !this.#socket.writableNeedDrain;
+    if (size === 0) return this.#isOpen();
     if (size <= GATHER_BYTES_MAX) {
       const text = bytes.toString('latin1', start, end);
       this.#pending += this.#isChunked ? size.toString(16) + '\r\n' + text + '\r\n' : text;
-      return this.#pending.length > PENDING_BYTES_MAX ? this.flush() : !this.#socket.writableNeedDrain;
+      return this.#pending.length > PENDING_BYTES_MAX ? this.flush() : this.#isOpen();
     }
     return this.#writeLarge(bytes, start, end);
   }
 
   #writeLarge(bytes: Buffer, start: number, end: number): boolean {
-    const socket = this.#socket;
-    if (this.#isChunked) this.#pending += (end - start).toString(16) + '\r\n';
     const piece = start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end);
-    if (this.#pending === '' && !this.#isChunked) return socket.write(piece);
-    socket.cork();
-    if (this.#pending !== '') socket.write(this.#pending, 'latin1');
+    const isChunked = this.#isChunked;
+    if (isChunked) this.#pending += (end - start).toString(16) + '\r\n';
+    const head = this.#pending;
+    if (head === '' && !isChunked) return this.#wire.writeBytes(piece);
     this.#pending = '';
-    socket.write(piece);
-    if (this.#isChunked) socket.write('\r\n', 'latin1');
-    socket.uncork();
-    return !socket.writableNeedDrain;
+    return this.#wire.writePieces(head, piece, isChunked ? '\r\n' : '');
   }
 
   /** Ends the body. */
@@ -61,17 +57,21 @@ export class BodyWriter {
     this.#isChunked = false;
   }
 
-  /** Hands what is pending to the socket; false when its buffer is full. */
+  /** Hands what is pending to the wire; false when the kernel cannot keep up. */
   flush(): boolean {
     const pending = this.#pending;
-    if (pending === '') return !this.#socket.writableNeedDrain;
+    if (pending === '') return this.#isOpen();
     this.#pending = '';
-    return this.#socket.write(pending, 'latin1');
+    return this.#wire.writeText(pending);
   }
 
-  /** Forgets what was not handed to the socket yet. */
+  /** Forgets what was not handed to the wire yet. */
   drop(): void {
     this.#pending = '';
     this.#isChunked = false;
+  }
+
+  #isOpen(): boolean {
+    return this.#wire.bufferedBytes <= BUFFERED_BYTES_MAX;
   }
 }

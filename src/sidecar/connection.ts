@@ -1,7 +1,7 @@
 // A downstream connection as steps, logs and formatters see it. Addresses are asked of the kernel on
 // first use only: most requests never look.
-import type { Socket } from 'node:net';
 import type { Connection } from '../plan/exchange.ts';
+import type { Wire } from './wire.ts';
 
 let lastId = 0;
 
@@ -12,36 +12,35 @@ export class SocketConnection implements Connection {
   readonly serverName = '';
   readonly peerPrincipal = '';
   readonly isInbound: boolean;
-  readonly #socket: Socket;
+  readonly #wire: Wire;
   #remoteAddress: string | null = null;
   #localAddress: string | null = null;
 
-  constructor(socket: Socket, isInbound: boolean) {
-    this.#socket = socket;
+  constructor(wire: Wire, isInbound: boolean) {
+    this.#wire = wire;
     this.isInbound = isInbound;
   }
 
   get remoteAddress(): string {
-    this.#remoteAddress ??= plain(this.#socket.remoteAddress);
+    this.#remoteAddress ??= plain(this.#wire.remoteAddress);
     return this.#remoteAddress;
   }
 
   get remotePort(): number {
-    return this.#socket.remotePort ?? 0;
+    return this.#wire.remotePort;
   }
 
   get localAddress(): string {
-    this.#localAddress ??= plain(this.#socket.localAddress);
+    this.#localAddress ??= plain(this.#wire.localAddress);
     return this.#localAddress;
   }
 
   get localPort(): number {
-    return this.#socket.localPort ?? 0;
+    return this.#wire.localPort;
   }
 }
 
 /** IPv4 addresses on a dual-stack socket lose their IPv6 clothing. */
-function plain(address: string | undefined): string {
-  if (address === undefined) return '';
+function plain(address: string): string {
   return address.startsWith('::ffff:') ? address.slice(7) : address;
 }

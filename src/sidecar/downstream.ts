@@ -9,8 +9,6 @@ export interface Downstream {
   sendInterim(text: string): void;
   /** False when the client is slow: wait for Driver.onDownstreamDrain. */
   sendBody(bytes: Buffer, start: number, end: number): boolean;
-  /** True while bytes handed to sendBody wait in the socket. */
-  readonly holdsBytes: boolean;
   sendText(text: string): void;
   flush(): void;
   /** The response is complete and flushed; the exchange has ended. */

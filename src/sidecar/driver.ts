@@ -64,10 +64,6 @@ export class Driver implements UpstreamUser, PoolUser {
     this.#durationTimer = new WheelTimer(() => this.#giveUp(FLAGS.DT, failure('duration', 'internal', 'no')));
   }
 
-  get holdsResponseBytes(): boolean {
-    return this.#downstream.holdsBytes;
-  }
-
   get responseHead(): Head {
     return this.x.response;
   }

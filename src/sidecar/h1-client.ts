@@ -6,13 +6,12 @@
 //
 //   idle ──send()──► sending/receiving ──response and request complete──► idle (back to the pool)
 //                        └── failure ──► closed
-import type { Socket } from 'node:net';
 import { BodyDecoder, CHUNKED, type BodyKind, type BodySink } from '../http/body-decoder.ts';
 import { Framing, inspectResponse } from '../http/framing.ts';
 import { HeadParser, INCOMPLETE, type HeadLimits } from '../http/head-parser.ts';
 import type { Head } from '../http/head.ts';
 import { BodyWriter } from './body-writer.ts';
-import type { UpstreamReading } from './upstream-reading.ts';
+import type { Wire, WireUser } from './wire.ts';
 
 /** How an upstream connection ended a request. */
 export const CLOSED_BEFORE_RESPONSE = 1;
@@ -36,8 +35,6 @@ export interface UpstreamUser {
   onUpstreamFlush(): void;
   /** Request bytes may be written again. */
   onUpstreamDrain(): void;
-  /** True while response bytes that were handed on may still be read: their buffer is not used again. */
-  readonly holdsResponseBytes: boolean;
 }
 
 /** What a connection tells its pool. */
@@ -49,8 +46,8 @@ export interface UpstreamOwner {
 const INTERIM_MAX = 32;
 const RESPONSE_LIMITS: HeadLimits = { bytesMax: 80 * 1024, countMax: 100 };
 
-export class UpstreamConnection implements BodySink {
-  readonly socket: Socket;
+export class UpstreamConnection implements BodySink, WireUser {
+  readonly wire: Wire;
   readonly owner: UpstreamOwner;
   readonly localAddress: string;
   /** Requests sent so far, the one under way included. */
@@ -70,16 +67,13 @@ export class UpstreamConnection implements BodySink {
   #isReusable = true;
   #interims = 0;
 
-  constructor(socket: Socket, reading: UpstreamReading, owner: UpstreamOwner) {
-    this.socket = socket;
+  constructor(wire: Wire, owner: UpstreamOwner) {
+    this.wire = wire;
     this.owner = owner;
-    this.localAddress = (socket.localAddress ?? '') + ':' + (socket.localPort ?? 0);
-    this.#writer = new BodyWriter(socket);
-    reading.connection = this;
-    socket.on('drain', () => this.user?.onUpstreamDrain());
-    socket.on('end', () => this.#onEnd());
-    socket.on('error', (error: NodeJS.ErrnoException) => this.#fail(error.code ?? error.message));
-    socket.on('close', () => this.#fail('closed'));
+    this.localAddress = wire.localAddress + ':' + wire.localPort;
+    this.#writer = new BodyWriter(wire);
+    wire.user = this;
+    wire.resume();
   }
 
   /** True while it may take a request: open, nothing unread, and allowed by the peer. */
@@ -121,25 +115,26 @@ export class UpstreamConnection implements BodySink {
   }
 
   pause(): void {
-    this.socket.pause();
+    this.wire.pause();
   }
 
   resume(): void {
-    this.socket.resume();
+    this.wire.resume();
   }
 
   onBodyBytes(bytes: Buffer, start: number, end: number): void {
     this.user?.onUpstreamBody(bytes, start, end);
   }
 
-  /** Bytes as they came. True when their buffer must not be used for the next read. */
-  onBytes(bytes: Buffer): boolean {
-    const { user } = this;
-    this.#onData(bytes);
-    return user !== null && user.holdsResponseBytes;
+  onWireDrain(): void {
+    this.user?.onUpstreamDrain();
   }
 
-  #onData(bytes: Buffer): void {
+  onWireClose(cause: string): void {
+    this.#fail(cause === '' ? 'closed' : cause);
+  }
+
+  onWireBytes(bytes: Buffer): void {
     if (this.user === null) {
       // Nobody asked: a late or a second response. It must never answer the next request.
       this.#close();
@@ -202,7 +197,7 @@ export class UpstreamConnection implements BodySink {
     user.onUpstreamEnd();
   }
 
-  #onEnd(): void {
+  onWireEnd(): void {
     if (this.user !== null && this.#isInBody && this.#decoder.endOfInput()) {
       this.#complete(true);
       return;
@@ -228,7 +223,7 @@ export class UpstreamConnection implements BodySink {
     if (this.isClosed) return;
     this.isClosed = true;
     this.#isReusable = false;
-    this.socket.destroy();
+    this.wire.destroy();
     this.owner.forget(this);
   }
 }

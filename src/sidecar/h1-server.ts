@@ -5,7 +5,6 @@
 // is answered once and the connection closed.
 //
 //   head ─► prepare ─► driver.start ─► body ─► waiting for the response ─► next head
-import type { Socket } from 'node:net';
 import { WheelTimer } from '../base/timer-wheel.ts';
 import { BodyDecoder, CHUNKED, NO_BODY, UNTIL_CLOSE, type BodyKind, type BodySink } from '../http/body-decoder.ts';
 import { Framing, inspectRequest } from '../http/framing.ts';
@@ -21,6 +20,7 @@ import { Driver } from './driver.ts';
 import type { Engine } from './engine.ts';
 import { IdleWatch } from './idle-watch.ts';
 import type { HttpManager } from './http-manager.ts';
+import type { Wire, WireUser } from './wire.ts';
 
 const EMPTY_BYTES = Buffer.alloc(0);
 /** How long a refused client may take to read the answer before the socket is destroyed. */
@@ -34,8 +34,8 @@ export interface H1Owner {
   closed(server: H1Server): void;
 }
 
-export class H1Server implements Downstream, BodySink {
-  readonly socket: Socket;
+export class H1Server implements Downstream, BodySink, WireUser {
+  readonly wire: Wire;
   /** True: the next response is this connection's last, because its filter chain was replaced. */
   isRetired = false;
   readonly #engine: Engine;
@@ -54,6 +54,8 @@ export class H1Server implements Downstream, BodySink {
   #held: Buffer = EMPTY_BYTES;
   #heldAt = 0;
   #requests = 0;
+  /** The client said that it sends nothing after this request. */
+  #isLastRequest = false;
   #discardBytes = 0;
   #isProcessing = false;
   #isInRequest = false;
@@ -61,25 +63,22 @@ export class H1Server implements Downstream, BodySink {
   #hasEnded = false;
   #isClosed = false;
 
-  constructor(engine: Engine, manager: HttpManager, socket: Socket, owner: H1Owner & { readonly isInbound: boolean }) {
-    this.socket = socket;
+  constructor(engine: Engine, manager: HttpManager, wire: Wire, owner: H1Owner & { readonly isInbound: boolean }) {
+    this.wire = wire;
     this.#engine = engine;
     this.#owner = owner;
     this.#manager = manager;
-    this.#connection = new SocketConnection(socket, owner.isInbound);
+    this.#connection = new SocketConnection(wire, owner.isInbound);
     this.#driver = new Driver(engine, manager, this.#x, this);
     this.#parser = new HeadParser('request', { bytesMax: manager.headBytesMax, countMax: manager.headerCountMax });
     this.#framing.allowsChunkedLength = manager.allowsChunkedLength;
-    this.#writer = new BodyWriter(socket);
+    this.#writer = new BodyWriter(wire);
     this.#idle = new IdleWatch(engine, manager, this.#driver, () => this.#destroy());
     this.#headTimer = new WheelTimer(() => this.#refuse(408, 'request_header_timeout'));
     manager.tally.connectionsTotal++;
     manager.tally.connectionsActive++;
-    socket.on('data', (bytes: Buffer) => this.#onData(bytes));
-    socket.on('drain', () => this.#driver.onDownstreamDrain());
-    socket.on('end', () => this.#onEnd());
-    socket.on('error', ignore);
-    socket.on('close', () => this.#onClose());
+    wire.user = this;
+    wire.resume();
   }
 
   /** No more requests after the one under way; an idle connection closes now. */
@@ -100,7 +99,7 @@ export class H1Server implements Downstream, BodySink {
     this.#destroy();
   }
 
-  #onData(bytes: Buffer): void {
+  onWireBytes(bytes: Buffer): void {
     if (this.#isClosing) return;
     if (this.#held.length > this.#heldAt) {
       // Bytes came although reading is paused: keep them in order.
@@ -108,11 +107,15 @@ export class H1Server implements Downstream, BodySink {
       this.#heldAt = 0;
       return;
     }
-    this.#process(bytes, 0);
+    this.#process(bytes, 0, false);
   }
 
-  /** Takes bytes from `at` on as far as they may be taken now; the rest is held and reading pauses. */
-  #process(bytes: Buffer, start: number): void {
+  onWireDrain(): void {
+    this.#driver.onDownstreamDrain();
+  }
+
+  /** Takes bytes from `at` on as far as they may be taken now; the rest is held (copied unless it is ours) and reading pauses. */
+  #process(bytes: Buffer, start: number, areOurs: boolean): void {
     this.#isProcessing = true;
     let at = start;
     while (at < bytes.length && !this.#isClosing) {
@@ -129,16 +132,16 @@ export class H1Server implements Downstream, BodySink {
     this.#isProcessing = false;
     if (this.#isClosing) return;
     if (at < bytes.length) {
-      this.#held = bytes;
-      this.#heldAt = at;
-      this.socket.pause();
+      this.#held = areOurs ? bytes : Buffer.from(bytes.subarray(at));
+      this.#heldAt = areOurs ? at : 0;
+      this.wire.pause();
     } else {
       this.#held = EMPTY_BYTES;
       this.#heldAt = 0;
-      if (this.#isInRequest && !this.#decoder.isComplete && !this.#driver.takesBody) this.socket.pause();
+      if (this.#isInRequest && !this.#decoder.isComplete && !this.#driver.takesBody) this.wire.pause();
     }
     this.#driver.flushRequest();
-    if (this.#hasEnded && at >= bytes.length) this.#onEnd();
+    if (this.#hasEnded && at >= bytes.length) this.onWireEnd();
   }
 
   #readHead(bytes: Buffer, start: number): number {
@@ -172,6 +175,7 @@ export class H1Server implements Downstream, BodySink {
     x.requestHeadBytes = x.request.text.length;
     this.#requests++;
     const status = inspectRequest(x.request, this.#framing, this.#connection.isTls);
+    this.#isLastRequest = status === 0 && !this.#framing.isKeptAlive;
     if (status !== 0) {
       this.#refuse(status, 'http1.codec_error');
       return;
@@ -190,7 +194,7 @@ export class H1Server implements Downstream, BodySink {
     }
     if (this.#framing.expectsContinue) x.request.remove(H.expect);
     if (this.#framing.expectsContinue && this.#framing.bodyKind !== NO_BODY) {
-      this.socket.write('HTTP/1.1 100 Continue\r\n\r\n', 'latin1');
+      this.wire.writeText('HTTP/1.1 100 Continue\r\n\r\n');
     }
     this.#driver.start(this.#framing.bodyKind);
     this.#idle.minds(x.streamIdleTimeoutMs);
@@ -254,7 +258,7 @@ export class H1Server implements Downstream, BodySink {
     const isUnanswered = !this.#driver.isResponseStarted;
     this.#driver.onDownstreamClose();
     this.#isClosing = true;
-    if (isUnanswered) this.socket.write(bareReply(status), 'latin1');
+    if (isUnanswered) this.wire.writeText(bareReply(status));
     this.#linger();
   }
 
@@ -285,10 +289,6 @@ export class H1Server implements Downstream, BodySink {
 
   sendBody(bytes: Buffer, start: number, end: number): boolean {
     return this.#writer.write(bytes, start, end);
-  }
-
-  get holdsBytes(): boolean {
-    return this.socket.writableLength > 0;
   }
 
   sendText(text: string): void {
@@ -331,8 +331,8 @@ export class H1Server implements Downstream, BodySink {
     this.#discardBytes = 0;
     if (this.#isProcessing) return;
     if (this.#held.length > this.#heldAt) this.resumeBody();
-    else if (this.#hasEnded) this.#onEnd();
-    else if (this.socket.isPaused()) this.socket.resume();
+    else if (this.#hasEnded) this.onWireEnd();
+    else if (this.wire.isPaused) this.wire.resume();
   }
 
   abort(): void {
@@ -347,13 +347,14 @@ export class H1Server implements Downstream, BodySink {
     const at = this.#heldAt;
     this.#held = EMPTY_BYTES;
     this.#heldAt = 0;
-    this.#process(held, at);
-    if (!this.#isClosing && this.#held.length === 0 && this.#driver.takesBody && this.socket.isPaused())
-      this.socket.resume();
+    this.#process(held, at, true);
+    if (!this.#isClosing && this.#held.length === 0 && this.#driver.takesBody && this.wire.isPaused) {
+      this.wire.resume();
+    }
   }
 
   /** The client sends no more. A response under way is finished; an incomplete request is over. */
-  #onEnd(): void {
+  onWireEnd(): void {
     this.#hasEnded = true;
     if (this.#held.length > this.#heldAt) return;
     if (this.#driver.isActive && this.#decoder.isComplete) return;
@@ -361,13 +362,12 @@ export class H1Server implements Downstream, BodySink {
     this.#destroy();
   }
 
-  #onClose(): void {
+  onWireClose(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#isClosing = true;
     this.#manager.tally.connectionsActive--;
     this.#held = EMPTY_BYTES;
-    this.#heldAt = 0;
     this.#idle.stop();
     this.#engine.wheel.disarm(this.#headTimer);
     if (this.#lingerTimer !== null) this.#engine.wheel.disarm(this.#lingerTimer);
@@ -378,9 +378,11 @@ export class H1Server implements Downstream, BodySink {
   /** Per connection: says FIN after what was written, reads on without looking, and destroys soon after. */
   #linger(): void {
     this.#engine.wheel.disarm(this.#headTimer);
-    this.socket.end();
-    this.socket.resume();
-    if (this.#hasEnded) return;
+    if (this.#isLastRequest && this.#decoder.isComplete && this.#held.length === 0 && this.wire.bufferedBytes === 0) {
+      return this.#destroy(); // Nothing can be unread, so that closing resets nothing.
+    }
+    this.wire.end();
+    this.wire.resume();
     // Disarmed at the close: a wheel full of finished connections would hold all that they held.
     this.#lingerTimer ??= new WheelTimer(() => this.#destroy());
     this.#engine.wheel.arm(this.#lingerTimer, LINGER_MS);
@@ -388,11 +390,9 @@ export class H1Server implements Downstream, BodySink {
 
   #destroy(): void {
     this.#isClosing = true;
-    this.socket.destroy();
+    this.wire.destroy();
   }
 }
-
-function ignore(): void {}
 
 /** A reply outside any exchange: the request's head has been passed on and its body turned bad. */
 function bareReply(status: number): string {

@@ -15,6 +15,8 @@ import type { FilterChain, ListenerConfig } from './listener-config.ts';
 import type { ListenerHost } from './listener-host.ts';
 import { TcpForward } from './tcp-forward.ts';
 import { kernelPath, removeLeftover } from './unix-path.ts';
+import { acceptWires, wireOf } from './wire-socket.ts';
+import type { Wire } from './wire.ts';
 
 const BACKLOG = 4096;
 /** How long connections of a replaced filter chain may wait for a request that ends them politely. */
@@ -51,7 +53,6 @@ export class Listener {
     this.#tally = config.tally;
     this.#retireTimer = new WheelTimer(() => (this.#isDraining ? this.#closeQuiet() : this.#closeRetired()));
     this.#server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: false });
-    this.#server.on('connection', (socket) => this.#accept(socket));
   }
 
   get isInbound(): boolean {
@@ -91,6 +92,11 @@ export class Listener {
         this.#server.on('error', (error) => {
           this.#engine.log.error('listener failed', { listener: this.config.name, error: error.message });
         });
+        acceptWires(
+          this.#server,
+          (wire) => this.#accept(wire),
+          (code) => this.#engine.log.error('accept failed', { listener: this.config.name, error: code }),
+        );
         resolve();
       });
     });
@@ -158,7 +164,7 @@ export class Listener {
 
   /** Serves a connection that another worker accepted; the descriptor is ours from now on. */
   adopt(descriptor: number): void {
-    this.#take(new Socket({ fd: descriptor, allowHalfOpen: true, readable: true, writable: true }));
+    this.#take(wireOf(new Socket({ fd: descriptor, allowHalfOpen: true, readable: true, writable: true })));
   }
 
   closed(connection: H1Server | TcpForward): void {
@@ -168,26 +174,26 @@ export class Listener {
     else this.#tcp.delete(connection);
   }
 
-  #accept(socket: Socket): void {
-    if (this.#host !== null && this.#host.passOn(this.config.name, descriptorOf(socket))) socket.destroy();
-    else this.#take(socket);
+  #accept(wire: Wire): void {
+    if (this.#host !== null && this.#host.passOn(this.config.name, wire.fd)) wire.destroy();
+    else this.#take(wire);
   }
 
-  #take(socket: Socket): void {
+  #take(wire: Wire): void {
     this.#tally.connectionsTotal++;
     const chain = this.config.chains[0];
     if (chain === undefined) {
-      socket.destroy();
+      wire.destroy();
       return;
     }
     this.#tally.connectionsActive++;
     if (this.#host !== null) this.#host.opened();
-    this.#serve(chain, socket);
+    this.#serve(chain, wire);
   }
 
-  #serve(chain: FilterChain, socket: Socket): void {
-    if (chain.kind === 'http') this.#http.add(new H1Server(this.#engine, chain.manager, socket, this));
-    else this.#tcp.add(new TcpForward(this.#engine, chain.proxy, socket, this));
+  #serve(chain: FilterChain, wire: Wire): void {
+    if (chain.kind === 'http') this.#http.add(new H1Server(this.#engine, chain.manager, wire, this));
+    else this.#tcp.add(new TcpForward(this.#engine, chain.proxy, wire, this));
   }
 
   #closeSocket(): void {

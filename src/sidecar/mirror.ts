@@ -14,7 +14,6 @@ const TIMEOUT_MS = 15_000;
 
 export class MirrorRequest implements UpstreamUser, PoolUser {
   readonly responseHead: Head = new Head();
-  readonly holdsResponseBytes = false;
   readonly #engine: Engine;
   readonly #endpoint: Endpoint;
   readonly #headText: string;
@@ -71,12 +70,12 @@ export class MirrorRequest implements UpstreamUser, PoolUser {
     if (this.#isOver) return;
     if (this.#upstream !== null) {
       const isOpen = this.#upstream.writeBody(bytes, start, end);
-      if (!isOpen && this.#upstream.socket.writableLength > QUEUED_BYTES_MAX) this.giveUp();
+      if (!isOpen && this.#upstream.wire.bufferedBytes > QUEUED_BYTES_MAX) this.giveUp();
       return;
     }
     this.#queuedBytes += end - start;
     if (this.#queuedBytes > QUEUED_BYTES_MAX) this.giveUp();
-    else this.#queue.push(bytes.subarray(start, end));
+    else this.#queue.push(Buffer.from(bytes.subarray(start, end)));
   }
 
   onEnd(): void {

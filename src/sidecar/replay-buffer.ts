@@ -1,5 +1,5 @@
 // @hot
-// Keeps the request body that was already sent, by reference and up to a bound, until the first byte of
+// Keeps a copy of the request body that was already sent, up to a bound, until the first byte of
 // the response: what one more attempt on a fresh connection needs.
 import type { UpstreamConnection } from './h1-client.ts';
 
@@ -19,7 +19,7 @@ export class ReplayBuffer {
       this.#pieces.length = 0;
       return;
     }
-    this.#pieces.push(bytes.subarray(start, end));
+    this.#pieces.push(Buffer.from(bytes.subarray(start, end)));
   }
 
   replayTo(connection: UpstreamConnection): void {

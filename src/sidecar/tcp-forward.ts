@@ -1,7 +1,6 @@
 // Forwards one opaque TCP connection to an endpoint of a cluster (Envoy tcp_proxy): bytes both ways
 // with back-pressure, half-close passed on, an idle timeout, and a reset on one side made a reset on
 // the other. What the client sends before the upstream is there stays in the kernel.
-import { connect, type Socket } from 'node:net';
 import { WheelTimer } from '../base/timer-wheel.ts';
 import type { TcpCounters } from '../observe/tcp-metrics.ts';
 import { formatAddress, type ClusterRef, type Endpoint } from '../plan/cluster.ts';
@@ -11,7 +10,8 @@ import { run } from '../plan/run.ts';
 import { SocketConnection } from './connection.ts';
 import type { Engine } from './engine.ts';
 import type { TcpProxy } from './listener-config.ts';
-import { kernelPath } from './unix-path.ts';
+import { dial, type Dial } from './wire-dial.ts';
+import type { Wire } from './wire.ts';
 
 export interface TcpOwner {
   readonly isInbound: boolean;
@@ -21,11 +21,12 @@ export interface TcpOwner {
 export class TcpForward {
   readonly #engine: Engine;
   readonly #proxy: TcpProxy;
-  readonly #downstream: Socket;
+  readonly #downstream: Wire;
   readonly #owner: TcpOwner;
   readonly #x: Exchange = new Exchange();
   readonly #idleTimer: WheelTimer;
-  #upstream: Socket | null = null;
+  #dial: Dial | null = null;
+  #upstream: Wire | null = null;
   #connectTimer: WheelTimer | null = null;
   /** Istio's metrics of this connection; null until the upstream is there. */
   #counters: TcpCounters | null = null;
@@ -33,7 +34,7 @@ export class TcpForward {
   #lastActivityMs: number;
   #isOver = false;
 
-  constructor(engine: Engine, proxy: TcpProxy, downstream: Socket, owner: TcpOwner) {
+  constructor(engine: Engine, proxy: TcpProxy, downstream: Wire, owner: TcpOwner) {
     this.#engine = engine;
     this.#proxy = proxy;
     this.#downstream = downstream;
@@ -44,9 +45,12 @@ export class TcpForward {
     this.#x.connection = new SocketConnection(downstream, owner.isInbound);
     this.#idleTimer = new WheelTimer(() => this.#onIdleTimer());
     proxy.tally.connectionsTotal++;
-    downstream.pause();
-    downstream.on('error', () => this.#end(FLAGS.DC, true));
-    downstream.on('close', () => this.#end(0, false));
+    downstream.user = {
+      onWireBytes() {},
+      onWireEnd() {},
+      onWireDrain() {},
+      onWireClose: (cause) => this.#end(cause === '' ? 0 : FLAGS.DC, cause !== ''),
+    };
     this.#connect();
   }
 
@@ -72,22 +76,13 @@ export class TcpForward {
     this.#x.endpoint = endpoint;
     endpoint.active++;
     endpoint.connectionsTotal++;
-    const socket =
-      endpoint.port === 0
-        ? connect({ path: kernelPath(endpoint.address), allowHalfOpen: true })
-        : connect({
-            host: endpoint.address,
-            port: endpoint.port,
-            localAddress: endpoint.sourceAddress === '' ? undefined : endpoint.sourceAddress,
-            allowHalfOpen: true,
-            noDelay: true,
-          });
-    this.#upstream = socket;
-    const timer = new WheelTimer(() => this.#connectFailed(socket, endpoint));
+    const timer = new WheelTimer(() => this.#connectFailed(endpoint));
     this.#connectTimer = timer;
     this.#engine.wheel.arm(timer, cluster.connectTimeoutMs);
-    socket.once('error', () => this.#connectFailed(socket, endpoint));
-    socket.once('connect', () => this.#connected(socket, endpoint));
+    this.#dial = dial(endpoint, {
+      onDialled: (wire) => this.#connected(wire, endpoint),
+      onDialFailed: () => this.#connectFailed(endpoint),
+    });
   }
 
   #choose(): ClusterRef | null {
@@ -98,13 +93,11 @@ export class TcpForward {
     return clusters.at(-1) ?? null;
   }
 
-  #connectFailed(socket: Socket, endpoint: Endpoint): void {
-    if (this.#upstream !== socket || this.#isOver) return;
+  #connectFailed(endpoint: Endpoint): void {
+    if (this.#isOver) return;
     this.#disarmConnect();
-    socket.removeAllListeners();
-    socket.on('error', ignore);
-    socket.destroy();
-    this.#upstream = null;
+    this.#dial?.cancel();
+    this.#dial = null;
     endpoint.active--;
     endpoint.connectFailuresTotal++;
     this.#x.endpoint = null;
@@ -112,40 +105,45 @@ export class TcpForward {
     else this.#end(FLAGS.UF | FLAGS.URX, true);
   }
 
-  #connected(socket: Socket, endpoint: Endpoint): void {
+  #connected(wire: Wire, endpoint: Endpoint): void {
     this.#disarmConnect();
+    this.#dial = null;
+    this.#upstream = wire;
     const x = this.#x;
     endpoint.connectionsActive++;
     x.upstreamStartMs = this.#engine.clock.now();
-    x.upstreamLocalAddress = formatAddress(socket.localAddress ?? '', socket.localPort ?? 0);
-    socket.removeAllListeners('error');
-    socket.on('error', () => this.#end(FLAGS.UC, true));
-    socket.on('close', () => this.#end(0, false));
+    x.upstreamLocalAddress = formatAddress(wire.localAddress, wire.localPort);
     const { metrics, tally } = this.#proxy;
     const counters = metrics.open(x.connection, x.cluster, endpoint);
     this.#counters = counters;
-    this.#pipe(this.#downstream, socket, (bytes) => {
+    const downstream = this.#downstream;
+    this.#pipe(downstream, wire, FLAGS.DC, (bytes) => {
       x.requestBytes += bytes;
       tally.receivedBytes += bytes;
       counters.addReceived(bytes);
     });
-    this.#pipe(socket, this.#downstream, (bytes) => {
+    this.#pipe(wire, downstream, FLAGS.UC, (bytes) => {
       x.responseBytes += bytes;
       tally.sentBytes += bytes;
       counters.addSent(bytes);
     });
-    this.#downstream.resume();
+    downstream.resume();
+    wire.resume();
     this.#armIdle();
   }
 
-  #pipe(source: Socket, target: Socket, count: (bytes: number) => void): void {
-    source.on('data', (bytes: Buffer) => {
-      this.#lastActivityMs = this.#engine.clock.now();
-      count(bytes.length);
-      if (!target.write(bytes)) source.pause();
-    });
-    target.on('drain', () => source.resume());
-    source.on('end', () => target.end());
+  /** Per connection: what `source` reads goes to `target`; an error of `source` is told by `flag`. */
+  #pipe(source: Wire, target: Wire, flag: number, count: (bytes: number) => void): void {
+    source.user = {
+      onWireBytes: (bytes) => {
+        this.#lastActivityMs = this.#engine.clock.now();
+        count(bytes.length);
+        if (!target.writeBytes(bytes)) source.pause();
+      },
+      onWireEnd: () => target.end(),
+      onWireDrain: () => target.resume(),
+      onWireClose: (cause) => this.#end(cause === '' ? 0 : flag, cause !== ''),
+    };
   }
 
   #armIdle(): void {
@@ -172,6 +170,7 @@ export class TcpForward {
     x.flags |= flag;
     x.endMs = this.#engine.clock.now();
     this.#disarmConnect();
+    this.#dial?.cancel();
     this.#engine.wheel.disarm(this.#idleTimer);
     if (x.endpoint !== null) x.endpoint.active--;
     if (x.endpoint !== null && x.upstreamStartMs > 0) x.endpoint.connectionsActive--;
@@ -184,11 +183,9 @@ export class TcpForward {
     this.#owner.closed(this);
   }
 
-  #close(socket: Socket | null, isAbrupt: boolean): void {
-    if (socket === null || socket.destroyed) return;
-    if (isAbrupt && !socket.connecting) socket.resetAndDestroy();
-    else socket.destroy();
+  #close(wire: Wire | null, isAbrupt: boolean): void {
+    if (wire === null) return;
+    if (isAbrupt) wire.reset();
+    else wire.destroy();
   }
 }
-
-function ignore(): void {}

@@ -6,14 +6,13 @@
 //
 //   acquire ─► idle? take it ─► else wait + dial ─► connected ─► oldest waiter
 //   release ─► oldest waiter, else idle ─► (idle timeout) ─► closed
-import { connect, type Socket } from 'node:net';
 import type { Clock } from '../base/clock.ts';
 import { WheelTimer, type TimerWheel } from '../base/timer-wheel.ts';
 import type { Cluster, Endpoint } from '../plan/cluster.ts';
-import { failure, type Failure } from '../plan/failure.ts';
+import type { Failure } from '../plan/failure.ts';
+import { Dialling } from './dialling.ts';
 import { UpstreamConnection, type UpstreamOwner } from './h1-client.ts';
-import { UpstreamReading } from './upstream-reading.ts';
-import { kernelPath } from './unix-path.ts';
+import type { Wire } from './wire.ts';
 
 export interface PoolUser {
   onPoolReady(connection: UpstreamConnection): void;
@@ -29,7 +28,7 @@ export class EndpointPool implements UpstreamOwner {
   readonly #idle: UpstreamConnection[] = [];
   readonly #open = new Set<UpstreamConnection>();
   readonly #waiting: PoolUser[] = [];
-  readonly #dialling = new Set<Socket>();
+  readonly #dialling = new Set<Dialling>();
   #isDraining = false;
 
   constructor(registry: PoolRegistry, cluster: Cluster, endpoint: Endpoint) {
@@ -119,7 +118,8 @@ export class EndpointPool implements UpstreamOwner {
   destroy(): void {
     this.#isDraining = true;
     this.#waiting.length = 0;
-    for (const socket of this.#dialling) socket.destroy();
+    for (const dialling of this.#dialling) dialling.cancel();
+    this.#dialling.clear();
     for (const connection of this.#open) connection.abandon();
   }
 
@@ -127,52 +127,29 @@ export class EndpointPool implements UpstreamOwner {
   #dial(): void {
     const { endpoint } = this;
     endpoint.connectionsTotal++;
-    const reading = new UpstreamReading();
-    const socket =
-      endpoint.port === 0
-        ? connect({ path: kernelPath(endpoint.address), noDelay: true, onread: reading.options })
-        : connect({
-            host: endpoint.address,
-            port: endpoint.port,
-            localAddress: endpoint.sourceAddress === '' ? undefined : endpoint.sourceAddress,
-            noDelay: true,
-            onread: reading.options,
-          });
-    this.#dialling.add(socket);
-    const timer = new WheelTimer(() => this.#dialFailed(socket, failure('connect-timeout', 'upstream', 'yes')));
-    const onError = (error: NodeJS.ErrnoException): void => {
-      this.#registry.wheel.disarm(timer);
-      this.#dialFailed(socket, failure('connect-failed', 'upstream', 'yes', error.code ?? error.message));
-    };
-    socket.once('error', onError);
-    socket.once('connect', () => {
-      this.#registry.wheel.disarm(timer);
-      socket.off('error', onError);
-      this.#connected(socket, reading);
+    const dialling: Dialling = new Dialling(this.#registry.wheel, {
+      connected: (wire) => this.#connected(dialling, wire),
+      failed: (failed) => this.#dialFailed(dialling, failed),
     });
-    this.#registry.wheel.arm(timer, this.#cluster.connectTimeoutMs);
+    this.#dialling.add(dialling);
+    dialling.start(endpoint, this.#cluster.connectTimeoutMs);
   }
 
-  #connected(socket: Socket, reading: UpstreamReading): void {
-    this.#dialling.delete(socket);
-    const connection = new UpstreamConnection(socket, reading, this);
+  #connected(dialling: Dialling, wire: Wire): void {
+    this.#dialling.delete(dialling);
+    const connection = new UpstreamConnection(wire, this);
     this.#open.add(connection);
     this.endpoint.connectionsActive++;
     this.release(connection);
   }
 
-  #dialFailed(socket: Socket, failed: Failure): void {
-    if (!this.#dialling.delete(socket)) return;
-    socket.on('error', ignore);
-    socket.destroy();
+  #dialFailed(dialling: Dialling, failed: Failure): void {
+    if (!this.#dialling.delete(dialling)) return;
     this.endpoint.connectFailuresTotal++;
     this.#waiting.shift()?.onPoolFailure(failed);
     if (this.#dialling.size < this.#waiting.length) this.#dial();
   }
 }
-
-/** A destroyed socket may still report; it has been dealt with. */
-function ignore(): void {}
 
 /** All pools of the process, by endpoint. */
 export class PoolRegistry {

@@ -17,6 +17,8 @@ export class Framing {
   /** True when the sender lets the connection live on after this message. */
   isKeptAlive = true;
   expectsContinue = false;
+  /** The client says `TE: trailers`: it reads trailers behind a chunked response (RFC 9110 section 10.1.4). */
+  takesTrailers = false;
   /** The protocol that the Upgrade field asks for, when Connection says so too; else empty. */
   upgrade = '';
   /** The fields that Connection nominates, when trailers may follow: `,name,name,` in lower case; else empty. */
@@ -29,6 +31,7 @@ export class Framing {
     this.contentLength = 0;
     this.isKeptAlive = true;
     this.expectsContinue = false;
+    this.takesTrailers = false;
     this.upgrade = '';
     this.nominated = '';
   }
@@ -61,6 +64,7 @@ export function inspectRequest(head: Head, framing: Framing, isTls = false): num
   if (head.scheme === 'https' && !isTls) return BAD_REQUEST;
   const length = readLength(head, framing);
   if (length !== 0) return length;
+  if (head.has(H.te)) framing.takesTrailers = head.minor === 1 && takesTrailers(head.getJoined(H.te) ?? '');
   // RFC 9110 section 9.3.8: a TRACE request has no content.
   if (framing.bodyKind !== NO_BODY && head.method === 'TRACE') return BAD_REQUEST;
   if (head.has(H.connection)) {
@@ -99,6 +103,18 @@ export function inspectResponse(head: Head, framing: Framing, isToHead: boolean)
   if (head.has(H.connection) && readConnection(head, framing) !== 0) return 502;
   stripHopByHop(head);
   return 0;
+}
+
+/** `trailers` among the members of a TE field. */
+function takesTrailers(value: string): boolean {
+  let start = 0;
+  while (start <= value.length) {
+    const comma = value.indexOf(',', start);
+    const end = comma === -1 ? value.length : comma;
+    if (value.slice(start, end).trim().toLowerCase() === 'trailers') return true;
+    start = end + 1;
+  }
+  return false;
 }
 
 /** Content-Length and Transfer-Encoding; 0, or the status to refuse with. */

@@ -28,6 +28,7 @@ function expectsBody(method: string): boolean {
     case 'HEAD':
     case 'DELETE':
     case 'TRACE':
+    case 'CONNECT':
       return false;
     default:
       return true;

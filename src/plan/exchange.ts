@@ -80,6 +80,8 @@ export class Exchange {
   details = '';
   /** True when the response came from an upstream, not from the sidecar. */
   isUpstreamResponse = false;
+  /** The protocol that the client wants to change to (`websocket`), `CONNECT` for that method, or empty. */
+  upgrade = '';
   /** Route timeout in milliseconds; 0 is none. */
   timeoutMs = 0;
   /** The idle timeout of the stream in milliseconds; 0 is none. */
@@ -130,6 +132,7 @@ export class Exchange {
     this.flags = 0;
     this.details = '';
     this.isUpstreamResponse = false;
+    this.upgrade = '';
     this.timeoutMs = 0;
     this.streamIdleTimeoutMs = 0;
     this.maxStreamDurationMs = 0;

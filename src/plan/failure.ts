@@ -10,6 +10,7 @@ export type FailureKind =
   | 'timeout' // the route's timeout
   | 'per-try-timeout'
   | 'idle-timeout'
+  | 'request-timeout' // the request was not complete in time
   | 'duration' // the longest a stream may last
   | 'no-healthy-upstream'
   | 'no-cluster'

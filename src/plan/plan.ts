@@ -56,6 +56,16 @@ export interface Mirror {
 
 export const NO_MIRRORS: readonly Mirror[] = Object.freeze([]);
 
+/** What a manager or a route says of one protocol that a client may change to. */
+export interface UpgradeRule {
+  readonly isAllowed: boolean;
+  /** CONNECT only: the tunnel ends here, and its bytes go to the endpoint as plain TCP (connect_config). */
+  readonly isTerminated: boolean;
+}
+
+/** By protocol in lower case; `connect` stands for the method CONNECT. Source: Envoy upgrade_configs. */
+export type UpgradeRules = ReadonlyMap<string, UpgradeRule>;
+
 /** By namespace, as configured. */
 export type FilterMetadata = Readonly<Record<string, JsonObject>>;
 
@@ -70,6 +80,8 @@ export interface Plan {
   readonly origin: Origin;
   /** Absent when neither the route nor its virtual host has any. */
   readonly metadata?: PlanMetadata;
+  /** The route's own rules, which win over the manager's; absent when it has none. */
+  readonly upgrades?: UpgradeRules;
   readonly body: BodyPlan | null;
   readonly onRequest: readonly Step[];
   readonly onAttempt: readonly Step[];
@@ -97,6 +109,7 @@ export interface PlanInit {
   readonly route: RouteId;
   readonly origin: Origin;
   readonly metadata?: PlanMetadata;
+  readonly upgrades?: UpgradeRules;
   readonly body: BodyPlan | null;
   readonly mirrors: readonly Mirror[];
 }

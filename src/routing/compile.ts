@@ -23,6 +23,7 @@ import { compileRoutePart, redirectPart, type RouteContext } from './route-part.
 import { compileRouteMatch } from './route-match.ts';
 import { compileMirrors } from './mirror.ts';
 import { originOf } from './route-origin.ts';
+import { compileUpgrades } from './upgrade-rules.ts';
 import { warnOfConfig, warnOfHost, warnOfRoute } from './unsupported.ts';
 
 export interface RouteTableOptions {
@@ -185,12 +186,17 @@ function compileRoute(route: Route, context: HostContext, path: string): HostRou
   if (match === null || compiled === null) return null;
   const own =
     route.action.case === 'route' ? compileMirrors(route.action.value.requestMirrorPolicies, env, `${path}.route`) : [];
+  const upgrades =
+    route.action.case === 'route'
+      ? compileUpgrades(route.action.value.upgradeConfigs, env.problems, `${path}.route.upgrade_configs`)
+      : null;
   const init: PlanInit = {
     route: routeId(route.name),
     origin,
     body: null,
     mirrors: own.length > 0 ? own : context.mirrors,
     ...metadataOf(route, virtualHost),
+    ...(upgrades === null ? {} : { upgrades }),
   };
   return { name: route.name, match, plan: options.finish(init, compiled, route, virtualHost) };
 }

@@ -78,7 +78,6 @@ function warnOfAction(action: RouteAction, problems: Problem[], prefix: string):
       ['cors', action.cors !== undefined],
       ['hedge_policy', action.hedgePolicy !== undefined],
       ['early_data_policy', action.earlyDataPolicy !== undefined],
-      ['upgrade_configs', action.upgradeConfigs.length > 0],
       ['max_grpc_timeout', action.maxGrpcTimeout !== undefined],
       ['grpc_timeout_offset', action.grpcTimeoutOffset !== undefined],
     ],

@@ -51,9 +51,9 @@ export class BodyWriter {
     return this.#wire.writePieces(head, piece, isChunked ? '\r\n' : '');
   }
 
-  /** Ends the body. */
-  end(): void {
-    if (this.#isChunked) this.#pending += '0\r\n\r\n';
+  /** Ends the body; `trailers` are lines with CRLF, and only a chunked body has a place for them. */
+  end(trailers: string): void {
+    if (this.#isChunked) this.#pending += trailers === '' ? '0\r\n\r\n' : '0\r\n' + trailers + '\r\n';
     this.#isChunked = false;
   }
 

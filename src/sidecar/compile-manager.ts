@@ -10,6 +10,7 @@ import type { CompileEnv, Plan, PlanInit, PlanPart } from '../plan/plan.ts';
 import { NO_MIRRORS } from '../plan/plan.ts';
 import { compileRouteTable } from '../routing/compile.ts';
 import type { RouteTable } from '../routing/route-table.ts';
+import { compileUpgrades } from '../routing/upgrade-rules.ts';
 import {
   HttpProtocolOptions_HeadersWithUnderscoresAction as UnderscoresAction,
   type Http1ProtocolOptions,
@@ -60,10 +61,14 @@ export interface CompiledManager {
 const FETCH_TIMEOUT_MS = 15_000;
 const STREAM_IDLE_TIMEOUT_MS = 300_000;
 const IDLE_TIMEOUT_MS = 3_600_000;
+const DELAYED_CLOSE_MS = 1000;
+const DRAIN_MS = 5000;
 const HEAD_KIB = 60;
 const HEADER_COUNT = 100;
 /** Runtime key: 0 leaves out the x-outrigger-error header. */
 const EXPLAINS_ERRORS = 'outrigger.explains_errors';
+/** Runtime key: 0 drops the trailers of requests and responses, as Envoy does unless told to keep them. */
+const FORWARDS_TRAILERS = 'outrigger.trailers';
 
 export function compileManager(
   config: HttpConnectionManager,
@@ -124,6 +129,11 @@ function settingsOf(
     underscoredHeaders: underscoredHeadersOf(common?.headersWithUnderscoresAction),
     explainsErrors: env.runtimeNumber(EXPLAINS_ERRORS, 1) !== 0,
     suppressesEnvoyHeaders: router.suppressEnvoyHeaders,
+    upgrades: compileUpgrades(config.upgradeConfigs, env.problems, join(path, 'upgrade_configs')),
+    proxiesContinue: config.proxy100Continue,
+    forwardsTrailers: env.runtimeNumber(FORWARDS_TRAILERS, 1) !== 0,
+    delayedCloseMs: durationMs(config.delayedCloseTimeout, DELAYED_CLOSE_MS),
+    drainMs: durationMs(config.drainTimeout, DRAIN_MS),
     requestHeadersTimeoutMs: durationMs(config.requestHeadersTimeout, 0),
     requestTimeoutMs: durationMs(config.requestTimeout, 0),
     streamIdleTimeoutMs: durationMs(config.streamIdleTimeout, STREAM_IDLE_TIMEOUT_MS),

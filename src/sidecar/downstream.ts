@@ -10,6 +10,14 @@ export interface Downstream {
   /** False when the client is slow: wait for Driver.onDownstreamDrain. */
   sendBody(bytes: Buffer, start: number, end: number): boolean;
   sendText(text: string): void;
+  /** Trailer lines with CRLF behind the body; what cannot carry them leaves them out. */
+  sendTrailers(lines: string): void;
+  /** The protocol has changed: what the client sends now goes to Driver.onRequestBody as it comes. */
+  openTunnel(): void;
+  /** FIN behind what was written; the client may go on sending. */
+  endTunnel(): void;
+  /** The response that follows is this connection's last. */
+  closeAfter(): void;
   flush(): void;
   /** The response is complete and flushed; the exchange has ended. */
   endResponse(): void;

@@ -1,22 +1,20 @@
 // @hot
 // Drives one exchange from its parsed head to its end, and is the only place that switches on a
-// Verdict. It belongs to a downstream connection and is used again for each of its requests. A request
-// that was never written, or met a stale reused connection before any byte came back, gets one more
-// attempt on a fresh connection when that cannot run it twice. onEnd runs exactly once on every path.
+// Verdict. It belongs to a downstream connection and is used again for each of its requests. What goes to
+// endpoints, and once more where that is safe, is upstream-request.ts. A protocol that changes (101, CONNECT)
+// makes the exchange a tunnel: bytes both ways until both sides have ended. onEnd runs exactly once on
+// every path.
 //
-//   start ─► match ─► onRequest ─► forward ─► pick, acquire ─► onAttempt, send ─► response head
-//              │          └► reply                 └► rescue                        │ onResponse
-//              └► 404                                     retry once ◄── stale ◄────┤
-//                                                         finish (onEnd) ◄──── end ─┘
+//   start ─► match ─► onRequest ─► forward ─► UpstreamRequest ─► response head ─► body ─► finish (onEnd)
+//              │          └► reply                 └► rescue        │ onResponse
+//              └► 404, 403                                          └► 101: tunnel ─► both ended ─► finish
 import type { Framing } from '../http/framing.ts';
 import { BY_LENGTH, CHUNKED, NO_BODY, UNTIL_CLOSE, type BodyKind } from '../http/body-decoder.ts';
-import { kindOfRequest, kindOfResponse } from '../http/edited-framing.ts';
-import { writeRequestHead, writeResponseHead } from '../http/head-writer.ts';
+import { kindOfResponse } from '../http/edited-framing.ts';
+import { writeResponseHead } from '../http/head-writer.ts';
 import type { Head } from '../http/head.ts';
 import { H } from '../http/header-name.ts';
 import { assertNever } from '../base/assert.ts';
-import { WheelTimer } from '../base/timer-wheel.ts';
-import type { Cluster } from '../plan/cluster.ts';
 import type { Exchange } from '../plan/exchange.ts';
 import { failure, type Failure } from '../plan/failure.ts';
 import { CONTINUE, PAUSE, REPLY, RESET } from '../plan/plan.ts';
@@ -24,44 +22,40 @@ import { FLAGS } from '../plan/response-flags.ts';
 import { run, runThrough } from '../plan/run.ts';
 import { finishResponse } from './downstream-headers.ts';
 import type { Downstream } from './downstream.ts';
-import { enterEndpoint, leaveEndpoint } from './endpoint-load.ts';
+import { leaveEndpoint } from './endpoint-load.ts';
 import type { Engine } from './engine.ts';
-import { PROTOCOL_ERROR, type UpstreamConnection, type UpstreamEnd, type UpstreamUser } from './h1-client.ts';
+import { PROTOCOL_ERROR, type UpstreamEnd } from './h1-client.ts';
 import type { HttpManager } from './http-manager.ts';
 import { startMirrors, type MirrorSet } from './mirror-set.ts';
-import { ReplayBuffer } from './replay-buffer.ts';
 import { explain, frameReply, rescue } from './rescue.ts';
-import { ATTEMPTS_MAX, closeFailure, mayRepeat } from './stale-retry.ts';
-import type { EndpointPool, PoolUser } from './upstream-pool.ts';
+import { closeFailure } from './stale-retry.ts';
+import { StreamTimers, type StreamTimersOwner } from './stream-timers.ts';
+import { chooseUpgrade, layFields } from './upgrade.ts';
+import { UpstreamRequest, type UpstreamRequestOwner } from './upstream-request.ts';
 
-export class Driver implements UpstreamUser, PoolUser {
+export class Driver implements UpstreamRequestOwner, StreamTimersOwner {
   readonly #engine: Engine;
   readonly #downstream: Downstream;
   readonly x: Exchange;
   manager: HttpManager;
   isActive = false;
-  #bodyKind: BodyKind = NO_BODY;
-  #isRequestComplete = false;
+  /** True once the protocol has changed: bytes pass both ways as they come. */
+  isTunnel = false;
   #isResponseStarted = false;
-  /** True while start() is on the stack: the server flushes afterwards. */
-  #isStarting = false;
-  #isBlocked = false;
-  #wasReused = false;
-  #cluster: Cluster | null = null;
-  #pool: EndpointPool | null = null;
-  #upstream: UpstreamConnection | null = null;
+  /** Tunnels: the upstream has said its FIN. */
+  #isResponseOver = false;
+  #bodyKind: BodyKind = NO_BODY;
+  readonly #request: UpstreamRequest;
   #mirrors: MirrorSet | null = null;
-  readonly #replay = new ReplayBuffer();
-  readonly #routeTimer: WheelTimer;
-  readonly #durationTimer: WheelTimer;
+  readonly #timers: StreamTimers;
 
   constructor(engine: Engine, manager: HttpManager, x: Exchange, downstream: Downstream) {
     this.#engine = engine;
     this.manager = manager;
     this.x = x;
     this.#downstream = downstream;
-    this.#routeTimer = new WheelTimer(() => this.#giveUp(FLAGS.UT, failure('timeout', 'upstream', 'no')));
-    this.#durationTimer = new WheelTimer(() => this.#giveUp(FLAGS.DT, failure('duration', 'internal', 'no')));
+    this.#request = new UpstreamRequest(engine, x, this);
+    this.#timers = new StreamTimers(engine.wheel, this);
   }
 
   get responseHead(): Head {
@@ -70,7 +64,7 @@ export class Driver implements UpstreamUser, PoolUser {
 
   /** True while request body may be handed to onRequestBody. */
   get takesBody(): boolean {
-    return !this.isActive || (this.#upstream !== null && !this.#isBlocked);
+    return !this.isActive || this.#request.takesBody;
   }
 
   get isResponseStarted(): boolean {
@@ -81,18 +75,25 @@ export class Driver implements UpstreamUser, PoolUser {
   start(bodyKind: BodyKind): void {
     const { x, manager } = this;
     this.#begin(bodyKind);
-    this.#isStarting = true;
+    this.#request.isStarting = true;
     x.streamIdleTimeoutMs = manager.streamIdleTimeoutMs;
     x.maxStreamDurationMs = manager.maxStreamDurationMs;
+    if (x.maxStreamDurationMs > 0) this.#timers.armDuration(x.maxStreamDurationMs);
+    if (bodyKind !== NO_BODY) this.#timers.armRequest(manager.requestTimeoutMs);
     const { table } = manager.routes;
     const plan = table === null ? null : table.match(x);
     x.plan = plan ?? manager.missPlan;
     if (plan === null) {
       x.flags |= FLAGS.NR;
       x.details = 'route_not_found';
+      x.response.status = 404;
+    } else if (x.upgrade !== '' && !chooseUpgrade(x, plan.upgrades, manager.upgrades)) {
+      x.plan = manager.missPlan;
+      x.details = 'upgrade_failed';
+      x.response.status = 403;
     }
     this.#walk();
-    this.#isStarting = false;
+    this.#request.isStarting = false;
   }
 
   /** Answers a request that never reached a route: refused by the codec or the connection manager. */
@@ -109,11 +110,12 @@ export class Driver implements UpstreamUser, PoolUser {
 
   #begin(bodyKind: BodyKind): void {
     this.isActive = true;
+    this.isTunnel = false;
     this.manager.tally.begin();
     this.#bodyKind = bodyKind;
-    this.#isRequestComplete = bodyKind === NO_BODY;
+    this.#request.begin(bodyKind);
     this.#isResponseStarted = false;
-    this.#isBlocked = false;
+    this.#isResponseOver = false;
   }
 
   /** A step that paused goes on; a late call for an older exchange does nothing. */
@@ -128,12 +130,8 @@ export class Driver implements UpstreamUser, PoolUser {
     const verdict = run(x, plan.onRequest);
     switch (verdict) {
       case CONTINUE:
-        if (x.plan === this.manager.missPlan) {
-          x.response.status = 404;
-          this.#reply();
-        } else {
-          this.#forward();
-        }
+        if (x.plan === this.manager.missPlan) this.#reply();
+        else this.#forward();
         return;
       case PAUSE:
         return;
@@ -156,129 +154,123 @@ export class Driver implements UpstreamUser, PoolUser {
       this.#fail(failure(x.isPermitted ? 'no-cluster' : 'not-permitted', 'internal', 'no'));
       return;
     }
-    this.#cluster = cluster;
-    if (x.maxStreamDurationMs > 0) this.#engine.wheel.arm(this.#durationTimer, x.maxStreamDurationMs);
+    if (x.maxStreamDurationMs !== this.manager.maxStreamDurationMs) this.#timers.armDuration(x.maxStreamDurationMs);
     if (x.timeoutMs > 0 && !this.manager.suppressesEnvoyHeaders) {
       x.request.set(H.envoyExpectedTimeout, String(x.timeoutMs));
     }
-    if (x.plan !== null && x.plan.mirrors.length > 0) {
+    if (x.plan !== null && x.plan.mirrors.length > 0 && x.upgrade === '') {
       this.#mirrors = startMirrors(this.#engine, x, x.plan.mirrors, this.#bodyKind);
     }
-    if (this.#isRequestComplete) this.#requestCompleted(x.startMs);
-    this.#attempt(cluster, false);
+    if (this.#request.isComplete) this.#requestCompleted(x.startMs);
+    this.#request.start(cluster);
   }
 
-  #attempt(cluster: Cluster, isFresh: boolean): void {
-    const { x } = this;
-    const endpoint = cluster.picker.pick(x);
-    if (endpoint === null) {
-      x.attempts++;
-      this.#fail(failure('no-healthy-upstream', 'internal', 'no'));
-      return;
-    }
-    enterEndpoint(x, endpoint);
-    const pool = this.#engine.pools.poolOf(cluster, endpoint);
-    this.#pool = pool;
-    const connection = pool.acquire(cluster, this, isFresh);
-    if (connection !== null) this.onPoolReady(connection);
+  onRequestSent(): void {
+    this.#downstream.resumeBody();
   }
 
-  onPoolReady(connection: UpstreamConnection): void {
-    const { x } = this;
-    this.#pool = null;
-    this.#upstream = connection;
-    this.#wasReused = connection.requests > 0;
-    this.#isBlocked = false;
-    x.upstreamLocalAddress = connection.localAddress;
-    x.upstreamStartMs = x.attempts === 1 && this.#isStarting ? x.startMs : this.#engine.clock.now();
-    if (x.plan !== null) runThrough(x, x.plan.onAttempt);
-    const kind = kindOfRequest(x.request, this.#bodyKind);
-    connection.send(this, writeRequestHead(x.request, kind), kind, x.request.method === 'HEAD');
-    if (this.#bodyKind !== NO_BODY) this.#replay.replayTo(connection);
-    if (this.#isRequestComplete) connection.endRequest();
-    if (this.#isStarting) return; // The body may follow in the same chunk; the server flushes after it.
-    if (this.#isRequestComplete) connection.flush();
-    else this.#downstream.resumeBody();
-  }
-
-  onPoolFailure(failed: Failure): void {
-    this.#pool = null;
-    leaveEndpoint(this.x, true);
-    if (failed.kind === 'connect-failed' && this.x.attempts < ATTEMPTS_MAX && this.#cluster !== null) {
-      this.#attempt(this.#cluster, true);
-      return;
-    }
+  onRequestFailed(failed: Failure): void {
     this.#fail(failed);
   }
 
-  /** Request body bytes[start, end). */
+  /** Request body bytes[start, end), or bytes of the tunnel. */
   onRequestBody(bytes: Buffer, start: number, end: number): void {
     if (!this.isActive) return;
     this.x.requestBytes += end - start;
     this.#mirrors?.onBody(bytes, start, end);
-    if (this.#upstream === null) return;
-    if (!this.#isResponseStarted) this.#replay.keep(bytes, start, end);
-    if (!this.#upstream.writeBody(bytes, start, end)) this.#isBlocked = true;
+    this.#request.writeBody(bytes, start, end, !this.#isResponseStarted);
   }
 
-  onRequestEnd(): void {
-    this.#isRequestComplete = true;
-    if (!this.isActive) return;
-    this.#requestCompleted(this.#engine.clock.now());
-    this.#upstream?.endRequest();
-    this.#mirrors?.onEnd();
+  /** The client's request is complete; in a tunnel: the client has said its FIN. */
+  onRequestEnd(trailers: string): void {
+    if (this.isTunnel) {
+      this.#request.endTunnel();
+      this.#settleTunnel();
+      return;
+    }
+    if (this.isActive) this.#requestCompleted(this.#engine.clock.now());
+    this.#request.end(trailers);
+    if (this.isActive) this.#mirrors?.onEnd(trailers);
   }
 
   flushRequest(): void {
-    if (this.#upstream !== null && !this.#upstream.flush()) this.#isBlocked = true;
+    this.#request.flush();
     this.#mirrors?.flush();
   }
 
-  /** The route's timeout counts from here (Envoy RouteAction.timeout). */
+  /** The route's timeout counts from here (Envoy RouteAction.timeout); a change of protocol may take its time. */
   #requestCompleted(nowMs: number): void {
-    this.x.requestEndMs = nowMs;
-    if (this.x.timeoutMs > 0) this.#engine.wheel.arm(this.#routeTimer, this.x.timeoutMs);
+    const { x } = this;
+    x.requestEndMs = nowMs;
+    this.#timers.disarmRequest();
+    if (x.upgrade === '') this.#timers.armRoute(x.timeoutMs);
   }
 
   onUpstreamDrain(): void {
-    this.#isBlocked = false;
-    if (!this.#isRequestComplete) this.#downstream.resumeBody();
+    this.#request.onDrain();
+    if (this.isTunnel || !this.#request.isComplete) this.#downstream.resumeBody();
   }
 
   onUpstreamInterim(): void {
-    // 100 answers an expectation that the sidecar has met itself; HTTP/1.0 knows no interim responses.
-    if (this.x.request.minor === 0 || this.#isResponseStarted || this.x.response.status === 100) return;
-    this.#downstream.sendInterim(writeResponseHead(this.x.response, NO_BODY, ''));
+    const { x } = this;
+    // HTTP/1.0 knows no interim responses; 100 answers an expectation that the sidecar has met itself.
+    if (x.request.minor === 0 || this.#isResponseStarted) return;
+    if (x.response.status === 100 && !this.manager.proxiesContinue) return;
+    this.#downstream.sendInterim(writeResponseHead(x.response, NO_BODY, ''));
   }
 
   onUpstreamHead(framing: Framing): void {
     const { x, manager } = this;
     const nowMs = this.#engine.clock.now();
+    const isTunnel = this.#request.isTunnel;
     x.isUpstreamResponse = true;
     x.responseStartMs = nowMs;
     x.details = 'via_upstream';
     if (!manager.suppressesEnvoyHeaders) {
       x.response.set(H.envoyUpstreamServiceTime, String(Math.floor(nowMs - x.upstreamStartMs)));
     }
+    if (isTunnel && x.response.status === 101) layFields(x.response, framing.upgrade);
     if (x.plan !== null) runThrough(x, x.plan.onResponse);
-    this.#replay.clear();
-    this.#sendHead(kindOfResponse(x.response, framing.bodyKind, x.request.method === 'HEAD'));
+    this.#request.settle();
+    if (isTunnel) this.#openTunnel();
+    else this.#sendHead(kindOfResponse(x.response, framing.bodyKind, x.request.method === 'HEAD'));
   }
 
   #sendHead(kind: BodyKind): void {
+    const { x } = this;
+    this.#writeHead(x.request.minor === 0 && kind === CHUNKED ? UNTIL_CLOSE : kind, true);
+  }
+
+  #writeHead(kind: BodyKind, hasConnectionField: boolean): void {
     const { x, manager } = this;
     finishResponse(x, manager, x.startWallMs + (this.#engine.clock.now() - x.startMs));
-    const sent = x.request.minor === 0 && kind === CHUNKED ? UNTIL_CLOSE : kind;
     x.response.minor = manager.acceptsHttp10 ? x.request.minor : 1;
     this.#isResponseStarted = true;
-    const text = writeResponseHead(x.response, sent, this.#downstream.connectionField(sent));
+    const text = writeResponseHead(x.response, kind, hasConnectionField ? this.#downstream.connectionField(kind) : '');
     x.responseHeadBytes = text.length;
-    this.#downstream.sendHead(text, sent);
+    this.#downstream.sendHead(text, kind);
+  }
+
+  /** The upstream has agreed: no limit of the request counts any more, those of the stream do. */
+  #openTunnel(): void {
+    this.isTunnel = true;
+    this.#request.openTunnel();
+    this.#writeHead(UNTIL_CLOSE, false);
+    this.#downstream.openTunnel();
+  }
+
+  /** Ends the exchange when both sides have said their FIN. */
+  #settleTunnel(): void {
+    if (!this.isActive || !this.#isResponseOver || !this.#request.isComplete) return;
+    this.#request.closeTunnel();
+    leaveEndpoint(this.x, false);
+    this.#finish();
+    this.#downstream.endResponse();
   }
 
   onUpstreamBody(bytes: Buffer, start: number, end: number): void {
     this.x.responseBytes += end - start;
-    if (!this.#downstream.sendBody(bytes, start, end)) this.#upstream?.pause();
+    if (!this.#downstream.sendBody(bytes, start, end)) this.#request.connection?.pause();
   }
 
   onUpstreamFlush(): void {
@@ -286,33 +278,34 @@ export class Driver implements UpstreamUser, PoolUser {
   }
 
   onDownstreamDrain(): void {
-    this.#upstream?.resume();
+    this.#request.connection?.resume();
   }
 
-  onUpstreamEnd(): void {
-    this.#upstream = null;
+  onUpstreamEnd(trailers: string): void {
+    if (this.isTunnel) {
+      this.#isResponseOver = true;
+      this.#downstream.endTunnel();
+      this.#settleTunnel();
+      return;
+    }
+    this.#request.connection = null;
     leaveEndpoint(this.x, this.x.response.status >= 500);
+    this.#downstream.sendTrailers(trailers);
     this.#finish();
     this.#downstream.endResponse();
   }
 
   onUpstreamClose(end: UpstreamEnd, cause: string): void {
-    this.#upstream = null;
+    this.#request.connection = null;
     leaveEndpoint(this.x, true);
     const failed = closeFailure(end, cause);
     if (this.#isResponseStarted) {
       this.x.flags |= end === PROTOCOL_ERROR ? FLAGS.UPE : FLAGS.UC;
       this.x.failure = failed;
       this.#cut();
-      return;
+    } else if (!this.#request.repeats(failed)) {
+      this.#fail(failed);
     }
-    if (this.#cluster !== null && this.#wasReused && !this.#replay.isOverflown && mayRepeat(this.x, failed)) {
-      this.#engine.counters.upstreamStaleRetries++;
-      this.x.response.reset();
-      this.#attempt(this.#cluster, true);
-      return;
-    }
-    this.#fail(failed);
   }
 
   #fail(failed: Failure): void {
@@ -337,7 +330,7 @@ export class Driver implements UpstreamUser, PoolUser {
   }
 
   #cut(): void {
-    this.#dropUpstream();
+    this.#request.drop();
     this.#finish();
     this.#downstream.abort();
   }
@@ -347,12 +340,34 @@ export class Driver implements UpstreamUser, PoolUser {
     this.#giveUp(FLAGS.SI, failure('idle-timeout', 'internal', 'no'));
   }
 
+  onRouteTimeout(): void {
+    this.#giveUp(FLAGS.UT, failure('timeout', 'upstream', 'no'));
+  }
+
+  onStreamTooLong(): void {
+    this.#giveUp(FLAGS.DT, failure('duration', 'internal', 'no'));
+  }
+
+  onRequestTooSlow(): void {
+    this.#giveUp(0, failure('request-timeout', 'downstream', 'no'));
+  }
+
   #giveUp(flag: number, failed: Failure): void {
     if (!this.isActive) return;
-    this.x.flags |= flag;
-    this.#dropUpstream();
-    if (this.#isResponseStarted) this.#cut();
-    else this.#fail(failed);
+    const { x } = this;
+    x.flags |= flag;
+    this.#request.drop();
+    if (this.#isResponseStarted) {
+      this.#cut();
+      return;
+    }
+    rescue(x, failed);
+    if (!this.#request.isComplete) {
+      // The client is what was slow, and the rest of its request is not waited for.
+      x.response.status = 408;
+      this.#downstream.closeAfter();
+    }
+    this.#reply();
   }
 
   onDownstreamClose(): void {
@@ -360,21 +375,8 @@ export class Driver implements UpstreamUser, PoolUser {
     const { x } = this;
     x.flags |= FLAGS.DC;
     if (x.details === '' || !this.#isResponseStarted) x.details = 'downstream_remote_disconnect';
-    this.#dropUpstream();
+    this.#request.drop();
     this.#finish();
-  }
-
-  #dropUpstream(): void {
-    if (this.#pool !== null) {
-      this.#pool.cancel(this);
-      this.#pool = null;
-      leaveEndpoint(this.x, false);
-    }
-    const upstream = this.#upstream;
-    if (upstream === null) return;
-    this.#upstream = null;
-    upstream.abandon();
-    leaveEndpoint(this.x, false);
   }
 
   #finish(): void {
@@ -382,11 +384,9 @@ export class Driver implements UpstreamUser, PoolUser {
     if (!this.isActive) return;
     this.isActive = false;
     this.manager.tally.requestsActive--;
-    this.#engine.wheel.disarm(this.#routeTimer);
-    this.#engine.wheel.disarm(this.#durationTimer);
-    this.#replay.clear();
-    this.#cluster = null;
-    if (!this.#isRequestComplete) this.#mirrors?.cut();
+    this.#timers.disarmAll();
+    if (!this.#request.isComplete) this.#mirrors?.cut();
+    this.#request.finish();
     this.#mirrors = null;
     x.endMs = this.#engine.clock.now();
     if (x.plan !== null) runThrough(x, x.plan.onEnd);

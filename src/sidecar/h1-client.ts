@@ -6,11 +6,14 @@
 //
 //   idle ──send()──► sending/receiving ──response and request complete──► idle (back to the pool)
 //                        └── failure ──► closed
-import { BodyDecoder, CHUNKED, type BodyKind, type BodySink } from '../http/body-decoder.ts';
+import type { TimerWheel } from '../base/timer-wheel.ts';
+import { BodyDecoder, CHUNKED, UNTIL_CLOSE, type BodyKind, type BodySink } from '../http/body-decoder.ts';
 import { Framing, inspectResponse } from '../http/framing.ts';
 import { HeadParser, INCOMPLETE, type HeadLimits } from '../http/head-parser.ts';
 import type { Head } from '../http/head.ts';
 import { BodyWriter } from './body-writer.ts';
+import { DelayedClose } from './delayed-close.ts';
+import { CONNECT, isAnswerTo } from './upgrade.ts';
 import type { Wire, WireUser } from './wire.ts';
 
 /** How an upstream connection ended a request. */
@@ -22,13 +25,16 @@ export type UpstreamEnd = typeof CLOSED_BEFORE_RESPONSE | typeof CLOSED_MID_RESP
 export interface UpstreamUser {
   /** Where the response head is to be laid; fresh. */
   readonly responseHead: Head;
-  /** A final response head is in `responseHead`. */
+  /** A final response head is in `responseHead`, or the one that opens a tunnel. */
   onUpstreamHead(framing: Framing): void;
   /** A 1xx head other than 101 is in `responseHead`, which is reset afterwards. */
   onUpstreamInterim(): void;
   onUpstreamBody(bytes: Buffer, start: number, end: number): void;
-  /** The response is complete; the connection is already released. */
-  onUpstreamEnd(): void;
+  /**
+   * The response is complete, with these trailers, and the connection already released. In a tunnel: the
+   * upstream has said its FIN, and the connection is the user's until closeTunnel().
+   */
+  onUpstreamEnd(trailers: string): void;
   /** The connection failed; it is already gone. `cause` is an error code or a short reason. */
   onUpstreamClose(end: UpstreamEnd, cause: string): void;
   /** All bytes of this turn have been handed on. */
@@ -43,6 +49,8 @@ export interface UpstreamOwner {
   forget(connection: UpstreamConnection): void;
 }
 
+/** How long the last bytes of a tunnel may wait for a peer that takes none. */
+const FLUSH_MS = 1000;
 const INTERIM_MAX = 32;
 const RESPONSE_LIMITS: HeadLimits = { bytesMax: 80 * 1024, countMax: 100 };
 
@@ -60,7 +68,11 @@ export class UpstreamConnection implements BodySink, WireUser {
   readonly #decoder = new BodyDecoder();
   readonly #framing = new Framing();
   readonly #writer: BodyWriter;
+  /** True once the peer has agreed to another protocol: bytes pass as they come, for this user only. */
+  isTunnel = false;
   #isToHead = false;
+  /** The protocol that the request under way offers, or empty. */
+  #upgrade = '';
   #isInBody = false;
   #hasResponseBytes = false;
   #isRequestComplete = true;
@@ -82,10 +94,11 @@ export class UpstreamConnection implements BodySink, WireUser {
   }
 
   /** Begins a request: `headText` goes out with the first flush. */
-  send(user: UpstreamUser, headText: string, bodyKind: BodyKind, isToHead: boolean): void {
+  send(user: UpstreamUser, headText: string, bodyKind: BodyKind, method: string, upgrade: string): void {
     this.user = user;
     this.requests++;
-    this.#isToHead = isToHead;
+    this.#isToHead = method === 'HEAD';
+    this.#upgrade = upgrade;
     this.#isInBody = false;
     this.#hasResponseBytes = false;
     this.#isRequestComplete = false;
@@ -98,10 +111,22 @@ export class UpstreamConnection implements BodySink, WireUser {
     return this.#writer.write(bytes, start, end);
   }
 
-  /** The request is complete. */
-  endRequest(): void {
+  /** The request is complete, with these trailers. */
+  endRequest(trailers: string): void {
     this.#isRequestComplete = true;
-    this.#writer.end();
+    this.#writer.end(trailers);
+  }
+
+  /** Tunnels: FIN behind what was written. */
+  endTunnel(): void {
+    this.#writer.flush();
+    this.wire.end();
+  }
+
+  /** Tunnels: both sides have ended; what was written still goes out, within reason. */
+  closeTunnel(wheel: TimerWheel): void {
+    this.user = null;
+    new DelayedClose(wheel, this.wire, FLUSH_MS).begin(true);
   }
 
   flush(): boolean {
@@ -170,6 +195,14 @@ export class UpstreamConnection implements BodySink, WireUser {
         return -1;
       }
       const { status } = user.responseHead;
+      if (this.#opensTunnel(status)) {
+        this.isTunnel = true;
+        this.#isInBody = true;
+        this.#isReusable = false;
+        this.#decoder.begin(UNTIL_CLOSE, 0);
+        user.onUpstreamHead(this.#framing);
+        return this.user === user ? at : -1;
+      }
       if (status === 101 || (status < 200 && ++this.#interims > INTERIM_MAX)) {
         this.#end(PROTOCOL_ERROR, 'unexpected interim response');
         return -1;
@@ -188,16 +221,27 @@ export class UpstreamConnection implements BodySink, WireUser {
     return -1;
   }
 
+  /** RFC 9110 sections 7.8 and 9.3.6: only what was asked for, and only the answer that says so. */
+  #opensTunnel(status: number): boolean {
+    if (this.#upgrade === '') return false;
+    if (this.#upgrade === CONNECT) return status >= 200 && status < 300;
+    return status === 101 && isAnswerTo(this.#upgrade, this.#framing.upgrade);
+  }
+
   #complete(hasExcess: boolean): void {
     const { user } = this;
     if (user === null) return;
     this.user = null;
     if (hasExcess || !this.#isReusable || !this.#isRequestComplete) this.#close();
     else this.owner.release(this);
-    user.onUpstreamEnd();
+    user.onUpstreamEnd(this.#decoder.trailers);
   }
 
   onWireEnd(): void {
+    if (this.isTunnel) {
+      this.user?.onUpstreamEnd('');
+      return;
+    }
     if (this.user !== null && this.#isInBody && this.#decoder.endOfInput()) {
       this.#complete(true);
       return;

@@ -1,30 +1,28 @@
 // @hot
 // One downstream HTTP/1.1 connection: reads heads and bodies, one request at a time, and writes
 // responses in order. What is pipelined waits unread. Body is decoded only when the upstream takes
-// it, which is the whole of back-pressure: what is not decoded stays in the kernel. Malformed input
-// is answered once and the connection closed.
+// it, which is the whole of back-pressure: what is not decoded stays in the kernel. Malformed input is answered
+// once and the connection closed. In a tunnel the client's bytes are one body that ends with its FIN.
 //
 //   head ─► prepare ─► driver.start ─► body ─► waiting for the response ─► next head
 import { WheelTimer } from '../base/timer-wheel.ts';
 import { BodyDecoder, CHUNKED, NO_BODY, UNTIL_CLOSE, type BodyKind, type BodySink } from '../http/body-decoder.ts';
-import { Framing, inspectRequest } from '../http/framing.ts';
+import { Framing } from '../http/framing.ts';
 import { HeadParser, INCOMPLETE } from '../http/head-parser.ts';
-import { H } from '../http/header-name.ts';
 import { reasonOf } from '../http/status.ts';
 import { Exchange } from '../plan/exchange.ts';
 import { BodyWriter } from './body-writer.ts';
 import { SocketConnection } from './connection.ts';
-import { PREPARED, REDIRECTED, REFUSED, UNDERSCORED, prepareRequest } from './downstream-headers.ts';
 import type { Downstream } from './downstream.ts';
+import { DelayedClose } from './delayed-close.ts';
 import { Driver } from './driver.ts';
 import type { Engine } from './engine.ts';
 import { IdleWatch } from './idle-watch.ts';
 import type { HttpManager } from './http-manager.ts';
+import { TAKEN, bareReply, takeRequest } from './request-intake.ts';
 import type { Wire, WireUser } from './wire.ts';
 
 const EMPTY_BYTES = Buffer.alloc(0);
-/** How long a refused client may take to read the answer before the socket is destroyed. */
-const LINGER_MS = 1000;
 /** How much of a request body is read after its answer, so that the connection can be used again. */
 const DISCARD_BYTES_MAX = 64 * 1024;
 
@@ -36,7 +34,7 @@ export interface H1Owner {
 
 export class H1Server implements Downstream, BodySink, WireUser {
   readonly wire: Wire;
-  /** True: the next response is this connection's last, because its filter chain was replaced. */
+  /** True: the next response is the last, because the filter chain was replaced. */
   isRetired = false;
   readonly #engine: Engine;
   readonly #owner: H1Owner;
@@ -49,16 +47,21 @@ export class H1Server implements Downstream, BodySink, WireUser {
   readonly #writer: BodyWriter;
   readonly #idle: IdleWatch;
   readonly #headTimer: WheelTimer;
-  #lingerTimer: WheelTimer | null = null;
+  #delayedClose: DelayedClose | null = null;
   readonly #connection: SocketConnection;
   #held: Buffer = EMPTY_BYTES;
   #heldAt = 0;
   #requests = 0;
   /** The client said that it sends nothing after this request. */
   #isLastRequest = false;
+  #trailers = '';
   #discardBytes = 0;
   #isProcessing = false;
   #isInRequest = false;
+  /** The client waits for 100 (Continue), and the sidecar owes it. */
+  #owesContinue = false;
+  /** Bytes came right behind the head of the request under way. */
+  #isFollowed = false;
   #isClosing = false;
   #hasEnded = false;
   #isClosed = false;
@@ -73,7 +76,7 @@ export class H1Server implements Downstream, BodySink, WireUser {
     this.#parser = new HeadParser('request', { bytesMax: manager.headBytesMax, countMax: manager.headerCountMax });
     this.#framing.allowsChunkedLength = manager.allowsChunkedLength;
     this.#writer = new BodyWriter(wire);
-    this.#idle = new IdleWatch(engine, manager, this.#driver, () => this.#destroy());
+    this.#idle = new IdleWatch(engine, manager, this.#driver, () => this.destroy());
     this.#headTimer = new WheelTimer(() => this.#refuse(408, 'request_header_timeout'));
     manager.tally.connectionsTotal++;
     manager.tally.connectionsActive++;
@@ -83,7 +86,7 @@ export class H1Server implements Downstream, BodySink, WireUser {
 
   /** No more requests after the one under way; an idle connection closes now. */
   drain(): void {
-    if (!this.#driver.isActive && !this.#parser.isPartial) this.#destroy();
+    if (!this.#driver.isActive && !this.#parser.isPartial) this.destroy();
   }
 
   retire(): void {
@@ -93,10 +96,6 @@ export class H1Server implements Downstream, BodySink, WireUser {
   /** How long nothing has moved, in milliseconds; 0 while a request is under way. */
   get quietMs(): number {
     return this.#driver.isActive ? 0 : this.#engine.clock.now() - this.#idle.lastMs;
-  }
-
-  destroy(): void {
-    this.#destroy();
   }
 
   onWireBytes(bytes: Buffer): void {
@@ -111,6 +110,7 @@ export class H1Server implements Downstream, BodySink, WireUser {
   }
 
   onWireDrain(): void {
+    this.#idle.lastMs = this.#engine.clock.now();
     this.#driver.onDownstreamDrain();
   }
 
@@ -149,9 +149,8 @@ export class H1Server implements Downstream, BodySink, WireUser {
     const wasPartial = this.#parser.isPartial;
     const at = this.#parser.parse(bytes, start, x.request);
     if (at === INCOMPLETE) {
-      if (!wasPartial && this.#manager.requestHeadersTimeoutMs > 0) {
-        this.#engine.wheel.arm(this.#headTimer, this.#manager.requestHeadersTimeoutMs);
-      }
+      const { requestHeadersTimeoutMs: limitMs } = this.#manager;
+      if (!wasPartial && limitMs > 0) this.#engine.wheel.arm(this.#headTimer, limitMs);
       return bytes.length;
     }
     if (wasPartial) this.#engine.wheel.disarm(this.#headTimer);
@@ -159,6 +158,7 @@ export class H1Server implements Downstream, BodySink, WireUser {
       this.#refuse(-at, at === -431 ? 'http1.headers_too_large' : 'http1.codec_error');
       return bytes.length;
     }
+    this.#isFollowed = at < bytes.length;
     this.#begin();
     return this.#isClosing ? bytes.length : at;
   }
@@ -174,58 +174,30 @@ export class H1Server implements Downstream, BodySink, WireUser {
     x.connection = this.#connection;
     x.requestHeadBytes = x.request.text.length;
     this.#requests++;
-    const status = inspectRequest(x.request, this.#framing, this.#connection.isTls);
-    this.#isLastRequest = status === 0 && !this.#framing.isKeptAlive;
-    if (status !== 0) {
-      this.#refuse(status, 'http1.codec_error');
+    const status = takeRequest(x, this.#framing, this.#manager);
+    this.#isLastRequest = status === TAKEN && !this.#framing.isKeptAlive;
+    if (status > TAKEN) {
+      this.#refuse(status, x.details);
       return;
     }
-    if (x.request.minor === 0 && !this.#acceptOld()) return;
     this.#decoder.begin(this.#framing.bodyKind, this.#framing.contentLength, this.#framing.nominated);
     this.#isInRequest = true;
-    const prepared = prepareRequest(x, this.#manager);
-    if (prepared === UNDERSCORED && !this.#manager.survivesInvalidMessages) {
-      this.#refuse(400, 'http1.unexpected_underscore');
+    if (status < TAKEN) {
+      this.#driver.refuse(-status, '', x.details);
       return;
     }
-    if (prepared !== PREPARED) {
-      this.#answerPath(prepared);
-      return;
-    }
-    if (this.#framing.expectsContinue) x.request.remove(H.expect);
-    if (this.#framing.expectsContinue && this.#framing.bodyKind !== NO_BODY) {
-      this.wire.writeText('HTTP/1.1 100 Continue\r\n\r\n');
-    }
+    this.#owesContinue =
+      this.#framing.expectsContinue && !this.#manager.proxiesContinue && this.#framing.bodyKind !== NO_BODY;
     this.#driver.start(this.#framing.bodyKind);
+    if (this.#owesContinue) this.#sendContinue();
     this.#idle.minds(x.streamIdleTimeoutMs);
   }
 
-  /** HTTP/1.0: 426 unless the manager accepts it, and then it needs a host. */
-  #acceptOld(): boolean {
-    const { request } = this.#x;
-    if (!this.#manager.acceptsHttp10) {
-      this.#refuse(426, 'low_version');
-      return false;
-    }
-    if (request.authority === '' && this.#manager.defaultHostForHttp10 !== '') {
-      request.setAuthority(this.#manager.defaultHostForHttp10);
-    }
-    if (request.authority === '') {
-      this.#refuse(400, 'missing_host_header');
-      return false;
-    }
-    return true;
-  }
-
-  /** The path was refused, or unescaped so that the client has to come again. */
-  #answerPath(status: number): void {
-    if (status === REDIRECTED) {
-      this.#x.response.add(H.location, this.#x.request.path);
-      this.#driver.refuse(307, '', 'path_normalization_failed');
-    } else {
-      if (!this.#manager.survivesInvalidMessages) this.#framing.isKeptAlive = false;
-      this.#driver.refuse(400, '', status === REFUSED ? 'path_normalization_failed' : 'http1.unexpected_underscore');
-    }
+  /** The body may come: the request has passed all policies, and an endpoint waits for it. */
+  #sendContinue(): void {
+    if (!this.#driver.isActive || !this.#driver.takesBody || this.#driver.isResponseStarted) return;
+    this.#owesContinue = false;
+    this.sendInterim('HTTP/1.1 100 Continue\r\n\r\n');
   }
 
   #readBody(bytes: Buffer, start: number): number {
@@ -236,13 +208,14 @@ export class H1Server implements Downstream, BodySink, WireUser {
       return bytes.length;
     }
     if (this.#driver.isActive) {
-      if (this.#decoder.isComplete) this.#driver.onRequestEnd();
+      if (this.#decoder.isComplete) {
+        this.#driver.onRequestEnd(this.#manager.forwardsTrailers ? this.#decoder.trailers : '');
+      }
       return at;
     }
     // The answer is out: the rest of the body is read and dropped, within reason.
     this.#discardBytes += at - start;
     if (this.#discardBytes > DISCARD_BYTES_MAX) {
-      this.#isClosing = true;
       this.#linger();
     }
     return at;
@@ -257,7 +230,6 @@ export class H1Server implements Downstream, BodySink, WireUser {
     this.#manager.tally.protocolErrors++;
     const isUnanswered = !this.#driver.isResponseStarted;
     this.#driver.onDownstreamClose();
-    this.#isClosing = true;
     if (isUnanswered) this.wire.writeText(bareReply(status));
     this.#linger();
   }
@@ -291,6 +263,27 @@ export class H1Server implements Downstream, BodySink, WireUser {
     return this.#writer.write(bytes, start, end);
   }
 
+  sendTrailers(lines: string): void {
+    if (this.#framing.takesTrailers && this.#manager.forwardsTrailers) this.#trailers = lines;
+  }
+
+  openTunnel(): void {
+    this.#framing.isKeptAlive = false;
+    this.#writer.flush();
+    this.#decoder.begin(UNTIL_CLOSE, 0);
+    this.#isInRequest = true;
+    if (!this.#isProcessing) this.resumeBody();
+  }
+
+  endTunnel(): void {
+    this.#writer.flush();
+    this.wire.end();
+  }
+
+  closeAfter(): void {
+    this.#framing.isKeptAlive = false;
+  }
+
   sendText(text: string): void {
     this.#writer.writeText(text);
   }
@@ -310,6 +303,10 @@ export class H1Server implements Downstream, BodySink, WireUser {
       (this.#hasEnded && this.#held.length === this.#heldAt) ||
       (max > 0 && this.#requests >= max) ||
       this.#idle.isOverAge ||
+      // What came behind an offer that was turned down may be meant for the protocol that was not taken.
+      (this.#x.upgrade !== '' && (this.#isFollowed || this.#held.length > this.#heldAt)) ||
+      // A client that was answered instead of told to go on may send the body, or not.
+      (this.#framing.expectsContinue && !this.#decoder.isComplete) ||
       this.#decoder.remainingBytes > DISCARD_BYTES_MAX;
     if (!isLast) return '';
     this.#framing.isKeptAlive = false;
@@ -317,13 +314,13 @@ export class H1Server implements Downstream, BodySink, WireUser {
   }
 
   endResponse(): void {
-    this.#writer.end();
+    this.#writer.end(this.#trailers);
+    this.#trailers = '';
+    this.#owesContinue = false;
     this.#writer.flush();
-    const isReusable = this.#framing.isKeptAlive && !this.#isClosing;
     this.#idle.lastMs = this.#x.endMs;
     this.#x.reset();
-    if (!isReusable) {
-      this.#isClosing = true;
+    if (!this.#framing.isKeptAlive || this.#isClosing) {
       this.#linger();
       return;
     }
@@ -337,12 +334,12 @@ export class H1Server implements Downstream, BodySink, WireUser {
 
   abort(): void {
     this.#writer.drop();
-    this.#isClosing = true;
-    this.#destroy();
+    this.destroy();
   }
 
   resumeBody(): void {
     if (this.#isProcessing || this.#isClosing) return;
+    if (this.#owesContinue) this.#sendContinue();
     const held = this.#held;
     const at = this.#heldAt;
     this.#held = EMPTY_BYTES;
@@ -358,8 +355,12 @@ export class H1Server implements Downstream, BodySink, WireUser {
     this.#hasEnded = true;
     if (this.#held.length > this.#heldAt) return;
     if (this.#driver.isActive && this.#decoder.isComplete) return;
+    if (this.#driver.isActive && this.#driver.isTunnel && this.#decoder.endOfInput()) {
+      this.#driver.onRequestEnd('');
+      return;
+    }
     this.#driver.onDownstreamClose();
-    this.#destroy();
+    this.destroy();
   }
 
   onWireClose(): void {
@@ -370,31 +371,25 @@ export class H1Server implements Downstream, BodySink, WireUser {
     this.#held = EMPTY_BYTES;
     this.#idle.stop();
     this.#engine.wheel.disarm(this.#headTimer);
-    if (this.#lingerTimer !== null) this.#engine.wheel.disarm(this.#lingerTimer);
+    this.#delayedClose?.stop();
     this.#driver.onDownstreamClose();
     this.#owner.closed(this);
   }
 
-  /** Per connection: says FIN after what was written, reads on without looking, and destroys soon after. */
+  /** Per connection: the last response is written. What still comes is read and not looked at. */
   #linger(): void {
+    this.#isClosing = true;
     this.#engine.wheel.disarm(this.#headTimer);
     if (this.#isLastRequest && this.#decoder.isComplete && this.#held.length === 0 && this.wire.bufferedBytes === 0) {
-      return this.#destroy(); // Nothing can be unread, so that closing resets nothing.
+      return this.destroy(); // Nothing can be unread, so that closing resets nothing.
     }
-    this.wire.end();
     this.wire.resume();
-    // Disarmed at the close: a wheel full of finished connections would hold all that they held.
-    this.#lingerTimer ??= new WheelTimer(() => this.#destroy());
-    this.#engine.wheel.arm(this.#lingerTimer, LINGER_MS);
+    this.#delayedClose ??= new DelayedClose(this.#engine.wheel, this.wire, this.#manager.delayedCloseMs);
+    this.#delayedClose.begin(this.#hasEnded);
   }
 
-  #destroy(): void {
+  destroy(): void {
     this.#isClosing = true;
     this.wire.destroy();
   }
-}
-
-/** A reply outside any exchange: the request's head has been passed on and its body turned bad. */
-function bareReply(status: number): string {
-  return 'HTTP/1.1 ' + status + ' ' + reasonOf(status) + '\r\ncontent-length: 0\r\nconnection: close\r\n\r\n';
 }

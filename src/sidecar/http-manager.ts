@@ -2,7 +2,7 @@
 // the driver need, resolved at config time. sidecar/compile.ts makes it from an Envoy
 // HttpConnectionManager; a route update replaces `routes.table` and nothing else.
 import type { HttpTally } from '../observe/proxy-tally.ts';
-import type { Plan } from '../plan/plan.ts';
+import type { Plan, UpgradeRules } from '../plan/plan.ts';
 import type { RouteTable } from '../routing/route-table.ts';
 import type { ClientCertPolicy } from './client-cert-header.ts';
 
@@ -63,6 +63,16 @@ export interface HttpManager extends ClientCertPolicy {
   readonly explainsErrors: boolean;
   /** Router.suppress_envoy_headers: no `x-envoy-upstream-service-time` and the like. */
   readonly suppressesEnvoyHeaders: boolean;
+  /** Protocols that a client may change to where its route says nothing; null: none. */
+  readonly upgrades: UpgradeRules | null;
+  /** proxy_100_continue: the upstream meets the expectation of 100 (Continue), not the sidecar. */
+  readonly proxiesContinue: boolean;
+  /** Http1ProtocolOptions.enable_trailers; true unless switched off by the runtime key `outrigger.trailers`. */
+  readonly forwardsTrailers: boolean;
+  /** delayed_close_timeout: how long the client may take to close first; 1000 ms by default, 0 does not wait. */
+  readonly delayedCloseMs: number;
+  /** drain_timeout: how long a connection that is over age goes on; 5000 ms by default. */
+  readonly drainMs: number;
   /** Milliseconds; 0 is off. Defaults: 0, 0, 300000, 3600000, 0, 0. */
   readonly requestHeadersTimeoutMs: number;
   readonly requestTimeoutMs: number;

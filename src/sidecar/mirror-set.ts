@@ -19,8 +19,8 @@ export class MirrorSet {
     for (const request of this.#requests) request.onBody(bytes, start, end);
   }
 
-  onEnd(): void {
-    for (const request of this.#requests) request.onEnd();
+  onEnd(trailers: string): void {
+    for (const request of this.#requests) request.onEnd(trailers);
   }
 
   /** The rest of the body will not come. */
@@ -51,7 +51,7 @@ export function startMirrors(
     const request = new MirrorRequest(engine, endpoint, {
       headText,
       bodyKind,
-      isToHead: x.request.method === 'HEAD',
+      method: x.request.method,
       timeoutMs: x.timeoutMs,
     });
     const pool = engine.pools.poolOf(cluster, endpoint);

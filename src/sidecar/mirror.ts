@@ -18,25 +18,26 @@ export class MirrorRequest implements UpstreamUser, PoolUser {
   readonly #endpoint: Endpoint;
   readonly #headText: string;
   readonly #bodyKind: BodyKind;
-  readonly #isToHead: boolean;
+  readonly #method: string;
   readonly #timer: WheelTimer;
   #pool: EndpointPool | null = null;
   #upstream: UpstreamConnection | null = null;
   #queue: Buffer[] = [];
   #queuedBytes = 0;
+  #trailers = '';
   #isRequestComplete: boolean;
   #isOver = false;
 
   constructor(
     engine: Engine,
     endpoint: Endpoint,
-    request: { headText: string; bodyKind: BodyKind; isToHead: boolean; timeoutMs: number },
+    request: { headText: string; bodyKind: BodyKind; method: string; timeoutMs: number },
   ) {
     this.#engine = engine;
     this.#endpoint = endpoint;
     this.#headText = request.headText;
     this.#bodyKind = request.bodyKind;
-    this.#isToHead = request.isToHead;
+    this.#method = request.method;
     this.#isRequestComplete = request.bodyKind === NO_BODY;
     this.#timer = new WheelTimer(() => this.giveUp());
     endpoint.active++;
@@ -53,10 +54,10 @@ export class MirrorRequest implements UpstreamUser, PoolUser {
   onPoolReady(connection: UpstreamConnection): void {
     this.#upstream = connection;
     this.#pool = null;
-    connection.send(this, this.#headText, this.#bodyKind, this.#isToHead);
+    connection.send(this, this.#headText, this.#bodyKind, this.#method, '');
     for (const piece of this.#queue) connection.writeBody(piece, 0, piece.length);
     this.#queue = [];
-    if (this.#isRequestComplete) connection.endRequest();
+    if (this.#isRequestComplete) connection.endRequest(this.#trailers);
     connection.flush();
   }
 
@@ -78,9 +79,10 @@ export class MirrorRequest implements UpstreamUser, PoolUser {
     else this.#queue.push(Buffer.from(bytes.subarray(start, end)));
   }
 
-  onEnd(): void {
+  onEnd(trailers: string): void {
     this.#isRequestComplete = true;
-    this.#upstream?.endRequest();
+    this.#trailers = trailers;
+    this.#upstream?.endRequest(trailers);
   }
 
   flush(): void {

@@ -69,6 +69,8 @@ function rescueOf(failed: Failure): Rescue {
       return { status: 504, flag: FLAGS.UT, body: 'upstream request timeout', details: 'upstream_per_try_timeout' };
     case 'idle-timeout':
       return { status: 504, flag: FLAGS.SI, body: 'stream timeout', details: 'stream_idle_timeout' };
+    case 'request-timeout':
+      return { status: 408, flag: 0, body: 'request timeout', details: 'request_overall_timeout' };
     case 'duration':
       return { status: 504, flag: FLAGS.DT, body: 'downstream duration timeout', details: 'max_duration_timeout' };
     case 'not-permitted':

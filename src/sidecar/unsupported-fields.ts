@@ -213,21 +213,18 @@ const MANAGER: Readonly<Record<string, MessageFields>> = {
       generate_request_id preserve_external_request_id always_set_request_id_in_response normalize_path merge_slashes
       path_with_escaped_slashes_action strip_matching_host_port strip_any_host_port strip_trailing_host_dot
       forward_client_cert_details access_log_options internal_address_config add_user_agent
-      set_current_client_cert_details stream_error_on_invalid_http_message scheme_header_transformation`,
+      set_current_client_cert_details stream_error_on_invalid_http_message scheme_header_transformation
+      upgrade_configs proxy_100_continue delayed_close_timeout drain_timeout`,
     required: 'stat_prefix',
     harmless: {
       http2_protocol_options: 'has no effect: HTTP/2 is not spoken on this listener yet',
-      drain_timeout: 'has no effect: --drain-seconds says how long draining lasts',
-      delayed_close_timeout: NO_EFFECT_YET,
       access_log_flush_interval: NO_EFFECT_YET,
       flush_access_log_on_new_request: NO_EFFECT_YET,
-      proxy_100_continue: 'has no effect: 100 (Continue) is answered here',
       request_id_extension: 'has no effect: request ids are UUIDs',
       proxy_status_config: NO_EFFECT_YET,
       append_local_overload: NO_EFFECT_YET,
       typed_header_validation_config: 'has no effect: headers are always validated',
       add_proxy_protocol_connection_state: NO_EFFECT_YET,
-      upgrade_configs: 'has no effect yet: an Upgrade field is not passed on',
     },
     refused: {
       scoped_routes: 'write rds or route_config',
@@ -251,6 +248,10 @@ const MANAGER: Readonly<Record<string, MessageFields>> = {
       flush_access_log_on_new_request: NO_EFFECT_YET,
       flush_log_on_tunnel_successfully_established: NO_EFFECT_YET,
     },
+  },
+  'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.UpgradeConfig': {
+    supported: 'upgrade_type enabled',
+    refused: { filters: 'the filters of the manager are used: leave it out' },
   },
   'envoy.extensions.filters.network.http_connection_manager.v3.Rds': {
     supported: 'config_source route_config_name',
@@ -322,10 +323,9 @@ const MANAGER: Readonly<Record<string, MessageFields>> = {
   'envoy.config.core.v3.Http2ProtocolOptions.SettingsParameter': ALL,
   'envoy.config.core.v3.Http1ProtocolOptions': {
     supported: `allow_absolute_url accept_http_10 default_host_for_http_10 allow_chunked_length
-      override_stream_error_on_invalid_http_message`,
+      override_stream_error_on_invalid_http_message enable_trailers`,
     harmless: {
       header_key_format: 'has no effect: header names keep the case they came in',
-      enable_trailers: NO_EFFECT_YET,
       use_balsa_parser: 'has no effect: there is one parser',
     },
   },

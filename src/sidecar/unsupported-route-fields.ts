@@ -50,9 +50,8 @@ export const ROUTE_FIELDS: Readonly<Record<string, MessageFields>> = {
   'envoy.config.route.v3.NonForwardingAction': ALL,
   'envoy.config.route.v3.RouteMatch': {
     supported: `prefix path safe_regex path_separated_prefix path_match_policy case_sensitive runtime_fraction headers
-      query_parameters cookies grpc`,
+      query_parameters cookies grpc connect_matcher`,
     refused: {
-      connect_matcher: 'CONNECT is not supported yet',
       tls_context: 'TLS is not supported yet',
       dynamic_metadata: 'write headers',
     },
@@ -65,7 +64,7 @@ export const ROUTE_FIELDS: Readonly<Record<string, MessageFields>> = {
   'envoy.config.route.v3.RouteAction': {
     supported: `cluster cluster_header weighted_clusters cluster_not_found_response_code prefix_rewrite regex_rewrite
       path_rewrite_policy path_rewrite host_rewrite_literal host_rewrite auto_host_rewrite host_rewrite_header host_rewrite_path_regex
-      append_x_forwarded_host timeout idle_timeout request_mirror_policies max_stream_duration`,
+      append_x_forwarded_host timeout idle_timeout request_mirror_policies max_stream_duration upgrade_configs`,
     harmless: {
       retry_policy: NO_EFFECT_YET,
       retry_policy_typed_config: NO_EFFECT_YET,
@@ -83,9 +82,17 @@ export const ROUTE_FIELDS: Readonly<Record<string, MessageFields>> = {
       metadata_match: NO_SUBSETS,
       cluster_specifier_plugin: 'write cluster or weighted_clusters',
       inline_cluster_specifier_plugin: 'write cluster or weighted_clusters',
-      upgrade_configs: 'upgrades are not supported yet',
       internal_redirect_policy: 'redirects are passed to the client',
       internal_redirect_action: 'redirects are passed to the client',
+    },
+  },
+  'envoy.config.route.v3.RouteMatch.ConnectMatcher': ALL,
+  'envoy.config.route.v3.RouteAction.UpgradeConfig': ALL,
+  'envoy.config.route.v3.RouteAction.UpgradeConfig.ConnectConfig': {
+    supported: '',
+    refused: {
+      proxy_protocol_config: 'a PROXY header before the tunnel is not supported',
+      allow_post: 'only CONNECT opens a tunnel',
     },
   },
   'envoy.config.route.v3.RouteAction.MaxStreamDuration': {

@@ -28,9 +28,10 @@ export class RawClient {
     this.#reader = new MessageReader(socket);
   }
 
-  static connect(port: number): Promise<RawClient> {
+  /** `allowHalfOpen`: goes on writing after the far end's FIN. */
+  static connect(port: number, allowHalfOpen = false): Promise<RawClient> {
     return new Promise((done, fail) => {
-      const socket = connect({ port, host: '127.0.0.1', noDelay: true });
+      const socket = connect({ port, host: '127.0.0.1', noDelay: true, allowHalfOpen });
       socket.once('connect', () => {
         socket.off('error', fail);
         done(new RawClient(socket));

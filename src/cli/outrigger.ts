@@ -16,6 +16,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandFile>>> = {
   demo: () => import('./demo.ts'),
   check: () => import('./check.ts'),
   translate: () => import('./translate.ts'),
+  redirect: () => import('./redirect.ts'),
 };
 
 await main(process.argv.slice(2));

@@ -255,7 +255,7 @@ function stripHopByHop(head: Head): boolean {
 /** RFC 9112 section 3.2: origin-form as is, absolute-form split, `*` for OPTIONS only. */
 function resolveTarget(head: Head): number {
   const { path } = head;
-  if (head.method === 'CONNECT') return 405;
+  if (head.method === 'CONNECT') return resolveTunnel(head);
   if (path.charCodeAt(0) === 0x2f) return 0;
   if (path === '*') return head.method === 'OPTIONS' ? 0 : BAD_REQUEST;
   const colon = path.indexOf('://');
@@ -271,6 +271,17 @@ function resolveTarget(head: Head): number {
   head.setAuthority(authority);
   if (end === path.length) head.path = head.method === 'OPTIONS' ? '*' : '/';
   else head.path = path.charCodeAt(end) === 0x3f ? '/' + path.slice(end) : path.slice(end);
+  return 0;
+}
+
+/** RFC 9112 section 3.2.3: host and port, both of them; the target is the authority, and there is no path. */
+function resolveTunnel(head: Head): number {
+  const { path } = head;
+  const colon = path.lastIndexOf(':');
+  if (colon <= 0 || colon === path.length - 1 || path.indexOf(']', colon) !== -1) return BAD_REQUEST;
+  if (!isAuthority(path)) return BAD_REQUEST;
+  head.setAuthority(path);
+  head.path = '';
   return 0;
 }
 

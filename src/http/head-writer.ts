@@ -12,9 +12,9 @@ import { reasonOf } from './status.ts';
 const CR = 0x0d;
 const SP = 0x20;
 
-/** `METHOD path HTTP/1.1`, the fields, the framing, and the empty line. */
+/** `METHOD path HTTP/1.1` (the authority where there is no path: CONNECT), the fields, the framing, and the empty line. */
 export function writeRequestHead(head: Head, bodyKind: BodyKind): string {
-  let out = head.method + ' ' + head.path + ' HTTP/1.1\r\n' + writeFields(head);
+  let out = head.method + ' ' + (head.path === '' ? head.authority : head.path) + ' HTTP/1.1\r\n' + writeFields(head);
   if (bodyKind === CHUNKED) out += 'transfer-encoding: chunked\r\n';
   else if (bodyKind === NO_BODY && expectsBody(head.method) && !head.has(H.contentLength))
     out += 'content-length: 0\r\n';

@@ -106,6 +106,7 @@ function dealsWithUnderscores(request: Head, manager: HttpManager): boolean {
 
 function preparePath(request: Head, manager: HttpManager): number {
   const before = request.path;
+  if (before === '') return PREPARED; // CONNECT has none.
   if (hasEscapedNul(before)) return REFUSED;
   if (manager.escapedSlashes !== 'keep' && hasEscapedSlash(before)) {
     if (manager.escapedSlashes === 'reject') return REFUSED;

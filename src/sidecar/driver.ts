@@ -30,7 +30,7 @@ import { startMirrors, type MirrorSet } from './mirror-set.ts';
 import { explain, frameReply, rescue } from './rescue.ts';
 import { closeFailure } from './stale-retry.ts';
 import { StreamTimers, type StreamTimersOwner } from './stream-timers.ts';
-import { chooseUpgrade, layFields } from './upgrade.ts';
+import { CONNECT, chooseUpgrade, isTerminated, layFields } from './upgrade.ts';
 import { UpstreamRequest, type UpstreamRequestOwner } from './upstream-request.ts';
 
 export class Driver implements UpstreamRequestOwner, StreamTimersOwner {
@@ -86,12 +86,13 @@ export class Driver implements UpstreamRequestOwner, StreamTimersOwner {
     if (plan === null) {
       x.flags |= FLAGS.NR;
       x.details = 'route_not_found';
-      x.response.status = 404;
+      x.response.status = x.upgrade === CONNECT ? 405 : 404;
     } else if (x.upgrade !== '' && !chooseUpgrade(x, plan.upgrades, manager.upgrades)) {
       x.plan = manager.missPlan;
       x.details = 'upgrade_failed';
-      x.response.status = 403;
+      x.response.status = x.upgrade === CONNECT ? 405 : 403;
     }
+    if (x.upgrade === CONNECT) this.#request.isPlain = plan !== null && isTerminated(plan.upgrades);
     this.#walk();
     this.#request.isStarting = false;
   }
@@ -255,6 +256,7 @@ export class Driver implements UpstreamRequestOwner, StreamTimersOwner {
   #openTunnel(): void {
     this.isTunnel = true;
     this.#request.openTunnel();
+    this.x.response.remove(H.contentLength);
     this.#writeHead(UNTIL_CLOSE, false);
     this.#downstream.openTunnel();
   }

@@ -106,6 +106,19 @@ export class UpstreamConnection implements BodySink, WireUser {
     this.#writer.begin(headText, bodyKind === CHUNKED);
   }
 
+  /** Makes this connection, which has carried nothing, one end of a tunnel: `user` hears of a 200 at once. */
+  openTunnel(user: UpstreamUser): void {
+    this.user = user;
+    this.requests++;
+    this.isTunnel = true;
+    this.#isInBody = true;
+    this.#isReusable = false;
+    this.#decoder.begin(UNTIL_CLOSE, 0);
+    this.#framing.reset();
+    user.responseHead.status = 200;
+    user.onUpstreamHead(this.#framing);
+  }
+
   /** Request body bytes[start, end). Returns false when the caller should wait for onUpstreamDrain. */
   writeBody(bytes: Buffer, start: number, end: number): boolean {
     return this.#writer.write(bytes, start, end);

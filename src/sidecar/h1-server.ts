@@ -19,6 +19,7 @@ import { Driver } from './driver.ts';
 import type { Engine } from './engine.ts';
 import { IdleWatch } from './idle-watch.ts';
 import type { HttpManager } from './http-manager.ts';
+import { CONNECT } from './upgrade.ts';
 import { TAKEN, bareReply, takeRequest } from './request-intake.ts';
 import type { Wire, WireUser } from './wire.ts';
 
@@ -304,7 +305,8 @@ export class H1Server implements Downstream, BodySink, WireUser {
       (max > 0 && this.#requests >= max) ||
       this.#idle.isOverAge ||
       // What came behind an offer that was turned down may be meant for the protocol that was not taken.
-      (this.#x.upgrade !== '' && (this.#isFollowed || this.#held.length > this.#heldAt)) ||
+      (this.#x.upgrade !== '' &&
+        (this.#x.upgrade === CONNECT || this.#isFollowed || this.#held.length > this.#heldAt)) ||
       // A client that was answered instead of told to go on may send the body, or not.
       (this.#framing.expectsContinue && !this.#decoder.isComplete) ||
       this.#decoder.remainingBytes > DISCARD_BYTES_MAX;

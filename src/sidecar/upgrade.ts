@@ -40,9 +40,9 @@ export function chooseUpgrade(x: Exchange, own: UpgradeRules | undefined, usual:
   return false;
 }
 
-/** True when the tunnel that `x` asks for by CONNECT ends here. */
-export function isTerminated(own: UpgradeRules | undefined, usual: UpgradeRules | null): boolean {
-  const rule = ruleOf(CONNECT_RULE, own, usual);
+/** True when a tunnel that is asked for by CONNECT ends here (connect_config of the route). */
+export function isTerminated(own: UpgradeRules | undefined): boolean {
+  const rule = ruleOf(CONNECT_RULE, own, null);
   return rule !== null && rule.isTerminated;
 }
 

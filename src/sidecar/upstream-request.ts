@@ -32,6 +32,8 @@ export class UpstreamRequest implements PoolUser {
   connection: UpstreamConnection | null = null;
   /** True while the driver's start() is on the stack: the server flushes afterwards. */
   isStarting = false;
+  /** True when the bytes of the client's tunnel go to the endpoint as plain TCP. */
+  isPlain = false;
   /** True once no more body follows. */
   isComplete = true;
   readonly #engine: Engine;
@@ -62,12 +64,13 @@ export class UpstreamRequest implements PoolUser {
     this.isComplete = bodyKind === NO_BODY;
     this.#trailers = '';
     this.#isBlocked = false;
+    this.isPlain = false;
   }
 
   /** Sends the request to an endpoint of `cluster`. */
   start(cluster: Cluster): void {
     this.#cluster = cluster;
-    this.#attempt(cluster, false);
+    this.#attempt(cluster, this.isPlain);
   }
 
   #attempt(cluster: Cluster, isFresh: boolean): void {
@@ -87,6 +90,10 @@ export class UpstreamRequest implements PoolUser {
 
   onPoolReady(connection: UpstreamConnection): void {
     const x = this.#x;
+    if (this.isPlain && connection.requests > 0) {
+      this.#giveBack(connection);
+      return;
+    }
     this.#pool = null;
     this.connection = connection;
     this.#wasReused = connection.requests > 0;
@@ -94,6 +101,10 @@ export class UpstreamRequest implements PoolUser {
     x.upstreamLocalAddress = connection.localAddress;
     x.upstreamStartMs = x.attempts === 1 && this.isStarting ? x.startMs : this.#engine.clock.now();
     if (x.plan !== null) runThrough(x, x.plan.onAttempt);
+    if (this.isPlain) {
+      connection.openTunnel(this.#owner);
+      return;
+    }
     const kind = kindOfRequest(x.request, this.#bodyKind);
     connection.send(this.#owner, writeRequestHead(x.request, kind), kind, x.request.method, x.upgrade);
     if (this.#bodyKind !== NO_BODY) this.#replay.replayTo(connection);
@@ -101,6 +112,12 @@ export class UpstreamRequest implements PoolUser {
     if (this.isStarting) return; // The body may follow in the same chunk; the server flushes after it.
     if (this.isComplete) connection.flush();
     else this.#owner.onRequestSent();
+  }
+
+  /** What has spoken HTTP before may not carry a tunnel: the wait for a fresh one goes on. */
+  #giveBack(connection: UpstreamConnection): void {
+    connection.abandon();
+    if (this.#pool !== null && this.#cluster !== null) this.#pool.acquire(this.#cluster, this, true);
   }
 
   onPoolFailure(failed: Failure): void {

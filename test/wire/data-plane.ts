@@ -8,7 +8,7 @@ import { TimerWheel } from '../../src/base/timer-wheel.ts';
 import { HttpTally, ListenerTally } from '../../src/observe/proxy-tally.ts';
 import { ClusterRef, Endpoint, type Cluster } from '../../src/plan/cluster.ts';
 import type { Exchange } from '../../src/plan/exchange.ts';
-import { CONTINUE, merge, NO_MIRRORS, type PlanPart } from '../../src/plan/plan.ts';
+import { CONTINUE, merge, NO_MIRRORS, type PlanPart, type UpgradeRules } from '../../src/plan/plan.ts';
 import { step } from '../../src/plan/step.ts';
 import { newEngineCounters, type Engine } from '../../src/sidecar/engine.ts';
 import { RoutesRef, type HttpManager } from '../../src/sidecar/http-manager.ts';
@@ -81,6 +81,8 @@ export interface DataPlaneOptions {
   readonly address?: string;
   /** A Unix path of the upstream, instead of its port. */
   readonly upstreamPath?: string;
+  /** The route's own upgrade rules. */
+  readonly upgrades?: UpgradeRules;
   readonly clock?: Clock;
 }
 
@@ -138,7 +140,8 @@ export async function startDataPlane(upstreamPort: number, options: DataPlaneOpt
     { cluster: reference, timeoutMs: options.timeoutMs ?? 15_000 },
   );
   const note = step('note', 'test', (x) => (ended.push(x.flags), CONTINUE), null);
-  const init = { route: routeId('all'), origin: 'test', body: null, mirrors: NO_MIRRORS };
+  const own = options.upgrades === undefined ? {} : { upgrades: options.upgrades };
+  const init = { route: routeId('all'), origin: 'test', body: null, mirrors: NO_MIRRORS, ...own };
   const plan = merge(init, [{ onEnd: [note] }, { onRequest: [send] }, options.part ?? {}]);
   const routes = new RoutesRef('all');
   routes.table = { name: 'all', match: () => plan };

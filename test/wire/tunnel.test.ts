@@ -22,6 +22,8 @@ class TunnelEnd {
   readonly heads: string[] = [];
   readonly sockets: Socket[] = [];
   received = '';
+  /** Everything, the heads included. */
+  raw = '';
   hasEnded = false;
   isClosed = false;
   answer = AGREED;
@@ -43,6 +45,7 @@ class TunnelEnd {
     let text = '';
     let isOpen = false;
     socket.on('data', (bytes: Buffer) => {
+      this.raw += bytes.toString('latin1');
       if (isOpen) {
         this.received += bytes.toString('latin1');
         return;
@@ -183,6 +186,54 @@ test.each([
   upstream.answer = answer;
   const [response] = await client.exchange({ pieces: [OFFER], methods: ['GET'] });
   expect([response?.status, response?.body.toString().includes('EVIL')]).toEqual([502, false]);
+});
+
+const TUNNEL = 'CONNECT far.test:5432 HTTP/1.1\r\nHost: far.test:5432\r\n\r\n';
+
+function connectRules(isTerminated: boolean): DataPlaneOptions {
+  return { upgrades: new Map([['connect', { isAllowed: true, isTerminated }]]) };
+}
+
+test('CONNECT that ends here opens a TCP connection and passes bytes as they come', async () => {
+  const { plane, upstream, client } = await aBench(connectRules(true));
+  client.socket.write(`${TUNNEL}hello`);
+  expect(await untilText(client, '\r\n\r\n')).toMatch(
+    /^HTTP\/1\.1 200 OK\r\n(?!.*(content-length|transfer-encoding))/is,
+  );
+  await until('the bytes arrived, and no head', () => upstream.raw === 'hello');
+  upstream.sockets[0]?.end('bye');
+  expect((await client.bytes(3)).toString()).toBe('bye');
+  client.socket.end();
+  await until('the exchange ended', () => plane.ended.length === 1);
+  expect(plane.ended).toEqual([0]);
+});
+
+test('CONNECT that goes on is a CONNECT to the upstream, and its 2xx opens the tunnel', async () => {
+  const { upstream, client } = await aBench(connectRules(false));
+  upstream.answer = 'HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n';
+  client.socket.write(TUNNEL);
+  expect(await untilText(client, '\r\n\r\n')).not.toMatch(/content-length/i);
+  expect(upstream.heads[0]).toMatch(/^CONNECT far\.test:5432 HTTP\/1\.1\r\nHost: far\.test:5432\r\n/);
+  expect(upstream.heads[0]).not.toMatch(/content-length/i);
+  client.socket.write('hello');
+  await until('the bytes arrived', () => upstream.received === 'hello');
+});
+
+test.each<[string, DataPlaneOptions, string, number]>([
+  ['is refused where it is not configured', {}, TUNNEL, 405],
+  ['with a body is refused', connectRules(true), TUNNEL.replace('\r\n\r\n', '\r\nContent-Length: 1\r\n\r\nx'), 400],
+  ['without a port is refused', connectRules(true), TUNNEL.replaceAll(':5432', ''), 400],
+  ['that the upstream refuses is answered', connectRules(false), TUNNEL, 403],
+])('CONNECT %s, and the connection closed', async (_, options, text, status) => {
+  const { upstream, client } = await aBench(options);
+  upstream.answer = 'HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n';
+  const [response] = await client.exchange({
+    pieces: [`${text}GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n`],
+    methods: ['CONNECT'],
+  });
+  expect(response?.status).toBe(status);
+  expect(await client.closesWithin(3000)).toBe(true);
+  expect(upstream.heads.filter((head) => head.startsWith('GET'))).toEqual([]);
 });
 
 test.each(['client', 'upstream'] as const)(

@@ -88,7 +88,12 @@ describe('request framing', () => {
     ['GET x HTTP/1.1', 400],
     ['GET ftp://b/ HTTP/1.1', 400],
     ['GET http:///x HTTP/1.1', 400],
-    ['CONNECT b:443 HTTP/1.1', 405],
+    ['CONNECT b HTTP/1.1', 400],
+    ['CONNECT b: HTTP/1.1', 400],
+    ['CONNECT :443 HTTP/1.1', 400],
+    ['CONNECT / HTTP/1.1', 400],
+    ['CONNECT http://b:443/ HTTP/1.1', 400],
+    ['CONNECT [::1] HTTP/1.1', 400],
   ])('refuses %s', (start, status) => {
     expect(request(['Host: a'], start).status).toBe(status);
   });

@@ -1,10 +1,10 @@
 // A circuit breaker around the export of spans, which is a call of our own beside the traffic: after a few
 // failures in a row a Collector that is down or black-holed is left alone for a while, instead of holding
 // each batch for the whole timeout; then one batch is the probe. Loaded with the rest of tracing.
-import type { Exporter, ReadableSpan } from './span-exporter.ts';
+import type { ExportBatch, Exporter } from './span-exporter.ts';
 
 /** Exports a batch; null when the Collector took it, else what went wrong. Never rejects. */
-export type GuardedExport = (exporter: Exporter, batch: ReadableSpan[]) => Promise<string | null>;
+export type GuardedExport = (exporter: Exporter, batch: ExportBatch) => Promise<string | null>;
 
 const WINDOW_MS = 10_000;
 const FAILURES_MIN = 3;
@@ -30,7 +30,7 @@ export async function makeExportBreaker(timeoutMs: number): Promise<GuardedExpor
   };
 }
 
-function exportBatch(exporter: Exporter, batch: ReadableSpan[]): Promise<void> {
+function exportBatch(exporter: Exporter, batch: ExportBatch): Promise<void> {
   return new Promise((resolve, reject) => {
     exporter.export(batch, (result) => {
       // ExportResultCode.SUCCESS: the enum itself is in a package that we do not depend on.

@@ -1,7 +1,8 @@
 // Where spans go: reads the destination out of Envoy's OpenTelemetryConfig, and makes the OTLP
 // exporter for an address. A cluster name is resolved at export time, through the live cluster, so
-// that a Collector may move. Credentials of the channel are not supported: plaintext only.
-import type { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto';
+// that a Collector may move. Credentials of the channel are not supported: plaintext only. Transport,
+// retry and time limits are OpenTelemetry's; the bytes of the spans are ours (span-encoder.ts).
+import type { createOtlpGrpcExportDelegate } from '@opentelemetry/otlp-grpc-exporter-base';
 import { assertNever } from '../base/assert.ts';
 import { error, warning } from '../base/problem.ts';
 import { formatAddress } from '../plan/cluster.ts';
@@ -10,6 +11,9 @@ import type { HttpService } from '../xds/gen/envoy/config/core/v3/http_service_p
 import type { GrpcService } from '../xds/gen/envoy/config/core/v3/grpc_service_pb.js';
 import type { OpenTelemetryConfig } from '../xds/gen/envoy/config/trace/v3/opentelemetry_pb.js';
 import type { NodeIdentity } from './node-identity.ts';
+import type { SpanBatch } from './span-batch.ts';
+import { encodeEnvelope } from './span-encoder.ts';
+import type { SpanAttributes } from './span-shape.ts';
 
 export interface TargetSpec {
   /** Equal keys are one destination with one queue. */
@@ -25,8 +29,41 @@ export interface TargetSpec {
   readonly timeoutMs: number;
 }
 
-export type Exporter = Pick<OTLPTraceExporter, 'export' | 'shutdown'>;
-export type ReadableSpan = Parameters<OTLPTraceExporter['export']>[0][number];
+/** Encoded spans, and the resource that they belong to. */
+export interface ExportBatch {
+  readonly spans: SpanBatch;
+  readonly resource: SpanAttributes;
+}
+
+export type Exporter = Pick<ReturnType<typeof createOtlpGrpcExportDelegate<ExportBatch, null>>, 'export' | 'shutdown'>;
+
+/** The instrumentation scope of every span. */
+const SCOPE = 'outrigger';
+
+/**
+ * Writes the ExportTraceServiceRequest of a batch, each into the same buffer: one export is under way at
+ * a time, and an exporter whose export was given up is not used again. The answer (a count of refused
+ * spans) is not read.
+ */
+class RequestWriter {
+  #buffer = Buffer.alloc(0);
+
+  serializeRequest({ spans, resource }: ExportBatch): Uint8Array {
+    const bytes = spans.bytes();
+    const envelope = encodeEnvelope(resource, SCOPE, bytes.length);
+    const size = envelope.length + bytes.length;
+    if (this.#buffer.length < size) this.#buffer = Buffer.allocUnsafeSlow(size * 2);
+    this.#buffer.write(envelope, 0, 'latin1');
+    bytes.copy(this.#buffer, envelope.length);
+    return this.#buffer.subarray(0, size);
+  }
+
+  deserializeResponse(): null {
+    return null;
+  }
+}
+
+const COUNTING = { name: 'span', countItems: ({ spans }: ExportBatch): number => spans.count } as const;
 
 /** How long one export may take unless configured, in milliseconds. */
 const TIMEOUT_MS = 10_000;
@@ -146,13 +183,32 @@ function durationMs(duration: { readonly seconds: bigint; readonly nanos: number
 export async function makeExporter(spec: TargetSpec, address: string): Promise<Exporter> {
   const timeoutMillis = spec.timeoutMs;
   if (spec.protocol === 'http') {
-    const { OTLPTraceExporter } = await import('@opentelemetry/exporter-trace-otlp-proto');
-    return new OTLPTraceExporter({ url: `http://${address}${spec.path}`, headers: { ...spec.headers }, timeoutMillis });
+    const http = await import('@opentelemetry/otlp-exporter-base/node-http');
+    const url = `http://${address}${spec.path}`;
+    const fixed = { 'Content-Type': 'application/x-protobuf' };
+    const options = { url, headers: { ...spec.headers }, timeoutMillis };
+    const settings = http.convertLegacyHttpOptions(options, 'TRACES', 'v1/traces', fixed);
+    return http.createOtlpHttpExportDelegate(
+      settings,
+      new RequestWriter(),
+      'otlp_http_span_exporter',
+      COUNTING,
+      undefined,
+    );
   }
-  const { OTLPTraceExporter } = await import('@opentelemetry/exporter-trace-otlp-grpc');
+  const grpc = await import('@opentelemetry/otlp-grpc-exporter-base');
   const { Metadata, credentials } = await import('@grpc/grpc-js');
   const metadata = new Metadata();
   for (const [key, value] of Object.entries(spec.headers)) metadata.set(key, value);
   const url = address.startsWith('unix:') ? address : `http://${address}`;
-  return new OTLPTraceExporter({ url, credentials: credentials.createInsecure(), metadata, timeoutMillis });
+  const options = { url, credentials: credentials.createInsecure(), metadata, timeoutMillis };
+  return grpc.createOtlpGrpcExportDelegate(
+    grpc.convertLegacyOtlpGrpcOptions(options, 'TRACES'),
+    new RequestWriter(),
+    'otlp_grpc_span_exporter',
+    COUNTING,
+    undefined,
+    'TraceExportService',
+    '/opentelemetry.proto.collector.trace.v1.TraceService/Export',
+  );
 }

@@ -11,10 +11,13 @@ import { makeExportBreaker, type GuardedExport } from './export-breaker.ts';
 import type { Registry } from './registry.ts';
 import { makeExporter, type Exporter, type TargetSpec } from './span-exporter.ts';
 import type { Sdk } from './span-sdk.ts';
+import { SpanBatch } from './span-batch.ts';
+import { encodeSpan } from './span-encoder.ts';
 import type { SpanRecord } from './span-shape.ts';
 
 const QUEUE_MAX = 2048;
 const BATCH_MAX = 512;
+const SPARE_MAX = 2;
 const FLUSH_MS = 1000;
 const TRIES_MAX = 5;
 /** Past the exporter's own timeout, the export is given up: a callback that never comes must not stop us. */
@@ -56,7 +59,12 @@ export class SpanQueue {
   readonly #counters: SpanCounters;
   readonly #log: Log;
   readonly #backoff = createBackoff({ baseMs: 500, maxMs: 5000 });
-  #spans: SpanRecord[] = [];
+  /** Oldest first; the last one is being filled. */
+  readonly #batches: SpanBatch[] = [];
+  /** Batches that are free to be filled again. */
+  readonly #spare: SpanBatch[] = [];
+  /** Spans in all batches. */
+  #length = 0;
   #tries = 0;
   #exporter: Exporter | null = null;
   #guarded: GuardedExport | null = null;
@@ -74,20 +82,26 @@ export class SpanQueue {
 
   /** False when the queue is full; the `count` spans that are not made for that reason count as dropped. */
   admits(count: number): boolean {
-    if (this.#spans.length < QUEUE_MAX && !this.#isClosed) return true;
+    if (this.#length < QUEUE_MAX && !this.#isClosed) return true;
     this.#count(this.#counters.droppedFull, count);
     return false;
   }
 
   /** Takes a span, or drops it when the queue is full. */
   add(span: SpanRecord): void {
-    if (this.#spans.length >= QUEUE_MAX || this.#isClosed) {
+    if (this.#length >= QUEUE_MAX || this.#isClosed) {
       this.#count(this.#counters.droppedFull, 1);
       return;
     }
-    this.#spans.push(span);
+    let batch = this.#batches.at(-1);
+    if (batch === undefined || batch.count >= BATCH_MAX) {
+      batch = this.#spare.pop() ?? new SpanBatch();
+      this.#batches.push(batch);
+    }
+    batch.add(encodeSpan(span));
+    this.#length++;
     if (this.#export !== null || this.#tries > 0) return;
-    if (this.#spans.length >= BATCH_MAX) this.#schedule(0);
+    if (this.#length >= BATCH_MAX) this.#schedule(0);
     else if (this.#timer === null) this.#schedule(FLUSH_MS);
   }
 
@@ -95,7 +109,7 @@ export class SpanQueue {
   async flush(): Promise<void> {
     for (;;) {
       if (this.#export !== null) await this.#export;
-      else if (this.#spans.length === 0 || this.#tries > 0) return;
+      else if (this.#length === 0 || this.#tries > 0) return;
       else await this.#begin();
     }
   }
@@ -105,8 +119,9 @@ export class SpanQueue {
     await this.flush();
     this.#isClosed = true;
     this.#disarm();
-    const left = this.#spans.length;
-    this.#spans = [];
+    const left = this.#length;
+    this.#batches.length = 0;
+    this.#length = 0;
     if (left > 0) this.#count(this.#counters.droppedFailed, left);
     await this.#dismiss();
   }
@@ -128,21 +143,26 @@ export class SpanQueue {
     this.#disarm();
     this.#export ??= this.#exportBatch().finally(() => {
       this.#export = null;
-      if (this.#isClosed || this.#spans.length === 0) return;
-      const pauseMs = this.#spans.length >= BATCH_MAX ? 0 : FLUSH_MS;
+      if (this.#isClosed || this.#length === 0) return;
+      const pauseMs = this.#length >= BATCH_MAX ? 0 : FLUSH_MS;
       this.#schedule(this.#tries > 0 ? this.#backoff.next() : pauseMs);
     });
     return this.#export;
   }
 
   async #exportBatch(): Promise<void> {
-    const batch = this.#spans.splice(0, BATCH_MAX);
+    const batch = this.#batches.shift();
+    if (batch === undefined) return;
+    const { count } = batch;
+    this.#length -= count;
     const problem = await this.#send(batch);
     if (problem === null) {
       if (this.#tries > 0) this.#log.info('spans are exported again', { collector: this.#address });
       this.#tries = 0;
       this.#backoff.reset();
-      this.#count(this.#counters.exported, batch.length);
+      this.#count(this.#counters.exported, count);
+      batch.clear();
+      if (this.#spare.length < SPARE_MAX) this.#spare.push(batch);
       return;
     }
     if (this.#tries === 0) this.#log.warning('spans are not exported', { collector: this.#address, problem });
@@ -150,23 +170,26 @@ export class SpanQueue {
     this.#count(this.#counters.failures, 1);
     // A fresh channel dials at once; an old one waits out a back-off of its own, of up to two minutes.
     await this.#dismiss();
-    const room = this.#tries >= TRIES_MAX ? 0 : Math.max(0, QUEUE_MAX - this.#spans.length);
-    if (room < batch.length) this.#count(this.#counters.droppedFailed, batch.length - room);
+    const room = this.#tries >= TRIES_MAX ? 0 : Math.max(0, QUEUE_MAX - this.#length);
+    if (room < count) {
+      this.#count(this.#counters.droppedFailed, count - room);
+      batch.dropOldest(count - room);
+    }
     // The oldest go first: they have been tried already.
-    this.#spans = [...batch.slice(batch.length - Math.min(room, batch.length)), ...this.#spans];
+    if (batch.count > 0) this.#batches.unshift(batch);
+    this.#length += batch.count;
     if (this.#tries >= TRIES_MAX) this.#tries = 1;
   }
 
   /** Null when the Collector took the batch, else what went wrong. Never rejects. */
-  async #send(batch: readonly SpanRecord[]): Promise<string | null> {
+  async #send(batch: SpanBatch): Promise<string | null> {
     try {
       const sdk = await this.#sdk;
       if (sdk === null) return 'OpenTelemetry cannot be loaded';
       const exporter = await this.#connect();
       if (exporter === null) return 'the address of the Collector is not known';
-      const spans = batch.map((record) => sdk.make(record, this.#spec.serviceName));
       this.#guarded ??= await makeExportBreaker(this.#spec.timeoutMs + GRACE_MS);
-      return await this.#guarded(exporter, spans);
+      return await this.#guarded(exporter, { spans: batch, resource: sdk.resourceOf(this.#spec.serviceName) });
     } catch (thrown) {
       return String(thrown);
     }

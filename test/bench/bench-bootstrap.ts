@@ -12,6 +12,8 @@ export interface BootstrapPorts {
   readonly admin: number;
   readonly listen: number;
   readonly upstream: number;
+  /** OTLP over gRPC, when every request is traced; else null. */
+  readonly collector: number | null;
 }
 
 export function generalRoutes(): BootstrapRoutes {
@@ -69,10 +71,45 @@ const ROUTER = 'type.googleapis.com/envoy.extensions.filters.http.router.v3.Rout
 
 const socketAddress = (port: number): unknown => ({ socket_address: { address: '127.0.0.1', port_value: port } });
 
+const TRACER = 'type.googleapis.com/envoy.config.trace.v3.OpenTelemetryConfig';
+const OPTIONS = 'type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
+
+/** 100 % of the requests, as a manager's `tracing` says it. */
+const TRACING = {
+  random_sampling: { value: 100 },
+  spawn_upstream_span: true,
+  provider: {
+    name: 'envoy.tracers.opentelemetry',
+    typed_config: {
+      '@type': TRACER,
+      service_name: 'bench',
+      grpc_service: { envoy_grpc: { cluster_name: 'collector' }, timeout: '5s' },
+    },
+  },
+};
+
+function collectorCluster(port: number): unknown {
+  return {
+    name: 'collector',
+    type: 'STATIC',
+    typed_extension_protocol_options: {
+      'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
+        '@type': OPTIONS,
+        explicit_http_config: { http2_protocol_options: {} },
+      },
+    },
+    load_assignment: {
+      cluster_name: 'collector',
+      endpoints: [{ lb_endpoints: [{ endpoint: { address: socketAddress(port) } }] }],
+    },
+  };
+}
+
 export function benchBootstrap(table: BootstrapRoutes, ports: BootstrapPorts): unknown {
   const manager = {
     '@type': MANAGER,
     stat_prefix: 'bench',
+    ...(ports.collector === null ? {} : { tracing: TRACING }),
     http_filters: [{ name: 'envoy.filters.http.router', typed_config: { '@type': ROUTER } }],
     route_config: {
       name: 'bench',
@@ -85,11 +122,14 @@ export function benchBootstrap(table: BootstrapRoutes, ports: BootstrapPorts): u
     admin: { address: socketAddress(ports.admin) },
     static_resources: {
       listeners: [{ name: 'bench', address: socketAddress(ports.listen), filter_chains: [{ filters: [filter] }] }],
-      clusters: table.clusters.map((name) => ({
-        name,
-        type: 'STATIC',
-        load_assignment: { cluster_name: name, endpoints: [{ lb_endpoints: [endpoint] }] },
-      })),
+      clusters: [
+        ...table.clusters.map((name) => ({
+          name,
+          type: 'STATIC',
+          load_assignment: { cluster_name: name, endpoints: [{ lb_endpoints: [endpoint] }] },
+        })),
+        ...(ports.collector === null ? [] : [collectorCluster(ports.collector)]),
+      ],
     },
   };
 }

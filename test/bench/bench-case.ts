@@ -19,9 +19,11 @@ export interface BenchCase {
   readonly closes: boolean;
   /** Connections that the client keeps busy. */
   readonly connections: number;
+  /** Every request is traced, to a Collector that throws the spans away. */
+  readonly isTraced: boolean;
 }
 
-const DEFAULTS = { method: 'GET', bodyBytes: 0, closes: false, connections: 32 } as const;
+const DEFAULTS = { method: 'GET', bodyBytes: 0, closes: false, connections: 32, isTraced: false } as const;
 const MESH_ONLY: readonly ProxyName[] = ['outrigger', 'envoy'];
 
 export const BENCH_CASES: readonly BenchCase[] = [
@@ -70,5 +72,14 @@ export const BENCH_CASES: readonly BenchCase[] = [
     routes: manyRoutes(5000),
     proxies: MESH_ONLY,
     path: { services: 5000 },
+  },
+  {
+    ...DEFAULTS,
+    name: 'traced',
+    title: 'GET 100 B, every request traced to a Collector',
+    routes: meshRoutes(),
+    proxies: MESH_ONLY,
+    path: '/100',
+    isTraced: true,
   },
 ];

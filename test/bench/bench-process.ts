@@ -38,7 +38,30 @@ export async function startUpstream(): Promise<BenchProcess> {
   return ready(startPinned(UPSTREAM_CORE, realPart('nginx'), ['-c', file]), port);
 }
 
-export async function startProxy(name: ProxyName, benchCase: BenchCase, upstreamPort: number): Promise<BenchProcess> {
+/** A Collector that takes spans over gRPC and throws them away. */
+export async function startCollector(): Promise<BenchProcess> {
+  const [port = 0] = await freePorts(1);
+  const file = join(BENCH_FOLDER, 'collector.yaml');
+  const config = {
+    receivers: { otlp: { protocols: { grpc: { endpoint: `127.0.0.1:${port}` } } } },
+    exporters: { debug: { verbosity: 'basic', sampling_initial: 1, sampling_thereafter: 1_000_000 } },
+    service: {
+      telemetry: { metrics: { level: 'none' }, logs: { level: 'error' } },
+      pipelines: { traces: { receivers: ['otlp'], exporters: ['debug'] } },
+    },
+  };
+  await writeFile(file, JSON.stringify(config));
+  return ready(startPinned(UPSTREAM_CORE, realPart('otelcol'), ['--config', file]), port);
+}
+
+export interface BenchPeers {
+  readonly upstreamPort: number;
+  /** Where spans go in a traced case; null in the others. */
+  readonly collectorPort: number | null;
+}
+
+export async function startProxy(name: ProxyName, benchCase: BenchCase, peers: BenchPeers): Promise<BenchProcess> {
+  const { upstreamPort, collectorPort } = peers;
   const folder = join(BENCH_FOLDER, name);
   await mkdir(folder, { recursive: true });
   const [port = 0, admin = 0] = await freePorts(2);
@@ -50,7 +73,9 @@ export async function startProxy(name: ProxyName, benchCase: BenchCase, upstream
   const bootstrap = (): Promise<string> =>
     write(
       'bootstrap.json',
-      JSON.stringify(benchBootstrap(benchCase.routes, { admin, listen: port, upstream: upstreamPort })),
+      JSON.stringify(
+        benchBootstrap(benchCase.routes, { admin, listen: port, upstream: upstreamPort, collector: collectorPort }),
+      ),
     );
   const start = async (): Promise<Child> => {
     switch (name) {

@@ -7,7 +7,7 @@ import { cpus, release, totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
 import { realPart } from '../support/real-parts.ts';
 import { BENCH_CASES, PROXY_NAMES, type BenchCase, type ProxyName } from './bench-case.ts';
-import { BENCH_FOLDER, startProxy, startUpstream, type BenchProcess } from './bench-process.ts';
+import { BENCH_FOLDER, startCollector, startProxy, startUpstream, type BenchProcess } from './bench-process.ts';
 import { formatReport, summarize, type Round } from './bench-report.ts';
 import { measure, writeLoadScript } from './load.ts';
 
@@ -59,10 +59,12 @@ if (values.json !== undefined) {
 async function runCase(benchCase: BenchCase): Promise<readonly Round[]> {
   const script = await writeLoadScript(benchCase);
   const running = new Map<ProxyName, BenchProcess>();
+  const collector = benchCase.isTraced ? await startCollector() : null;
+  const peers = { upstreamPort: upstream.port, collectorPort: collector?.port ?? null };
   const measured: Round[] = [];
   try {
     for (const name of proxies.filter((proxy) => benchCase.proxies.includes(proxy))) {
-      running.set(name, await startProxy(name, benchCase, upstream.port));
+      running.set(name, await startProxy(name, benchCase, peers));
     }
     for (const proxy of running.values()) await measure(proxy, benchCase, script, warmupSeconds);
     for (let round = 0; round < rounds; round++) {
@@ -74,6 +76,7 @@ async function runCase(benchCase: BenchCase): Promise<readonly Round[]> {
     }
   } finally {
     await Promise.all([...running.values()].map((proxy) => proxy.child.stop()));
+    await collector?.child.stop();
   }
   return measured;
 }

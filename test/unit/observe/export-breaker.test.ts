@@ -2,9 +2,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { makeExportBreaker } from '../../../src/observe/export-breaker.ts';
+import { SpanBatch } from '../../../src/observe/span-batch.ts';
 import type { Exporter } from '../../../src/observe/span-exporter.ts';
 
 const FAILED = 1;
+const BATCH = { spans: new SpanBatch(), resource: {} };
 
 function anExporter(answer: () => { code: number; error?: Error } | null): Exporter & { calls: number } {
   const exporter = {
@@ -24,13 +26,13 @@ test('takes a batch that the Collector takes, and names what went wrong with one
   expect(
     await guarded(
       anExporter(() => ({ code: 0 })),
-      [],
+      BATCH,
     ),
   ).toBeNull();
   expect(
     await guarded(
       anExporter(() => ({ code: FAILED, error: new Error('no route') })),
-      [],
+      BATCH,
     ),
   ).toBe('no route');
 });
@@ -40,7 +42,7 @@ test('an export that never ends counts as failed', async () => {
   expect(
     await guarded(
       anExporter(() => null),
-      [],
+      BATCH,
     ),
   ).toMatch(/timed out/i);
 });
@@ -49,12 +51,12 @@ test('leaves a Collector alone that failed three times, then probes it once and 
   let isDown = true;
   const exporter = anExporter(() => (isDown ? { code: FAILED, error: new Error('down') } : { code: 0 }));
   const guarded = await makeExportBreaker(1000);
-  for (let i = 0; i < 3; i++) expect(await guarded(exporter, [])).toBe('down');
-  expect(await guarded(exporter, [])).toMatch(/open/i);
+  for (let i = 0; i < 3; i++) expect(await guarded(exporter, BATCH)).toBe('down');
+  expect(await guarded(exporter, BATCH)).toMatch(/open/i);
   expect(exporter.calls).toBe(3);
   isDown = false;
   await sleep(2100);
-  expect(await guarded(exporter, [])).toBeNull();
-  expect(await guarded(exporter, [])).toBeNull();
+  expect(await guarded(exporter, BATCH)).toBeNull();
+  expect(await guarded(exporter, BATCH)).toBeNull();
   expect(exporter.calls).toBe(5);
 });

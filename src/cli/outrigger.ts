@@ -17,6 +17,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandFile>>> = {
   check: () => import('./check.ts'),
   translate: () => import('./translate.ts'),
   redirect: () => import('./redirect.ts'),
+  inject: () => import('./inject.ts'),
 };
 
 await main(process.argv.slice(2));

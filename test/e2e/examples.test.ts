@@ -1,4 +1,5 @@
 // Every folder below examples/ does what its README says. The bookshop is run by demo.test.ts.
+import { spawnSync } from 'node:child_process';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,6 +17,7 @@ const RUN_BY = new Map([
   ['bookshop', 'demo.test.ts'],
   ['sidecar-bootstrap', 'examples.test.ts'],
   ['gateway-api', 'examples.test.ts'],
+  ['inject', 'examples.test.ts'],
 ]);
 
 function startApp(service: string, version: string, port: number): Child {
@@ -66,6 +68,20 @@ describe('the examples', () => {
       await rm(folder, { recursive: true });
     }
   }, 40_000);
+
+  it('inject adds the sidecar to a Deployment, and takes it out again', async () => {
+    const file = join(EXAMPLES, 'inject/reviews.yaml');
+    const run = (...args: string[]) =>
+      spawnSync(process.execPath, [LAUNCHER, 'inject', ...args], { encoding: 'utf8', input: injected });
+    let injected = '';
+    const first = run('-f', file);
+    expect(first).toMatchObject({ status: 0, stderr: '' });
+    injected = first.stdout;
+    expect(injected).toContain('--exclude-interfaces=eth1');
+    expect(injected.match(/- name: outrigger-proxy/g)).toHaveLength(1);
+    expect(run('-f', '-').stdout).toBe(injected);
+    expect(run('--uninject', '-f', '-').stdout).toBe(await readFile(file, 'utf8'));
+  });
 
   it('gateway-api splits nine to one and sends one reader to v2', async () => {
     const ports = await freePorts(2 + 2 * 4);

@@ -1,0 +1,113 @@
+// The containers that injection adds to a pod: the sidecar, and before it the step that redirects the pod's
+// connections. Only that step has capabilities and runs as root; the sidecar is user 1337, which the redirect
+// leaves alone, and can write nothing.
+import type { PodFacts } from './pod-facts.ts';
+import type { PodSettings } from './pod-settings.ts';
+import type { Written } from './written-value.ts';
+
+export const PROXY_CONTAINER = 'outrigger-proxy';
+export const INIT_CONTAINER = 'outrigger-init';
+
+const PROXY_ID = 1337;
+const METRICS_PORT = 15_090;
+const VERSION_LABELS = ['service.istio.io/canonical-revision', 'app.kubernetes.io/version', 'version'];
+const NAME_LABELS = ['service.istio.io/canonical-name', 'app.kubernetes.io/name', 'app'];
+
+export interface ContainerInputs {
+  readonly settings: PodSettings;
+  readonly facts: PodFacts;
+  /** The name of the workload, where no label has one. */
+  readonly workload: string;
+  readonly control: string;
+  readonly image: string;
+  readonly mode: 'redirect' | 'explicit';
+  readonly isNative: boolean;
+}
+
+export function redirectContainer({ settings, image }: ContainerInputs): Written {
+  const flags = [...settings.redirect].map(([name, value]) => `--${name}=${value}`);
+  return {
+    name: INIT_CONTAINER,
+    image: settings.image === '' ? image : settings.image,
+    args: ['redirect', 'install', ...flags],
+    resources: { requests: { cpu: '10m', memory: '64Mi' }, limits: { cpu: '2', memory: '1Gi' } },
+    securityContext: {
+      allowPrivilegeEscalation: false,
+      capabilities: { add: ['NET_ADMIN', 'NET_RAW'], drop: ['ALL'] },
+      privileged: false,
+      readOnlyRootFilesystem: false,
+      runAsGroup: 0,
+      runAsNonRoot: false,
+      runAsUser: 0,
+    },
+  };
+}
+
+export function proxyContainer(inputs: ContainerInputs): Written {
+  const { settings, image, isNative } = inputs;
+  const { readinessPort } = settings;
+  const probe = {
+    httpGet: { path: '/healthz/ready', port: readinessPort },
+    initialDelaySeconds: settings.probe.get('initialDelaySeconds') ?? 0,
+    periodSeconds: settings.probe.get('periodSeconds') ?? (isNative ? 1 : 15),
+    timeoutSeconds: 3,
+    failureThreshold: settings.probe.get('failureThreshold') ?? (isNative ? 600 : 4),
+  };
+  const probes: Record<string, Written> =
+    readinessPort === 0 ? {} : { [isNative ? 'startupProbe' : 'readinessProbe']: probe };
+  return {
+    name: PROXY_CONTAINER,
+    image: settings.image === '' ? image : settings.image,
+    ...(isNative ? { restartPolicy: 'Always' } : {}),
+    args: proxyArgs(inputs),
+    env: [
+      fromField('POD_NAME', 'metadata.name'),
+      fromField('POD_NAMESPACE', 'metadata.namespace'),
+      fromField('INSTANCE_IP', 'status.podIP'),
+      fromField('INSTANCE_IPS', 'status.podIPs'),
+      fromField('HOST_IP', 'status.hostIP'),
+      fromField('SERVICE_ACCOUNT', 'spec.serviceAccountName'),
+    ],
+    ports: [{ name: 'outrigger-prom', containerPort: METRICS_PORT, protocol: 'TCP' }],
+    ...probes,
+    resources: settings.resources,
+    securityContext: {
+      allowPrivilegeEscalation: false,
+      capabilities: { drop: ['ALL'] },
+      privileged: false,
+      readOnlyRootFilesystem: true,
+      runAsGroup: PROXY_ID,
+      runAsNonRoot: true,
+      runAsUser: PROXY_ID,
+    },
+  };
+}
+
+function proxyArgs({ settings, facts, workload, control, mode }: ContainerInputs): readonly string[] {
+  const version = firstOf(facts.labels, VERSION_LABELS);
+  // A dot would begin the namespace.
+  const named = firstOf(facts.labels, NAME_LABELS);
+  const service = named === '' || named.includes('.') ? workload : named;
+  const labels = [...facts.labels].filter(([name]) => name !== 'app' && name !== 'version');
+  return [
+    'sidecar',
+    `--control=${control}`,
+    `--service=${service.replaceAll('.', '-')}.$(POD_NAMESPACE)`,
+    ...(version === '' ? [] : [`--version=${version}`]),
+    ...labels.map(([name, value]) => `--label=${name}=${value}`),
+    ...facts.ports.map(({ port, protocol }) => `--app=${port}/${protocol}`),
+    `--mode=${mode}`,
+    '--address=$(INSTANCE_IPS)',
+    ...(settings.readinessPort === 0 ? [] : [`--readiness=${settings.readinessPort}`]),
+    `--metrics=${METRICS_PORT}`,
+    ...(settings.logLevel === '' ? [] : [`--log-level=${settings.logLevel}`]),
+  ];
+}
+
+function firstOf(labels: ReadonlyMap<string, string>, names: readonly string[]): string {
+  return names.map((name) => labels.get(name) ?? '').find((value) => value !== '') ?? '';
+}
+
+function fromField(name: string, fieldPath: string): Written {
+  return { name, valueFrom: { fieldRef: { fieldPath } } };
+}

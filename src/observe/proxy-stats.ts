@@ -3,6 +3,8 @@
 // Names are Envoy's (`cluster.NAME.upstream_rq_total`); Prometheus gets them with Envoy's tags.
 import type { Cluster, Endpoint } from '../plan/cluster.ts';
 import { ClusterTally, HttpTally, ListenerTally, TcpTally } from './proxy-tally.ts';
+import type { TlsTally } from '../tls/tls-tally.ts';
+import { TlsTallies } from './tls-stats.ts';
 import type { Registry, ScrapeSink } from './registry.ts';
 
 const CLASSES = ['', '1xx', '2xx', '3xx', '4xx', '5xx'];
@@ -33,6 +35,7 @@ export class ProxyStats {
   readonly #https = new Map<string, HttpTally>();
   readonly #listeners = new Map<string, ListenerTally>();
   readonly #tcps = new Map<string, TcpTally>();
+  readonly #tls = new TlsTallies();
   readonly #sources: (() => Numbers)[] = [];
   readonly #liveClusters: () => Iterable<Cluster>;
 
@@ -59,6 +62,11 @@ export class ProxyStats {
     return entry(this.#tcps, statPrefix, makeTcpTally);
   }
 
+  /** `name` as in `cluster` and `listener` above. */
+  tls(scope: 'listener' | 'cluster', name: string): TlsTally {
+    return this.#tls.of(scope, name);
+  }
+
   /** Adds what somebody else counts; `read` is called at scrape time only. */
   addNumbers(read: () => Numbers): void {
     this.#sources.push(read);
@@ -79,6 +87,7 @@ export class ProxyStats {
     for (const [prefix, tally] of this.#https) httpStats(stats, prefix, tally);
     for (const [address, tally] of this.#listeners) listenerStats(stats, address, tally);
     for (const [prefix, tally] of this.#tcps) tcpStats(stats, prefix, tally);
+    stats.push(...this.#tls.list());
     addPlain(stats, codecNumbers([...this.#https.values()]));
     for (const read of this.#sources) addPlain(stats, read());
     return stats.toSorted((a, b) => (a.name < b.name ? -1 : Number(a.name > b.name)));

@@ -24,6 +24,8 @@ export class Endpoint {
   priority: number;
   /** Flat string metadata of the endpoint (`outrigger` / `istio` namespaces), for metrics and subsets. */
   metadata: ReadonlyMap<string, string>;
+  /** Metadata that transport sockets are chosen by, as JSON text. */
+  transportMatch: ReadonlyMap<string, string>;
   /** At least 1. */
   weight: number;
   /** The IP that connections are dialled from; empty: the kernel's choice (Cluster.upstream_bind_config). */
@@ -46,6 +48,7 @@ export class Endpoint {
     this.locality = init.locality;
     this.priority = init.priority;
     this.metadata = init.metadata;
+    this.transportMatch = init.transportMatch ?? NO_MATCH;
     this.weight = init.weight;
   }
 }
@@ -57,8 +60,12 @@ export interface EndpointInit {
   readonly locality: Locality;
   readonly priority: number;
   readonly metadata: ReadonlyMap<string, string>;
+  /** Empty when absent. */
+  readonly transportMatch?: ReadonlyMap<string, string>;
   readonly weight: number;
 }
+
+const NO_MATCH: ReadonlyMap<string, string> = new Map();
 
 // config time
 export function formatAddress(address: string, port: number): string {

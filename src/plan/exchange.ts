@@ -6,6 +6,7 @@ import { Head } from '../http/head.ts';
 import type { ClusterRef, Endpoint } from './cluster.ts';
 import type { Failure } from './failure.ts';
 import type { Plan, Step } from './plan.ts';
+import type { TlsFacts } from './tls-facts.ts';
 
 /** The downstream connection as steps may see it. Addresses are textual IPs without a port. */
 export interface Connection {
@@ -21,6 +22,8 @@ export interface Connection {
   /** The peer's URI SAN after mutual TLS; empty for plaintext. */
   readonly peerPrincipal: string;
   readonly isTls: boolean;
+  /** Null for plaintext. */
+  readonly tls: TlsFacts | null;
   /** The listener's direction, for metrics and spans. */
   readonly isInbound: boolean;
 }
@@ -35,6 +38,7 @@ export const NO_CONNECTION: Connection = {
   serverName: '',
   peerPrincipal: '',
   isTls: false,
+  tls: null,
   isInbound: false,
 };
 

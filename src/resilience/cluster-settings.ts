@@ -22,6 +22,8 @@ export interface EndpointTarget {
   readonly localityWeight: number;
   readonly priority: number;
   readonly metadata: ReadonlyMap<string, string>;
+  /** Metadata that transport sockets are chosen by, as JSON text. */
+  readonly transportMatch: ReadonlyMap<string, string>;
 }
 
 export type LookupFamily = 'auto' | 'v4-only' | 'v6-only' | 'v4-preferred' | 'all';
@@ -90,4 +92,13 @@ export interface ClusterSettings {
   readonly sourceAddresses: readonly string[];
   readonly metadata: ReadonlyMap<string, string>;
   readonly source: ClusterProto;
+  /** What the connections to the endpoints need before the cluster can be used; absent or null: nothing. */
+  readonly transport?: Readiness | null;
+}
+
+/** Something that is waited for. */
+export interface Readiness {
+  readonly isReady: boolean;
+  /** Called once, when it is ready: at once when it is. */
+  onReady(callback: () => void): void;
 }

@@ -276,6 +276,11 @@ export class LiveCluster implements Cluster {
 
   #warm(): void {
     if (this.isWarm || this.#isClosed) return;
+    const { transport } = this.#settings;
+    if (transport !== undefined && transport !== null && !transport.isReady) {
+      transport.onReady(() => this.#warm());
+      return;
+    }
     this.isWarm = true;
     const listeners = this.#warmListeners;
     this.#warmListeners = [];
@@ -292,6 +297,7 @@ function bringUpToDate(endpoint: Endpoint, target: EndpointTarget): void {
   endpoint.locality = target.locality;
   endpoint.priority = target.priority;
   endpoint.metadata = target.metadata;
+  endpoint.transportMatch = target.transportMatch;
   endpoint.weight = target.weight;
 }
 

@@ -217,7 +217,11 @@ function compileCommon(
 }
 
 const RAW_BUFFER = 'envoy.transport_sockets.raw_buffer';
-const RAW_BUFFER_TYPE = 'envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer';
+/** Raw, and TLS, which the sidecar compiles. */
+const SOCKET_TYPES: readonly string[] = [
+  'envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer',
+  'envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext',
+];
 
 /** Plaintext must never be sent where something else was asked for, so anything else is refused. */
 function checkTransport(cluster: Cluster, env: CompileEnv, path: string): void {
@@ -231,8 +235,8 @@ function checkTransport(cluster: Cluster, env: CompileEnv, path: string): void {
   for (const { at, socket } of sockets) {
     if (socket === undefined || socket.name === RAW_BUFFER) continue;
     const any = socket.configType.value;
-    if (any !== undefined && any.typeUrl.endsWith(`/${RAW_BUFFER_TYPE}`)) continue;
-    env.problems.push(error(at, `transport socket ${socket.name} is not supported yet`, `use ${RAW_BUFFER}`));
+    if (any !== undefined && SOCKET_TYPES.some((type) => any.typeUrl.endsWith(`/${type}`))) continue;
+    env.problems.push(error(at, `transport socket ${socket.name} is not supported`, `use ${RAW_BUFFER}`));
   }
 }
 
@@ -244,7 +248,6 @@ function noteLater(cluster: Cluster, env: CompileEnv, path: string): void {
     ['health_checks', cluster.healthChecks.length > 0],
     ['lb_subset_config', (cluster.lbSubsetConfig?.subsetSelectors.length ?? 0) > 0],
     ['upstream_connection_options', cluster.upstreamConnectionOptions !== undefined],
-    ['upstream_http_protocol_options', cluster.upstreamHttpProtocolOptions !== undefined],
     ['per_connection_buffer_limit_bytes', cluster.perConnectionBufferLimitBytes !== undefined],
     ['preconnect_policy', cluster.preconnectPolicy !== undefined],
     ['upstream_config', cluster.upstreamConfig !== undefined],

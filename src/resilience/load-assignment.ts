@@ -9,7 +9,7 @@ import { SocketAddress_Protocol, type Address } from '../xds/gen/envoy/config/co
 import type { LbEndpoint, LocalityLbEndpoints } from '../xds/gen/envoy/config/endpoint/v3/endpoint_components_pb.js';
 import type { ClusterLoadAssignment } from '../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
 import type { ConfiguredHealth, EndpointTarget } from './cluster-settings.ts';
-import { flattenEndpointMetadata } from './metadata.ts';
+import { flattenEndpointMetadata, transportMatchOf } from './metadata.ts';
 
 export type AddressKind = 'ip' | 'name';
 
@@ -108,6 +108,7 @@ function compileEndpoint(lbEndpoint: LbEndpoint, kind: AddressKind, problems: Pr
     weight: lbEndpoint.loadBalancingWeight ?? 1,
     health: compileHealth(lbEndpoint.healthStatus),
     metadata: flattenEndpointMetadata(lbEndpoint.metadata),
+    transportMatch: transportMatchOf(lbEndpoint.metadata),
   };
 }
 

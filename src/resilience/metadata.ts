@@ -22,6 +22,13 @@ export function flattenEndpointMetadata(metadata: Metadata | undefined): Readonl
   return flat.size === 0 ? NONE : flat;
 }
 
+/** What transport_socket_matches compare with (`envoy.transport_socket_match`), each value as JSON text. */
+export function transportMatchOf(metadata: Metadata | undefined): ReadonlyMap<string, string> {
+  const fields = metadata?.filterMetadata['envoy.transport_socket_match'];
+  if (fields === undefined) return NONE;
+  return new Map(Object.entries(fields).map(([key, value]) => [key, JSON.stringify(value)]));
+}
+
 /** `host`, `name`, `namespace` of the first Istio service, `subset`, and the strings of `envoy.lb`. */
 export function flattenClusterMetadata(metadata: Metadata | undefined): ReadonlyMap<string, string> {
   if (metadata === undefined) return NONE;

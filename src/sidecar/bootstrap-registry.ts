@@ -26,6 +26,10 @@ import { UriTemplateMatchConfigSchema } from '../xds/gen/envoy/extensions/path/m
 import { UriTemplateRewriteConfigSchema } from '../xds/gen/envoy/extensions/path/rewrite/uri_template/v3/uri_template_rewrite_pb.js';
 import { PreviousHostsPredicateSchema } from '../xds/gen/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts_pb.js';
 import { RawBufferSchema } from '../xds/gen/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.js';
+import {
+  DownstreamTlsContextSchema,
+  UpstreamTlsContextSchema,
+} from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
 import { HttpProtocolOptionsSchema } from '../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
 
 export const extensions: Registry = createRegistry(
@@ -53,5 +57,7 @@ export const extensions: Registry = createRegistry(
   // In every route of a mesh with retries: a dump could not show the routes without it.
   PreviousHostsPredicateSchema,
   RawBufferSchema,
+  DownstreamTlsContextSchema,
+  UpstreamTlsContextSchema,
   HttpProtocolOptionsSchema,
 );

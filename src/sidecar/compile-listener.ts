@@ -10,12 +10,13 @@ import { TrafficDirection } from '../xds/gen/envoy/config/core/v3/base_pb.js';
 import type { Address } from '../xds/gen/envoy/config/core/v3/address_pb.js';
 import type { FilterChain as FilterChainProto } from '../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
 import type { Listener } from '../xds/gen/envoy/config/listener/v3/listener_pb.js';
-import { RawBufferSchema } from '../xds/gen/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.js';
 import { HttpConnectionManagerSchema } from '../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { TcpProxySchema } from '../xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
+import type { TlsTally } from '../tls/tls-tally.ts';
 import { typeNameOf, unpack } from '../xds/unpack.ts';
 import type { CompileContext } from './compile.ts';
 import { compileManager, type ManagerRoutes } from './compile-manager.ts';
+import { compileDownstreamTls } from './compile-downstream-tls.ts';
 import { compileTcpProxy } from './compile-tcp.ts';
 import { fingerprintOf } from './listener-fingerprint.ts';
 import type { FilterChain, ListenerConfig } from './listener-config.ts';
@@ -45,16 +46,18 @@ export function compileListenerConfig(listener: Listener, scope: CompileScope): 
     env.problems.push(warning(at(`listener_filters[${index}]`), message));
   }
   const routes: ManagerRoutes[] = [];
+  const tallies = scope.context.stats;
+  const statName = address === null ? '' : statNameOf(listener.statPrefix, address);
   const chains: FilterChain[] = [];
   for (const [index, chain] of chainsOf(listener, env, scope.path)) {
     const path = at(index === -1 ? 'default_filter_chain' : `filter_chains[${index}]`);
-    const compiled = compileChain(chain, { ...scope, path }, { isInbound, routes });
+    const compiled = compileChain(chain, { ...scope, path }, { isInbound, routes, tally: tallies.tls('listener', statName) });
     if (compiled !== null) chains.push(compiled);
   }
   if (address === null || chains.length === 0) return null;
   const name = listener.name === '' ? `${address.address}:${address.port}` : listener.name;
   const bufferBytesMax = listener.perConnectionBufferLimitBytes ?? BUFFER_BYTES_DEFAULT;
-  const tally = scope.context.stats.listener(statNameOf(listener.statPrefix, address));
+  const tally = tallies.listener(statName);
   const fingerprint = fingerprintOf(listener);
   return { config: Object.freeze({ name, ...address, tally, fingerprint, isInbound, bufferBytesMax, chains }), routes };
 }
@@ -112,14 +115,13 @@ interface ChainOptions {
   readonly isInbound: boolean;
   /** Managers are added here. */
   readonly routes: ManagerRoutes[];
+  readonly tally: TlsTally;
 }
 
 function compileChain(chain: FilterChainProto, scope: CompileScope, options: ChainOptions): FilterChain | null {
   const { env, path } = scope;
-  const socket = chain.transportSocket?.configType;
-  if (socket?.case === 'typedConfig' && typeNameOf(socket.value) !== RawBufferSchema.typeName) {
-    env.problems.push(error(join(path, 'transport_socket'), 'TLS is not supported yet', 'remove it'));
-  }
+  const { secrets } = scope.context;
+  const transport = compileDownstreamTls(chain, { secrets, problems: env.problems, path }, options.tally);
   const last = chain.filters.length - 1;
   const filter = chain.filters[last];
   if (filter === undefined) {
@@ -141,12 +143,12 @@ function compileChain(chain: FilterChainProto, scope: CompileScope, options: Cha
     const compiled = compileManager(manager, { ...scope, path: at }, options.isInbound);
     if (compiled === null) return null;
     options.routes.push(compiled.routes);
-    return { kind: 'http', name: chain.name, manager: compiled.manager };
+    return { kind: 'http', name: chain.name, transport, manager: compiled.manager };
   }
   const tcp = unpack(any, TcpProxySchema);
   if (tcp !== null) {
     const proxy = compileTcpProxy(tcp, { ...scope, path: at });
-    return proxy === null ? null : { kind: 'tcp', name: chain.name, proxy };
+    return proxy === null ? null : { kind: 'tcp', name: chain.name, transport, proxy };
   }
   env.problems.push(error(at, `${typeNameOf(any)} cannot end a filter chain`, 'add an HTTP manager or a TCP proxy'));
   return null;

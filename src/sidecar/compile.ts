@@ -12,12 +12,15 @@ import type { ClusterRef } from '../plan/cluster.ts';
 import type { CompileEnv } from '../plan/plan.ts';
 import type { ClusterSettings } from '../resilience/cluster-settings.ts';
 import { compileCluster } from '../resilience/compile.ts';
+import type { TlsTally } from '../tls/tls-tally.ts';
 import { ClusterSchema, type Cluster } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import { ListenerSchema, type Listener } from '../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import { RouteConfigurationSchema, type RouteConfiguration } from '../xds/gen/envoy/config/route/v3/route_pb.js';
 import { extensions } from './bootstrap-registry.ts';
 import { compileListenerConfig, join, type CompiledListener } from './compile-listener.ts';
 import type { CompiledRoutes, ManagerRoutes } from './compile-manager.ts';
+import { compileClusterTransport, type ClusterTransport } from './cluster-transport.ts';
+import type { SecretStore } from './secrets.ts';
 import { findUnsupported } from './unsupported.ts';
 
 /** What the compilers share for the life of the process. */
@@ -30,11 +33,17 @@ export interface CompileContext {
   readonly stats: ProxyStats;
   readonly logFiles: LogFiles;
   readonly spans: SpanPipeline;
+  readonly secrets: SecretStore;
   /**
    * Clusters that gRPC services of the bootstrap use: they alone may speak HTTP/2. Null where that is not
    * known, as in CDS, which comes before the listeners that name such a cluster: proxy-dynamic.ts warns then.
    */
   readonly grpcClusters: ReadonlySet<string> | null;
+}
+
+/** A cluster's settings with how its endpoints are dialled; null: in plaintext. */
+export interface SecuredSettings extends ClusterSettings {
+  readonly transport: ClusterTransport | null;
 }
 
 /** What a resource became; `value` is null when an error refuses it. */
@@ -61,11 +70,15 @@ export function compileClusterSettings(
   cluster: Cluster,
   context: CompileContext,
   path = '',
-): Compiled<ClusterSettings> {
+): Compiled<SecuredSettings> {
   const env = newEnv(context);
   check(ClusterSchema, cluster, env, path);
   if (refuses(env.problems)) return finish<never>(null, env);
-  const settings = compileCluster(cluster, env, path);
+  const compiled = compileCluster(cluster, env, path);
+  const { secrets, stats } = context;
+  const tally = (): TlsTally => stats.tls('cluster', compiled?.statName ?? cluster.name);
+  const transport = compileClusterTransport(cluster, { secrets, problems: env.problems, path, tally });
+  const settings = compiled === null ? null : Object.freeze({ ...compiled, transport });
   checkEndpointSource(cluster, env, path);
   if (settings?.protocol === 'http2' && context.grpcClusters?.has(cluster.name) === false) {
     const at = path === '' ? 'typed_extension_protocol_options' : `${path}.typed_extension_protocol_options`;

@@ -1,16 +1,18 @@
 // A downstream connection as steps, logs and formatters see it. Addresses are asked of the kernel on
 // first use only: most requests never look.
 import type { Connection } from '../plan/exchange.ts';
+import type { TlsFacts } from '../plan/tls-facts.ts';
 import type { Wire } from './wire.ts';
 
 let lastId = 0;
 
+/** What the handshake of a secure connection found out; set before anybody uses the wire. */
+export const tlsFacts = new WeakMap<Wire, TlsFacts>();
+
 export class SocketConnection implements Connection {
   readonly id: number = ++lastId;
-  readonly isTls = false;
+  readonly tls: TlsFacts | null;
   readonly isRestored = false;
-  readonly serverName = '';
-  readonly peerPrincipal = '';
   readonly isInbound: boolean;
   readonly #wire: Wire;
   #remoteAddress: string | null = null;
@@ -19,6 +21,19 @@ export class SocketConnection implements Connection {
   constructor(wire: Wire, isInbound: boolean) {
     this.#wire = wire;
     this.isInbound = isInbound;
+    this.tls = tlsFacts.get(wire) ?? null;
+  }
+
+  get isTls(): boolean {
+    return this.tls !== null;
+  }
+
+  get serverName(): string {
+    return this.tls === null ? '' : this.tls.serverName;
+  }
+
+  get peerPrincipal(): string {
+    return this.tls === null ? '' : this.tls.principal;
   }
 
   get remoteAddress(): string {

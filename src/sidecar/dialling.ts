@@ -3,7 +3,8 @@
 import { WheelTimer, type TimerWheel } from '../base/timer-wheel.ts';
 import type { Endpoint } from '../plan/cluster.ts';
 import { failure, type Failure } from '../plan/failure.ts';
-import { dial, type Dial, type DialUser } from './wire-dial.ts';
+import { dialEndpoint, type SecureTarget } from './dial-secure.ts';
+import type { Dial, DialUser } from './wire-dial.ts';
 import type { Wire } from './wire.ts';
 
 export interface DiallingUser {
@@ -28,9 +29,10 @@ export class Dialling implements DialUser {
     });
   }
 
-  start(endpoint: Endpoint, timeoutMs: number): void {
+  /** `secure` null is plaintext; the time is for the handshake too. */
+  start(endpoint: Endpoint, secure: SecureTarget | null, timeoutMs: number): void {
     this.#wheel.arm(this.#timer, timeoutMs);
-    this.#dial = dial(endpoint, this);
+    this.#dial = dialEndpoint(endpoint, secure, this);
   }
 
   cancel(): void {

@@ -4,6 +4,7 @@ import type { ListenerTally, TcpTally } from '../observe/proxy-tally.ts';
 import type { TcpMetrics } from '../observe/tcp-metrics.ts';
 import type { ClusterRef } from '../plan/cluster.ts';
 import type { Step } from '../plan/plan.ts';
+import type { DownstreamTls } from '../tls/downstream-tls.ts';
 import type { HttpManager } from './http-manager.ts';
 
 /** tcp_proxy: one cluster, or several with weights (`points` are cumulative shares in (0, 1]). */
@@ -22,8 +23,14 @@ export interface TcpProxy {
 }
 
 export type FilterChain =
-  | { readonly kind: 'http'; readonly name: string; readonly manager: HttpManager }
-  | { readonly kind: 'tcp'; readonly name: string; readonly proxy: TcpProxy };
+  | {
+      readonly kind: 'http';
+      readonly name: string;
+      /** Null: plaintext. */
+      readonly transport: DownstreamTls | null;
+      readonly manager: HttpManager;
+    }
+  | { readonly kind: 'tcp'; readonly name: string; readonly transport: DownstreamTls | null; readonly proxy: TcpProxy };
 
 export interface ListenerConfig {
   readonly name: string;

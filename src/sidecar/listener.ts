@@ -7,7 +7,9 @@
 import { createServer, isIP, Socket, type AddressInfo, type Server } from 'node:net';
 import { WheelTimer } from '../base/timer-wheel.ts';
 import type { ListenerTally } from '../observe/proxy-tally.ts';
+import type { DownstreamTls } from '../tls/downstream-tls.ts';
 import { emptyBacklog } from './backlog.ts';
+import { tlsFacts } from './connection.ts';
 import { descriptorOf } from './descriptor.ts';
 import type { Engine } from './engine.ts';
 import { H1Server } from './h1-server.ts';
@@ -35,6 +37,8 @@ export class Listener {
   readonly #server: Server;
   readonly #http = new Set<H1Server>();
   readonly #tcp = new Set<TcpForward>();
+  /** Connections whose TLS handshake is not over. */
+  readonly #handshakes = new Set<Socket>();
   readonly #retireTimer: WheelTimer;
   readonly #host: ListenerHost | null;
   /** The port that others have bound for this listener; 0 when it listens by itself. */
@@ -67,7 +71,7 @@ export class Listener {
   }
 
   get active(): number {
-    return this.#http.size + this.#tcp.size;
+    return this.#http.size + this.#tcp.size + this.#handshakes.size;
   }
 
   /** Resolves when the socket listens; rejects with the system's error (EADDRINUSE and the like). */
@@ -160,6 +164,7 @@ export class Listener {
     this.#engine.wheel.disarm(this.#retireTimer);
     for (const server of this.#http) server.destroy();
     for (const forward of this.#tcp) forward.destroy();
+    for (const socket of this.#handshakes) socket.destroy();
   }
 
   /** Serves a connection that another worker accepted; the descriptor is ours from now on. */
@@ -188,7 +193,28 @@ export class Listener {
     }
     this.#tally.connectionsActive++;
     if (this.#host !== null) this.#host.opened();
-    this.#serve(chain, wire);
+    if (chain.transport === null) this.#serve(chain, wire);
+    else this.#secure(chain, chain.transport, wire);
+  }
+
+  /** Serves the connection once its TLS handshake is over. */
+  #secure(chain: FilterChain, transport: DownstreamTls, wire: Wire): void {
+    const socket = wire.toSocket();
+    this.#handshakes.add(socket);
+    transport.secure(socket, null, this.#engine.wheel, {
+      onSecure: (secured, peer) => {
+        this.#handshakes.delete(socket);
+        const secureWire = wireOf(secured);
+        tlsFacts.set(secureWire, peer);
+        this.#serve(chain, secureWire);
+      },
+      onInsecure: (cause) => {
+        if (!this.#handshakes.delete(socket)) return;
+        this.#tally.connectionsActive--;
+        if (this.#host !== null) this.#host.closed();
+        this.#engine.log.debug('handshake failed', { listener: this.config.name, cause });
+      },
+    });
   }
 
   #serve(chain: FilterChain, wire: Wire): void {

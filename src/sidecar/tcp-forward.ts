@@ -10,7 +10,8 @@ import { run } from '../plan/run.ts';
 import { SocketConnection } from './connection.ts';
 import type { Engine } from './engine.ts';
 import type { TcpProxy } from './listener-config.ts';
-import { dial, type Dial } from './wire-dial.ts';
+import { dialEndpoint } from './dial-secure.ts';
+import type { Dial } from './wire-dial.ts';
 import type { Wire } from './wire.ts';
 
 export interface TcpOwner {
@@ -79,7 +80,8 @@ export class TcpForward {
     const timer = new WheelTimer(() => this.#connectFailed(endpoint));
     this.#connectTimer = timer;
     this.#engine.wheel.arm(timer, cluster.connectTimeoutMs);
-    this.#dial = dial(endpoint, {
+    const secure = this.#engine.pools.secureTarget(cluster, endpoint, '');
+    this.#dial = dialEndpoint(endpoint, secure, {
       onDialled: (wire) => this.#connected(wire, endpoint),
       onDialFailed: () => this.#connectFailed(endpoint),
     });

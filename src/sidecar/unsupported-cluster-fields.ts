@@ -21,7 +21,11 @@ export const CLUSTER_FIELDS: Readonly<Record<string, MessageFields>> = {
     supported: `name type eds_cluster_config connect_timeout lb_policy load_assignment max_requests_per_connection
       common_http_protocol_options http_protocol_options http2_protocol_options typed_extension_protocol_options
       dns_resolvers dns_resolution_config dns_refresh_rate respect_dns_ttl dns_lookup_family least_request_lb_config round_robin_lb_config common_lb_config
+<<<<<<< HEAD
       transport_socket metadata alt_stat_name original_dst_lb_config cleanup_interval upstream_bind_config dns_failure_refresh_rate load_balancing_policy`,
+=======
+      transport_socket transport_socket_matches upstream_http_protocol_options metadata alt_stat_name dns_failure_refresh_rate load_balancing_policy`,
+>>>>>>> 7409836 (wip)
     required: 'name',
     harmless: {
       health_checks: NO_EFFECT_YET,
@@ -29,7 +33,6 @@ export const CLUSTER_FIELDS: Readonly<Record<string, MessageFields>> = {
       outlier_detection: NO_EFFECT_YET,
       per_connection_buffer_limit_bytes: NO_EFFECT_YET,
       upstream_connection_options: KERNEL,
-      upstream_http_protocol_options: 'has no effect without TLS',
       use_tcp_for_dns_lookups: "has no effect: the system's resolver is used",
       typed_dns_resolver_config: "has no effect: the system's resolver is used",
       wait_for_warm_on_init: NO_EFFECT_YET,
@@ -46,8 +49,12 @@ export const CLUSTER_FIELDS: Readonly<Record<string, MessageFields>> = {
     },
     refused: {
       lb_subset_config: 'write one cluster for each subset',
+<<<<<<< HEAD
       cluster_type: 'write type STATIC, STRICT_DNS, LOGICAL_DNS, EDS or ORIGINAL_DST',
       transport_socket_matches: 'TLS is not supported yet',
+=======
+      cluster_type: 'write type STATIC, STRICT_DNS, LOGICAL_DNS or EDS',
+>>>>>>> 7409836 (wip)
       protocol_selection: 'write typed_extension_protocol_options',
     },
     values: {
@@ -67,6 +74,7 @@ export const CLUSTER_FIELDS: Readonly<Record<string, MessageFields>> = {
   'envoy.config.core.v3.ExtraSourceAddress': { supported: 'address', harmless: { socket_options: KERNEL } },
   'envoy.config.cluster.v3.Cluster.EdsClusterConfig': ALL,
   'envoy.config.cluster.v3.Cluster.RefreshRate': ALL,
+  'envoy.config.cluster.v3.Cluster.TransportSocketMatch': ALL,
   'envoy.config.cluster.v3.Cluster.LeastRequestLbConfig': {
     supported: 'choice_count active_request_bias',
     harmless: { slow_start_config: NO_EFFECT_YET },
@@ -143,9 +151,9 @@ export const CLUSTER_FIELDS: Readonly<Record<string, MessageFields>> = {
     harmless: { health_check_config: NO_EFFECT_YET, additional_addresses: NO_EFFECT_YET },
   },
   'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
-    supported: 'common_http_protocol_options explicit_http_config use_downstream_protocol_config',
+    supported: `common_http_protocol_options explicit_http_config use_downstream_protocol_config
+      upstream_http_protocol_options`,
     harmless: {
-      upstream_http_protocol_options: 'has no effect without TLS',
       header_validation_config: 'has no effect: headers are always validated',
     },
     refused: {

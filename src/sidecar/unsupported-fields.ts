@@ -39,8 +39,7 @@ const BOOTSTRAP: Readonly<Record<string, MessageFields>> = {
     refused: { tracing: 'write tracing.provider in the HTTP connection manager' },
   },
   'envoy.config.bootstrap.v3.Bootstrap.StaticResources': {
-    supported: 'listeners clusters',
-    refused: { secrets: 'TLS is not supported yet' },
+    supported: 'listeners clusters secrets',
   },
   'envoy.config.bootstrap.v3.Bootstrap.DynamicResources': {
     supported: 'lds_config cds_config ads_config',
@@ -163,8 +162,8 @@ const LISTENER: Readonly<Record<string, MessageFields>> = {
   'envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector': ALL,
   'envoy.extensions.filters.listener.http_inspector.v3.HttpInspector': ALL,
   'envoy.config.listener.v3.FilterChain': {
-    supported: 'filters transport_socket name metadata filter_chain_match',
-    harmless: { transport_socket_connect_timeout: NO_EFFECT_YET, on_demand_configuration: NO_EFFECT_YET },
+    supported: 'filters transport_socket transport_socket_connect_timeout name metadata filter_chain_match',
+    harmless: { on_demand_configuration: NO_EFFECT_YET },
     refused: { use_proxy_proto: 'the PROXY protocol is not supported' },
   },
   'envoy.config.listener.v3.FilterChainMatch': {

@@ -13,6 +13,7 @@ import {
 import { CLUSTER_FIELDS } from './unsupported-cluster-fields.ts';
 import { FIELDS } from './unsupported-fields.ts';
 import { ROUTE_FIELDS } from './unsupported-route-fields.ts';
+import { TLS_FIELDS } from './unsupported-tls-fields.ts';
 
 /** What we do with the fields of one message type. Field names are separated by spaces. */
 export interface MessageFields {
@@ -39,7 +40,7 @@ export interface UnsupportedOptions {
 export const MUST_BE_SET = 'must be set';
 
 const MESSAGES: ReadonlyMap<string, MessageFields> = new Map(
-  Object.entries({ ...FIELDS, ...CLUSTER_FIELDS, ...ROUTE_FIELDS }),
+  Object.entries({ ...FIELDS, ...CLUSTER_FIELDS, ...ROUTE_FIELDS, ...TLS_FIELDS }),
 );
 const fieldSets = new Map<string, ReadonlySet<string>>();
 

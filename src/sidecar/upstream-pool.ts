@@ -11,6 +11,7 @@ import { WheelTimer, type TimerWheel } from '../base/timer-wheel.ts';
 import type { Cluster, Endpoint } from '../plan/cluster.ts';
 import type { Failure } from '../plan/failure.ts';
 import { Dialling } from './dialling.ts';
+import type { SecureTarget } from './dial-secure.ts';
 import { UpstreamConnection, type UpstreamOwner } from './h1-client.ts';
 import type { Wire } from './wire.ts';
 
@@ -29,9 +30,12 @@ export class EndpointPool implements UpstreamOwner {
   readonly #open = new Set<UpstreamConnection>();
   readonly #waiting: PoolUser[] = [];
   readonly #dialling = new Set<Dialling>();
+  /** The host of the requests that share these connections (auto_sni); empty: any. */
+  readonly #serverName: string;
   #isDraining = false;
 
-  constructor(registry: PoolRegistry, cluster: Cluster, endpoint: Endpoint) {
+  constructor(registry: PoolRegistry, cluster: Cluster, endpoint: Endpoint, serverName = '') {
+    this.#serverName = serverName;
     this.#registry = registry;
     this.#cluster = cluster;
     this.endpoint = endpoint;
@@ -132,7 +136,8 @@ export class EndpointPool implements UpstreamOwner {
       failed: (failed) => this.#dialFailed(dialling, failed),
     });
     this.#dialling.add(dialling);
-    dialling.start(endpoint, this.#cluster.connectTimeoutMs);
+    const secure = this.#registry.secureTarget(this.#cluster, endpoint, this.#serverName);
+    dialling.start(endpoint, secure, this.#cluster.connectTimeoutMs);
   }
 
   #connected(dialling: Dialling, wire: Wire): void {
@@ -151,10 +156,19 @@ export class EndpointPool implements UpstreamOwner {
   }
 }
 
+/** The TLS of connections to an endpoint of a cluster for requests to a host; null: plaintext. */
+export type FindSecureTarget = (cluster: Cluster, endpoint: Endpoint, serverName: string) => SecureTarget | null;
+
+function plaintext(): null {
+  return null;
+}
+
 /** All pools of the process, by endpoint. */
 export class PoolRegistry {
   readonly clock: Clock;
   readonly wheel: TimerWheel;
+  /** How to dial; replaced once, when the process is put together. */
+  secureTarget: FindSecureTarget = plaintext;
   readonly #pools = new Map<Endpoint, EndpointPool>();
   readonly #sweeper: WheelTimer = new WheelTimer(() => this.#sweep());
 

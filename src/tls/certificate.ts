@@ -14,6 +14,10 @@ export interface Certificate {
   readonly serial: string;
   readonly notBeforeMs: number;
   readonly notAfterMs: number;
+  /** SHA-256 and SHA-1 of the whole certificate, lower-case hex. */
+  readonly fingerprint256: string;
+  readonly fingerprint1: string;
+  readonly pem: string;
 }
 
 const BLOCK = /-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----[\s\S]+?-----END (?:TRUSTED |X509 )?CERTIFICATE-----/g;
@@ -38,17 +42,14 @@ export function certificateOf(x509: X509Certificate): Certificate {
     serial: x509.serialNumber.toLowerCase().replace(/^0+(?=.)/, ''),
     notBeforeMs: x509.validFromDate.getTime(),
     notAfterMs: x509.validToDate.getTime(),
+    fingerprint256: hashOf('sha256', x509),
+    fingerprint1: hashOf('sha1', x509),
+    pem: x509.toString(),
   };
 }
 
-/** SHA-256 of the whole certificate, lower-case hex. */
-export function fingerprint256(x509: X509Certificate): string {
-  return createHash('sha256').update(x509.raw).digest('hex');
-}
-
-/** SHA-1 of the whole certificate, lower-case hex. */
-export function fingerprint1(x509: X509Certificate): string {
-  return createHash('sha1').update(x509.raw).digest('hex');
+function hashOf(algorithm: 'sha1' | 'sha256', x509: X509Certificate): string {
+  return createHash(algorithm).update(x509.raw).digest('hex');
 }
 
 /** SHA-256 of the subject public key info, base64 (RFC 7469 section 2.4). */

@@ -62,6 +62,7 @@ export class DownstreamTls {
 
   constructor(init: DownstreamTlsInit) {
     this.init = init;
+    init.tally.isUsed = true;
   }
 
   /** Starts the handshake on a connection of which `first` was read already; it must not be flowing. */

@@ -1,6 +1,6 @@
 // A certificate chain with its private key, checked to belong together: what a TlsCertificate becomes. The
 // key's text stays inside; nothing here prints or returns it but to the TLS contexts.
-import { createPrivateKey, type KeyObject } from 'node:crypto';
+import { createHash, createPrivateKey, type KeyObject } from 'node:crypto';
 import { parseCertificates, type Certificate } from './certificate.ts';
 
 export interface KeyPairSource {
@@ -13,6 +13,8 @@ export interface KeyPairSource {
 }
 
 export interface KeyPair {
+  /** Tells one version from another. */
+  readonly id: string;
   readonly leaf: Certificate;
   /** The leaf first. */
   readonly chain: readonly Certificate[];
@@ -33,7 +35,8 @@ export function readKeyPair(source: KeyPairSource): KeyPair | string {
   const keyType = key.asymmetricKeyType ?? '';
   const bits = key.asymmetricKeyDetails?.modulusLength ?? 0;
   if (keyType === 'rsa' && bits < 2048) return `an RSA key of ${bits} bits is too weak: it takes 2048`;
-  return { leaf, chain, source, keyType };
+  const id = createHash('sha256').update(source.chain).update('\0').update(source.key).digest('hex');
+  return { id, leaf, chain, source, keyType };
 }
 
 function readKey({ key, password }: KeyPairSource): KeyObject | string {

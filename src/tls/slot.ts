@@ -7,13 +7,13 @@ export class Slot<Value> {
   /** As configured: an SDS name, or empty for a secret that stands in the configuration itself. */
   readonly name: string;
   #value: Value | null = null;
+  #id: string | null = null;
   #generation = 0;
   #isSettled = false;
   #waiting: (() => void)[] = [];
 
-  constructor(name: string, value: Value | null = null) {
+  constructor(name: string) {
     this.name = name;
-    if (value !== null) this.set(value);
   }
 
   /** The last good version; null before the first. */
@@ -30,9 +30,13 @@ export class Slot<Value> {
     return this.#isSettled;
   }
 
-  set(value: Value): void {
-    this.#value = value;
-    this.#generation++;
+  /** A value with the id of the one in force changes nothing. */
+  set(value: Value, id: string): void {
+    if (id !== this.#id) {
+      this.#id = id;
+      this.#value = value;
+      this.#generation++;
+    }
     this.settle();
   }
 

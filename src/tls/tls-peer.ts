@@ -15,7 +15,7 @@ export class TlsPeer {
   readonly isVerified: boolean;
   readonly isResumed: boolean;
   /** What we showed; null when nothing. */
-  readonly own: KeyPair | null;
+  readonly ownCertificate: Certificate | null;
   readonly #socket: TLSSocket;
   #certificate: Certificate | null | undefined = undefined;
   #cipher: string | null = null;
@@ -23,7 +23,7 @@ export class TlsPeer {
   constructor(socket: TLSSocket, isVerified: boolean, own: KeyPair | null) {
     this.#socket = socket;
     this.isVerified = isVerified;
-    this.own = own;
+    this.ownCertificate = own === null ? null : own.leaf;
     // `servername` is false without one, which its type does not say.
     const { servername, alpnProtocol }: { servername?: unknown; alpnProtocol: string | false | null } = socket;
     this.serverName = typeof servername === 'string' ? servername.toLowerCase() : '';

@@ -1,6 +1,8 @@
 // What is counted per handshake under Envoy's names: `listener.ADDRESS.ssl.*` and `cluster.NAME.ssl.*`.
 
 export class TlsTally {
+  /** True once a TLS context counts here: others have no statistics of TLS. */
+  isUsed = false;
   handshakes = 0;
   connectionErrors = 0;
   sessionsReused = 0;

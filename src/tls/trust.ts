@@ -2,7 +2,8 @@
 // against `authorities` during the handshake; names, fingerprints and what OpenSSL cannot be told are judged
 // here from its result, before a byte of the application passes. In doubt the peer is refused.
 import type { X509Certificate } from 'node:crypto';
-import { certificateOf, fingerprint256, keyFingerprint, type Certificate } from './certificate.ts';
+import { alternativeNamesOf } from './alternative-names.ts';
+import { certificateOf, keyFingerprint, type Certificate } from './certificate.ts';
 import { matchesNames, type NameMatcher } from './name-match.ts';
 
 export interface Trust {
@@ -52,11 +53,11 @@ function judgeStrictly(trust: Trust, presented: Presented): Judgement {
   const { leaf } = presented;
   const details = chainFault(trust, presented);
   if (details !== '') return { kind: 'refused', reason: 'chain', details };
-  if (trust.names.length > 0 && !matchesNames(certificateOf(leaf).names, trust.names)) {
+  if (trust.names.length > 0 && !matchesNames(alternativeNamesOf(leaf), trust.names)) {
     return { kind: 'refused', reason: 'names', details: 'SAN matcher' };
   }
   const pins = trust.hashes.size + trust.keyHashes.size;
-  if (pins > 0 && !trust.hashes.has(fingerprint256(leaf)) && !trust.keyHashes.has(keyFingerprint(leaf))) {
+  if (pins > 0 && !trust.hashes.has(certificateOf(leaf).fingerprint256) && !trust.keyHashes.has(keyFingerprint(leaf))) {
     return { kind: 'refused', reason: 'hash', details: 'certificate hash' };
   }
   return { kind: 'accepted', isVerified: trust.authorities.length > 0 || trust.names.length > 0 || pins > 0 };

@@ -25,8 +25,6 @@ export interface UpstreamTlsInit {
   /** Sessions kept for resumption per endpoint; 0: none (UpstreamTlsContext.max_session_keys, 1 by default). */
   readonly sessionsMax: number;
   readonly tally: TlsTally;
-  /** Everything that is configured, for telling a changed context from a repeated one. */
-  readonly fingerprint: string;
 }
 
 export interface UpstreamTarget {
@@ -60,6 +58,7 @@ export class UpstreamTls {
 
   constructor(init: UpstreamTlsInit) {
     this.init = init;
+    init.tally.isUsed = true;
   }
 
   get isReady(): boolean {
@@ -210,7 +209,7 @@ function acceptAny(): undefined {
 
 function ignore(): void {}
 
-/** A short text that is equal for equal parts, for UpstreamTlsInit.fingerprint. */
+/** A short text that is equal for equal parts. */
 export function fingerprintOf(parts: readonly (string | Uint8Array)[]): string {
   const hash = createHash('sha256');
   for (const part of parts) hash.update(part).update('\0');

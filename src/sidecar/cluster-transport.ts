@@ -12,7 +12,10 @@ import { fingerprintOf, UpstreamTls } from '../tls/upstream-tls.ts';
 import type { Cluster } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import { TransportSocketSchema, type TransportSocket } from '../xds/gen/envoy/config/core/v3/base_pb.js';
 import { RawBufferSchema } from '../xds/gen/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.js';
-import { UpstreamTlsContextSchema, type UpstreamTlsContext } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
+import {
+  UpstreamTlsContextSchema,
+  type UpstreamTlsContext,
+} from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
 import { HttpProtocolOptionsSchema } from '../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
 import { typeNameOf, unpack } from '../xds/unpack.ts';
 import { compileCommonTls, type TlsScope } from './compile-tls.ts';
@@ -121,7 +124,11 @@ function namesOf(cluster: Cluster): AutoNames {
   return { sni: names?.autoSni ?? false, san: names?.autoSanValidation ?? false, header };
 }
 
-function compileSocket(socket: TransportSocket | undefined, scope: TransportScope, names: AutoNames): UpstreamTls | null {
+function compileSocket(
+  socket: TransportSocket | undefined,
+  scope: TransportScope,
+  names: AutoNames,
+): UpstreamTls | null {
   if (socket?.configType.case !== 'typedConfig') return null;
   const any = socket.configType.value;
   if (typeNameOf(any) === RawBufferSchema.typeName) return null;

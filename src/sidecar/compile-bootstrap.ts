@@ -4,7 +4,6 @@ import { create, isMessage } from '@bufbuild/protobuf';
 import { AnySchema, anyUnpack } from '@bufbuild/protobuf/wkt';
 import { error, warning, type Problem } from '../base/problem.ts';
 import { formatAddress } from '../plan/cluster.ts';
-import type { ClusterSettings } from '../resilience/cluster-settings.ts';
 import { BootstrapSchema, type Bootstrap } from '../xds/gen/envoy/config/bootstrap/v3/bootstrap_pb.js';
 import type { Cluster } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import {
@@ -17,7 +16,13 @@ import type { Listener } from '../xds/gen/envoy/config/listener/v3/listener_pb.j
 import { RouteConfigurationSchema } from '../xds/gen/envoy/config/route/v3/route_pb.js';
 import type { Variant } from '../xds/update.ts';
 import { extensions } from './bootstrap-registry.ts';
-import { compileClusterSettings, compileListener, distinct, type CompileContext } from './compile.ts';
+import {
+  compileClusterSettings,
+  compileListener,
+  distinct,
+  type CompileContext,
+  type SecuredSettings,
+} from './compile.ts';
 import type { CompiledListener } from './compile-listener.ts';
 import type { ControlAddress } from './discovery.ts';
 import { findUnsupported } from './unsupported.ts';
@@ -41,7 +46,7 @@ export interface StaticResource<Message, Value> {
 }
 
 export interface CompiledBootstrap {
-  readonly clusters: readonly StaticResource<Cluster, ClusterSettings>[];
+  readonly clusters: readonly StaticResource<Cluster, SecuredSettings>[];
   readonly listeners: readonly StaticResource<Listener, CompiledListener>[];
   readonly dynamic: DynamicPlan | null;
   readonly admin: AdminAddress | null;
@@ -58,10 +63,10 @@ export function compileBootstrap(bootstrap: Bootstrap, context: CompileContext):
     clusters: [],
     listeners: [],
   };
-  if ((bootstrap.staticResources?.secrets.length ?? 0) > 0) {
-    problems.push(error('static_resources.secrets', 'TLS is not supported yet', 'remove it'));
+  for (const [index, secret] of (bootstrap.staticResources?.secrets ?? []).entries()) {
+    context.secrets.addStatic(secret, problems, `static_resources.secrets[${index}]`);
   }
-  const clusters: StaticResource<Cluster, ClusterSettings>[] = [];
+  const clusters: StaticResource<Cluster, SecuredSettings>[] = [];
   for (const [index, message] of allClusters.entries()) {
     const path = `static_resources.clusters[${index}]`;
     const { value, problems: found } = compileClusterSettings(message, context, path);

@@ -5,7 +5,10 @@ import { DownstreamTls } from '../tls/downstream-tls.ts';
 import type { Slot } from '../tls/slot.ts';
 import type { FilterChain } from '../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
 import { RawBufferSchema } from '../xds/gen/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.js';
-import { DownstreamTlsContextSchema, type DownstreamTlsContext } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
+import {
+  DownstreamTlsContextSchema,
+  type DownstreamTlsContext,
+} from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
 import { typeNameOf, unpack } from '../xds/unpack.ts';
 import type { TlsTally } from '../tls/tls-tally.ts';
 import { durationMs } from './compile-duration.ts';
@@ -35,9 +38,17 @@ interface ChainFacts {
   readonly timeoutMs: number;
 }
 
-function compileContext(context: DownstreamTlsContext, scope: TlsScope, { tally, timeoutMs }: ChainFacts): DownstreamTls {
+function compileContext(
+  context: DownstreamTlsContext,
+  scope: TlsScope,
+  { tally, timeoutMs }: ChainFacts,
+): DownstreamTls {
   const { problems, path } = scope;
-  const common = compileCommonTls(context.commonTlsContext, { ...scope, path: `${path}.common_tls_context` }, 'TLSv1.3');
+  const common = compileCommonTls(
+    context.commonTlsContext,
+    { ...scope, path: `${path}.common_tls_context` },
+    'TLSv1.3',
+  );
   if (common.certificates.length === 0) {
     const at = `${path}.common_tls_context.tls_certificates`;
     problems.push(error(at, 'a server needs a certificate', 'write certificate_chain and private_key'));
@@ -57,7 +68,8 @@ function compileContext(context: DownstreamTlsContext, scope: TlsScope, { tally,
     scansAllOnMismatch: context.fullScanCertsOnSniMismatch ?? false,
     resumes: !(tickets.case === 'disableStatelessSessionResumption' && tickets.value),
     ticketKeys,
-    sessionTimeoutSeconds: context.sessionTimeout === undefined ? null : Math.ceil(durationMs(context.sessionTimeout, 0) / 1000),
+    sessionTimeoutSeconds:
+      context.sessionTimeout === undefined ? null : Math.ceil(durationMs(context.sessionTimeout, 0) / 1000),
     handshakeTimeoutMs: timeoutMs,
     tally,
   });

@@ -51,7 +51,11 @@ export function compileListenerConfig(listener: Listener, scope: CompileScope): 
   const chains: FilterChain[] = [];
   for (const [index, chain] of chainsOf(listener, env, scope.path)) {
     const path = at(index === -1 ? 'default_filter_chain' : `filter_chains[${index}]`);
-    const compiled = compileChain(chain, { ...scope, path }, { isInbound, routes, tally: tallies.tls('listener', statName) });
+    const compiled = compileChain(
+      chain,
+      { ...scope, path },
+      { isInbound, routes, tally: tallies.tls('listener', statName) },
+    );
     if (compiled !== null) chains.push(compiled);
   }
   if (address === null || chains.length === 0) return null;

@@ -32,7 +32,11 @@ export interface CommonTls {
 const FETCH_TIMEOUT_MS = 15_000;
 
 /** `versionMax`: the newest version that is spoken when none is written. */
-export function compileCommonTls(context: CommonTlsContext | undefined, scope: TlsScope, versionMax: SecureVersion): CommonTls {
+export function compileCommonTls(
+  context: CommonTlsContext | undefined,
+  scope: TlsScope,
+  versionMax: SecureVersion,
+): CommonTls {
   const { problems, path } = scope;
   const settings = compileSettings(context, scope, versionMax);
   const certificates: Slot<KeyPair>[] = [];
@@ -98,7 +102,11 @@ const VERSIONS: ReadonlyMap<Protocol, SecureVersion> = new Map([
   [Protocol.TLSv1_3, 'TLSv1.3'],
 ]);
 
-function compileSettings(context: CommonTlsContext | undefined, scope: TlsScope, versionMax: SecureVersion): TlsSettings {
+function compileSettings(
+  context: CommonTlsContext | undefined,
+  scope: TlsScope,
+  versionMax: SecureVersion,
+): TlsSettings {
   const parameters = context?.tlsParams;
   const { problems, path } = scope;
   const minVersion = VERSIONS.get(parameters?.tlsMinimumProtocolVersion ?? Protocol.TLS_AUTO) ?? 'TLSv1.2';

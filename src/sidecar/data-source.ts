@@ -24,11 +24,15 @@ export function readDataSource(source: DataSource | undefined, problems: Problem
     case 'environmentVariable': {
       const value = process.env[specifier.value];
       if (value !== undefined) return Buffer.from(value, 'utf8');
-      problems.push(error(`${path}.environment_variable`, `${specifier.value} is not set`, 'set it, or write filename'));
+      problems.push(
+        error(`${path}.environment_variable`, `${specifier.value} is not set`, 'set it, or write filename'),
+      );
       return null;
     }
     case undefined:
-      problems.push(error(path, 'has no source', 'write filename, inline_string, inline_bytes or environment_variable'));
+      problems.push(
+        error(path, 'has no source', 'write filename, inline_string, inline_bytes or environment_variable'),
+      );
       return null;
     default:
       return assertNever(specifier);

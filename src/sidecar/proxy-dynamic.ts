@@ -10,15 +10,11 @@ import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import { error, formatProblem, refuses, warning, type Problem } from '../base/problem.ts';
 import type { LiveCluster } from '../resilience/cluster.ts';
-import type { ClusterSettings } from '../resilience/cluster-settings.ts';
-import { ClusterSchema, type Cluster } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
-import {
-  ClusterLoadAssignmentSchema,
-  type ClusterLoadAssignment,
-} from '../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
-import { ListenerSchema, type Listener } from '../xds/gen/envoy/config/listener/v3/listener_pb.js';
-import { RouteConfigurationSchema, type RouteConfiguration } from '../xds/gen/envoy/config/route/v3/route_pb.js';
-import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, ROUTE_TYPE, type TypeUrl } from '../xds/type-url.ts';
+import { ClusterSchema } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
+import { ClusterLoadAssignmentSchema } from '../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
+import { ListenerSchema } from '../xds/gen/envoy/config/listener/v3/listener_pb.js';
+import { RouteConfigurationSchema } from '../xds/gen/envoy/config/route/v3/route_pb.js';
+import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, ROUTE_TYPE, SECRET_TYPE, type TypeUrl } from '../xds/type-url.ts';
 import { typeNameOf } from '../xds/unpack.ts';
 import type { ReceivedResource, Refusal, Update } from '../xds/update.ts';
 import { extensions } from './bootstrap-registry.ts';
@@ -28,16 +24,10 @@ import { durationMs } from './compile-duration.ts';
 import type { CompiledListener } from './compile-listener.ts';
 import type { ListenerSet } from './proxy-listeners.ts';
 import type { Book } from './snapshot.ts';
+import type { Books } from './books.ts';
+import { ADS } from './secrets.ts';
 import type { StateStore } from './state-store.ts';
 import { findUnsupported } from './unsupported.ts';
-
-/** Everything that is configured, static and dynamic. */
-export interface Books {
-  readonly clusters: Book<Cluster, ClusterSettings>;
-  readonly endpoints: Book<ClusterLoadAssignment, true>;
-  readonly listeners: Book<Listener, CompiledListener>;
-  readonly routes: Book<RouteConfiguration, true>;
-}
 
 export interface DynamicOptions {
   readonly context: CompileContext;
@@ -120,6 +110,8 @@ export class DynamicResources {
         return this.#applyListeners(update);
       case ROUTE_TYPE:
         return this.#applyRoutes(update);
+      case SECRET_TYPE:
+        return this.#options.context.secrets.apply(ADS, update);
       default:
         return [];
     }
@@ -150,6 +142,7 @@ export class DynamicResources {
       });
     }
     this.#subscribeEndpoints();
+    this.#subscribeSecrets();
     return refusals;
   }
 
@@ -174,6 +167,12 @@ export class DynamicResources {
     for (const cluster of this.#options.store.clusters.values()) this.#follow(cluster);
     this.#subscribeEndpoints();
     this.#subscribeRoutes();
+    this.#subscribeSecrets();
+  }
+
+  #subscribeSecrets(): void {
+    const { subscribe, context } = this.#options;
+    subscribe(SECRET_TYPE, context.secrets.names(ADS));
   }
 
   #follow(cluster: LiveCluster): void {
@@ -261,6 +260,7 @@ export class DynamicResources {
       });
     }
     this.#subscribeRoutes();
+    this.#subscribeSecrets();
     return refusals;
   }
 

@@ -9,6 +9,7 @@
 import type { Problem } from '../base/problem.ts';
 import type { RouteConfiguration } from '../xds/gen/envoy/config/route/v3/route_pb.js';
 import { compileRoutes, type CompileContext, type Compiled } from './compile.ts';
+import { slotsOf } from './compile-downstream-tls.ts';
 import type { CompiledListener } from './compile-listener.ts';
 import type { CompiledRoutes, ManagerRoutes } from './compile-manager.ts';
 import type { Engine } from './engine.ts';
@@ -165,7 +166,8 @@ export class ListenerSet {
 
   /** Resolves when no route table is missing, when the wait is over, or when something newer came. */
   async #routesArrived(slot: Slot, compiled: CompiledListener): Promise<void> {
-    if (isComplete(compiled)) return;
+    await secretsSettled(compiled);
+    if (slot.warming !== compiled || isComplete(compiled)) return;
     const waitMs = Math.max(...compiled.routes.map(({ fetchTimeoutMs }) => fetchTimeoutMs));
     const isForever = compiled.routes.some(({ rdsName, fetchTimeoutMs }) => rdsName !== null && fetchTimeoutMs === 0);
     await new Promise<void>((resolve) => {
@@ -242,6 +244,13 @@ function install(routes: ManagerRoutes, compiled: CompiledRoutes | null): void {
   if (compiled === null) return;
   routes.ref.table = compiled.table;
   routes.plans = compiled.plans;
+}
+
+/** Secrets are waited for as long as their sources say; each slot settles by itself. */
+async function secretsSettled({ config }: CompiledListener): Promise<void> {
+  const slots = config.chains.flatMap(({ transport }) => (transport === null ? [] : slotsOf(transport)));
+  if (slots.every(({ isSettled }) => isSettled)) return;
+  await Promise.all(slots.map((slot) => new Promise<void>((resolve) => slot.onSettled(resolve))));
 }
 
 function isComplete({ routes }: CompiledListener): boolean {

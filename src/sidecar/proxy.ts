@@ -25,9 +25,12 @@ import { readRuntime } from './compile-runtime.ts';
 import { DiscoveryClient, type DiscoveryClientOptions } from './discovery.ts';
 import { newEngineCounters, type Engine } from './engine.ts';
 import type { ListenerHost } from './listener-host.ts';
-import { DynamicResources, type Books } from './proxy-dynamic.ts';
+import type { Books } from './books.ts';
+import { DynamicResources } from './proxy-dynamic.ts';
 import { ListenerSet } from './proxy-listeners.ts';
 import { Book } from './snapshot.ts';
+import { secureTargetOf } from './secure-target.ts';
+import { SecretStore } from './secrets.ts';
 import { StateStore } from './state-store.ts';
 import { PoolRegistry } from './upstream-pool.ts';
 
@@ -86,6 +89,7 @@ export class Proxy {
     routes: new Book('route'),
   };
   readonly store: StateStore;
+  readonly secrets: SecretStore;
   readonly listeners: ListenerSet;
   readonly engine: Engine;
   /** Resolves when the proxy is ready for the first time; never when it is stopped before. */
@@ -116,6 +120,9 @@ export class Proxy {
     const pools = new PoolRegistry(clock, wheel);
     this.engine = { clock, wheel, log, random, pools, counters: newEngineCounters() };
     this.store = new StateStore({ clock, random, resolver: createNodeResolver(), log: log.child('cluster') }, pools);
+    this.secrets = new SecretStore(log.child('secret'));
+    pools.secureTarget = (cluster, endpoint, serverName) =>
+      secureTargetOf(this.books, cluster.name, { endpoint, serverName });
     this.stats = new ProxyStats(() => this.store.clusters.values());
     this.stats.addNumbers(() => this.#numbers());
     this.stats.attachTo(this.registry);
@@ -130,6 +137,7 @@ export class Proxy {
       stats: this.stats,
       logFiles: this.#logFiles,
       spans: this.#spans,
+      secrets: this.secrets,
       grpcClusters: grpcClustersOf(bootstrap),
     };
     this.listeners = new ListenerSet({
@@ -229,6 +237,7 @@ export class Proxy {
     this.dynamic?.close();
     this.listeners.destroy();
     this.store.close();
+    this.secrets.close();
     this.engine.pools.destroy();
     await Promise.allSettled([this.#spans.close(), this.#logFiles.close()]);
   }

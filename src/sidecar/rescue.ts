@@ -46,7 +46,8 @@ function rescueOf(failed: Failure): Rescue {
     case 'no-healthy-upstream':
       return { status: 503, flag: FLAGS.UH, body: 'no healthy upstream', details: 'no_healthy_upstream' };
     case 'connect-failed': {
-      const reason = `delayed connect error: ${CONNECT_ERRORS[failed.cause] ?? failed.cause}`;
+      const isTls = failed.cause.startsWith('TLS_error:');
+      const reason = isTls ? failed.cause : `delayed connect error: ${CONNECT_ERRORS[failed.cause] ?? failed.cause}`;
       return {
         status: 503,
         flag: FLAGS.UF,

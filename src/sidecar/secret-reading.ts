@@ -135,7 +135,8 @@ function readTicketKeys(message: TlsSessionTicketKeys, problems: Problem[], path
   }
   const key = readDataSource(first, problems, `${path}.keys[0]`);
   if (key === null) return null;
-  if (key.length === TICKET_KEY_BYTES) return createHash('sha384').update(key).digest().subarray(0, NODE_TICKET_KEY_BYTES);
+  if (key.length === TICKET_KEY_BYTES)
+    return createHash('sha384').update(key).digest().subarray(0, NODE_TICKET_KEY_BYTES);
   const text = `a session ticket key has ${TICKET_KEY_BYTES} bytes, not ${key.length}`;
   problems.push(error(`${path}.keys[0]`, text, 'write 80 random bytes: openssl rand 80'));
   return null;

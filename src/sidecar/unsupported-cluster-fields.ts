@@ -21,11 +21,7 @@ export const CLUSTER_FIELDS: Readonly<Record<string, MessageFields>> = {
     supported: `name type eds_cluster_config connect_timeout lb_policy load_assignment max_requests_per_connection
       common_http_protocol_options http_protocol_options http2_protocol_options typed_extension_protocol_options
       dns_resolvers dns_resolution_config dns_refresh_rate respect_dns_ttl dns_lookup_family least_request_lb_config round_robin_lb_config common_lb_config
-<<<<<<< HEAD
-      transport_socket metadata alt_stat_name original_dst_lb_config cleanup_interval upstream_bind_config dns_failure_refresh_rate load_balancing_policy`,
-=======
-      transport_socket transport_socket_matches upstream_http_protocol_options metadata alt_stat_name dns_failure_refresh_rate load_balancing_policy`,
->>>>>>> 7409836 (wip)
+      transport_socket transport_socket_matches upstream_http_protocol_options metadata alt_stat_name original_dst_lb_config cleanup_interval upstream_bind_config dns_failure_refresh_rate load_balancing_policy`,
     required: 'name',
     harmless: {
       health_checks: NO_EFFECT_YET,
@@ -49,12 +45,7 @@ export const CLUSTER_FIELDS: Readonly<Record<string, MessageFields>> = {
     },
     refused: {
       lb_subset_config: 'write one cluster for each subset',
-<<<<<<< HEAD
       cluster_type: 'write type STATIC, STRICT_DNS, LOGICAL_DNS, EDS or ORIGINAL_DST',
-      transport_socket_matches: 'TLS is not supported yet',
-=======
-      cluster_type: 'write type STATIC, STRICT_DNS, LOGICAL_DNS or EDS',
->>>>>>> 7409836 (wip)
       protocol_selection: 'write typed_extension_protocol_options',
     },
     values: {

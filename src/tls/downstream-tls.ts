@@ -115,6 +115,7 @@ class Handshake {
   readonly #timer: WheelTimer;
   #chosen: SecureContext;
   #wheel: TimerWheel | null = null;
+  #isEstablished = false;
 
   constructor(init: DownstreamTlsInit, contexts: Contexts, socket: Socket, user: DownstreamUser) {
     this.#init = init;
@@ -146,6 +147,7 @@ class Handshake {
   }
 
   readonly #onSecure = (): void => {
+    this.#isEstablished = true;
     const socket = this.#socket;
     const { tally, requiresCertificate, requiresServerName } = this.#init;
     const { trust } = this.#contexts;
@@ -193,9 +195,9 @@ class Handshake {
   #fail(cause: string): void {
     this.#release();
     this.#socket.on('error', ignore);
-    // Says close_notify where the handshake is over, so that the client reads an end and not a reset.
-    this.#socket.destroySoon();
-    this.#socket.destroy();
+    // Where the handshake is over the client gets a close_notify, and not just a reset.
+    if (this.#isEstablished) this.#socket.destroySoon();
+    else this.#socket.destroy();
     this.#user.onInsecure(cause);
   }
 

@@ -54,13 +54,18 @@ function judgeStrictly(trust: Trust, presented: Presented): Judgement {
   const details = chainFault(trust, presented);
   if (details !== '') return { kind: 'refused', reason: 'chain', details };
   if (trust.names.length > 0 && !matchesNames(alternativeNamesOf(leaf), trust.names)) {
-    return { kind: 'refused', reason: 'names', details: 'SAN matcher' };
+    return { kind: 'refused', reason: 'names', details: `SAN matcher, certificate SANs are [${allNames(leaf)}]` };
   }
   const pins = trust.hashes.size + trust.keyHashes.size;
   if (pins > 0 && !trust.hashes.has(certificateOf(leaf).fingerprint256) && !trust.keyHashes.has(keyFingerprint(leaf))) {
     return { kind: 'refused', reason: 'hash', details: 'certificate hash' };
   }
   return { kind: 'accepted', isVerified: trust.authorities.length > 0 || trust.names.length > 0 || pins > 0 };
+}
+
+function allNames(leaf: X509Certificate): string {
+  const { dns, email, ip, uri } = alternativeNamesOf(leaf);
+  return [...dns, ...email, ...ip, ...uri].join(', ');
 }
 
 function chainFault(trust: Trust, { leaf, chainError, isResumed }: Presented): string {

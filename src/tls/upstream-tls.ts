@@ -50,6 +50,11 @@ interface Context {
 /** The cause of a connection that could not begin. */
 export const SECRETS_MISSING = 'TLS_error:Secret is not supplied by SDS';
 
+/** As Envoy frames it in %UPSTREAM_TRANSPORT_FAILURE_REASON%, with its library's name and without a number. */
+function tlsError(text: string): string {
+  return `TLS_error:|SSL routines:OPENSSL_internal:${text}:TLS_error_end`;
+}
+
 export class UpstreamTls {
   readonly init: UpstreamTlsInit;
   #context: Context | null = null;
@@ -99,7 +104,7 @@ export class UpstreamTls {
       connected(peer, cause);
     };
     const onError = (error: NodeJS.ErrnoException): void => {
-      if (error.syscall !== 'connect') this.init.tally.connectionErrors++;
+      this.init.tally.connectionErrors++;
       finish(null, causeOf(error));
     };
     const onClose = (): void => finish(null, 'closed');
@@ -131,7 +136,7 @@ export class UpstreamTls {
     const leaf = socket.getPeerX509Certificate();
     if (leaf === undefined) {
       tally.failNoCertificate++;
-      return 'TLS_error:no server certificate';
+      return tlsError('no server certificate');
     }
     const isResumed = socket.isSessionReused();
     const presented = { leaf, chainError: trust === null ? '' : verifyErrorOf(socket), isResumed };
@@ -141,7 +146,7 @@ export class UpstreamTls {
     if (verdict.reason === 'chain') tally.failError++;
     else if (verdict.reason === 'names') tally.failNames++;
     else tally.failHash++;
-    return `TLS_error:CERTIFICATE_VERIFY_FAILED:verify cert failed: ${verdict.details}`;
+    return tlsError(`CERTIFICATE_VERIFY_FAILED:verify cert failed: ${verdict.details}`);
   }
 
   #current(): Context | null {
@@ -199,8 +204,9 @@ const NO_TRUST: Trust = {
 };
 
 function causeOf(error: NodeJS.ErrnoException): string {
-  if (error.syscall === 'connect' || error.code === undefined) return error.code ?? error.message;
-  return error.code.startsWith('ERR_SSL_') ? `TLS_error:${error.code.slice('ERR_SSL_'.length)}` : error.code;
+  const { code, syscall, message } = error;
+  if (code === undefined) return tlsError(message);
+  return syscall === undefined && code.startsWith('ERR_SSL_') ? tlsError(code.slice('ERR_SSL_'.length)) : code;
 }
 
 function acceptAny(): undefined {

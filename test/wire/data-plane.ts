@@ -152,7 +152,7 @@ export async function startDataPlane(upstreamPort: number, options: DataPlaneOpt
     missPlan: merge(init, [{ onEnd: [note] }]),
     ...options.manager,
   };
-  const chains = [{ kind: 'http', name: 'http', manager } as const];
+  const chains = [{ kind: 'http', name: 'http', transport: null, manager } as const];
   const config = {
     name: 'test',
     tally: new ListenerTally(),

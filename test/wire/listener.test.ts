@@ -50,7 +50,7 @@ async function aClient(plane: DataPlane): Promise<RawClient> {
 
 /** As if a newer version of the listener had come. */
 function update({ listener, manager }: DataPlane, fingerprint: string, extra: Partial<HttpManager> = {}): void {
-  const chains = [{ kind: 'http', name: 'http', manager: { ...manager, ...extra } } as const];
+  const chains = [{ kind: 'http', name: 'http', transport: null, manager: { ...manager, ...extra } } as const];
   listener.update({ ...listener.config, fingerprint, chains });
 }
 

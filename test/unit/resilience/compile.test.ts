@@ -47,6 +47,7 @@ describe('compileCluster', () => {
             localityWeight: 0,
             priority: 0,
             metadata: new Map(),
+            transportMatch: new Map(),
           },
         ],
       },
@@ -299,7 +300,7 @@ describe('compileCluster', () => {
     {
       given: { transport_socket: { name: 'envoy.transport_sockets.tls' } },
       problem:
-        'transport_socket: transport socket envoy.transport_sockets.tls is not supported yet; use envoy.transport_sockets.raw_buffer',
+        'transport_socket: transport socket envoy.transport_sockets.tls is not supported; use envoy.transport_sockets.raw_buffer',
     },
     {
       given: { common_lb_config: { healthy_panic_threshold: { value: 101 } } },

@@ -57,6 +57,7 @@ describe('compileLoadAssignment', () => {
       localityWeight: 0,
       priority: 0,
       metadata: new Map(),
+      transportMatch: new Map(),
     };
     expect(problems).toEqual([]);
     expect(targets).toEqual([
@@ -77,6 +78,7 @@ describe('compileLoadAssignment', () => {
           ['canonical_revision', 'v1'],
           ['cluster', 'Kubernetes'],
         ]),
+        transportMatch: new Map(),
       },
       { ...plain, address: '/run/app.sock', port: 0 },
       { ...plain, address: '::1', port: 82 },

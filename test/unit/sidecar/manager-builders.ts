@@ -6,9 +6,11 @@ import { ProxyStats } from '../../../src/observe/proxy-stats.ts';
 import { Registry } from '../../../src/observe/registry.ts';
 import { SpanPipeline } from '../../../src/observe/span-pipeline.ts';
 import { clusterId } from '../../../src/base/brand.ts';
+import { silentLog } from '../../../src/base/log.ts';
 import { ClusterRef } from '../../../src/plan/cluster.ts';
 import { extensions } from '../../../src/sidecar/bootstrap-registry.ts';
 import type { CompileContext } from '../../../src/sidecar/compile.ts';
+import { SecretStore } from '../../../src/sidecar/secrets.ts';
 import { ListenerSchema, type Listener } from '../../../src/xds/gen/envoy/config/listener/v3/listener_pb.js';
 import { BootstrapSchema, type Bootstrap } from '../../../src/xds/gen/envoy/config/bootstrap/v3/bootstrap_pb.js';
 import { ClusterSchema, type Cluster } from '../../../src/xds/gen/envoy/config/cluster/v3/cluster_pb.js';
@@ -102,6 +104,7 @@ export function aContext(runtime: Readonly<Record<string, number>> = {}): Compil
     stats: new ProxyStats(),
     logFiles: new LogFiles(),
     spans: new SpanPipeline({ registry }),
+    secrets: new SecretStore(silentLog),
     grpcClusters: new Set(),
   };
 }

@@ -89,7 +89,7 @@ describe('an ordinary bootstrap', () => {
 describe('what is not supported is refused with its path and a remedy', () => {
   test.each([
     [
-      'TLS to clients',
+      'TLS to clients without a certificate',
       listening(
         aListenerJson([aManager()], {
           filter_chains: [
@@ -105,7 +105,7 @@ describe('what is not supported is refused with its path and a remedy', () => {
           ],
         }),
       ),
-      `${LISTENER}.filter_chains[0].transport_socket.typed_config: extension envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext is not supported; remove it`,
+      `${LISTENER}.filter_chains[0].transport_socket.typed_config.common_tls_context.tls_certificates: a server needs a certificate; write certificate_chain and private_key`,
     ],
     [
       'an HTTP filter',

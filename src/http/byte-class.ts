@@ -8,6 +8,8 @@ export const TOKEN_LOWER = new Uint8Array(256);
 export const VALUE = new Uint8Array(256);
 /** 1 for a byte that a request target may hold: visible ASCII but `#`. */
 export const TARGET = new Uint8Array(256);
+/** 1 for a byte of a registered name in a host (RFC 3986 section 3.2.2), but for `%`; a comma would make a list. */
+export const HOST = new Uint8Array(256);
 /** The value of a hexadecimal digit, or 255. */
 export const HEX = new Uint8Array(256).fill(255);
 
@@ -19,6 +21,8 @@ for (let byte = 0x21; byte < 0x7f; byte++) {
   }
 }
 TARGET[0x23] = 0;
+for (const mark of "-._~!$&'()*+;=") HOST[mark.charCodeAt(0)] = 1;
+for (let byte = 0x30; byte < 0x7b; byte++) if (/[0-9A-Za-z]/.test(String.fromCharCode(byte))) HOST[byte] = 1;
 VALUE[0x20] = 1;
 VALUE[0x09] = 1;
 for (let byte = 0x80; byte < 0x100; byte++) VALUE[byte] = 1;

@@ -3,7 +3,8 @@
 // (RFC 9110 section 7.6.1), and takes the hop's own fields out of the Head. Anything two readers could
 // frame differently is refused: Content-Length beside Transfer-Encoding, repeated or odd lengths, any
 // transfer coding but a single `chunked`.
-import { HEX, TOKEN_LOWER } from './byte-class.ts';
+import { isIPv6 } from 'node:net';
+import { HEX, HOST, TOKEN_LOWER } from './byte-class.ts';
 import { BY_LENGTH, CHUNKED, NO_BODY, UNTIL_CLOSE, type BodyKind } from './body-decoder.ts';
 import { isDisguise, isProtected } from './field-guard.ts';
 import { HASH_SEED, H, hashStep, lookUpHeader } from './header-name.ts';
@@ -290,11 +291,8 @@ export function isAuthority(authority: string): boolean {
   let end = authority.length;
   if (authority.charCodeAt(0) === 0x5b) {
     const close = authority.indexOf(']');
-    if (close < 3) return false;
-    for (let i = 1; i < close; i++) {
-      const code = authority.charCodeAt(i);
-      if (code !== 0x3a && code !== 0x2e && (HEX[code] ?? 255) === 255) return false;
-    }
+    // No zone: it means something on the sender's machine only, and isIPv6 would take it.
+    if (close === -1 || authority.indexOf('%') !== -1 || !isIPv6(authority.slice(1, close))) return false;
     return close + 1 === end || isPort(authority, close + 1);
   }
   const colon = authority.indexOf(':');
@@ -305,10 +303,19 @@ export function isAuthority(authority: string): boolean {
   }
   for (let i = 0; i < end; i++) {
     const code = authority.charCodeAt(i);
-    // Registered names: token characters and percent-encoding; a wildcard or a quote helps nobody.
-    if (code > 0x7e || (TOKEN_LOWER[code] === 0 && code !== 0x28 && code !== 0x29)) return false;
+    if (HOST[code] === 1) continue;
+    if (code !== 0x25 || !isEscape(authority, i, end)) return false;
+    i += 2;
   }
   return true;
+}
+
+/** `%XX` at `at` for a byte that is no control. */
+function isEscape(text: string, at: number, end: number): boolean {
+  if (at + 2 >= end) return false;
+  const high = HEX[text.charCodeAt(at + 1)] ?? 255;
+  const low = HEX[text.charCodeAt(at + 2)] ?? 255;
+  return high !== 255 && low !== 255 && high >= 2 && (high !== 7 || low !== 15);
 }
 
 /** `:` and a port number of up to five digits at `at`, to the end; RFC 3986 lets the port be empty. */

@@ -25,6 +25,8 @@ const HTAB = 0x09;
 const COLON = 0x3a;
 /** Empty lines tolerated before a request line (RFC 9112 section 2.2). */
 const LEADING_LINES_MAX = 16;
+/** Room for a partial head that stays with the connection. */
+const HELD_BYTES_KEPT = 4096;
 const END = Buffer.from('\r\n\r\n', 'latin1');
 const STATUS_LINE_START = Buffer.from('HTTP/1.', 'latin1');
 
@@ -41,6 +43,8 @@ export class HeadParser {
   #held: Buffer | null = null;
   #heldBytes = 0;
   #leadingLines = 0;
+  /** The start line of the head that is held has been judged. */
+  #isLineChecked = false;
 
   constructor(kind: 'request' | 'response', limits: HeadLimits) {
     this.#isRequest = kind === 'request';
@@ -66,37 +70,27 @@ export class HeadParser {
       if (from === end) return INCOMPLETE;
     }
     const found = bytes.indexOf(END, from);
-    if (found === -1) return this.#hold(bytes, from, end);
+    if (found === -1) return this.#append(bytes, from, end) < 0 ? MALFORMED : this.#check(0, head);
     const code = this.#finish(bytes, from, found + 4, head);
     return code < 0 ? code : found + 4;
   }
 
   #parseHeld(bytes: Buffer, start: number, head: Head): number {
-    const before = this.#heldBytes;
-    const code = this.#hold(bytes, start, bytes.length);
+    const fresh = this.#append(bytes, start, bytes.length);
+    if (fresh < 0) return MALFORMED;
     const held = this.#held;
-    if (held === null) return code;
-    let skipped = 0;
-    if (this.#isRequest) {
-      skipped = this.#skipLeadingLines(held, 0, this.#heldBytes);
-      if (skipped < 0) return MALFORMED;
-    }
-    const found = held.indexOf(END, Math.max(skipped, before - 3));
-    if (found === -1 || found + 4 > this.#heldBytes) {
-      if (code < 0) return code;
-      if (skipped > 0) {
-        held.copyWithin(0, skipped, this.#heldBytes);
-        this.#heldBytes -= skipped;
-      }
-      return INCOMPLETE;
-    }
+    const total = this.#heldBytes;
+    const headEnd = held === null ? -1 : endOfHead(held, fresh, total);
+    if (held === null || headEnd === -1) return this.#check(fresh, head);
     this.#heldBytes = 0;
-    const result = this.#finish(held, skipped, found + 4, head);
-    return result < 0 ? result : start + (found + 4 - before);
+    // A connection that once had a large head does not keep the room for it.
+    if (held.length > HELD_BYTES_KEPT) this.#held = null;
+    const result = this.#finish(held, 0, headEnd, head);
+    return result < 0 ? result : bytes.length - (total - headEnd);
   }
 
-  /** Keeps an incomplete head; looks at each new byte once, so that garbage is refused at once. */
-  #hold(bytes: Buffer, start: number, end: number): number {
+  /** Keeps bytes of an incomplete head. Returns where they begin among those held; -1 for too many empty lines. */
+  #append(bytes: Buffer, start: number, end: number): number {
     const before = this.#heldBytes;
     const total = before + (end - start);
     let held = this.#held;
@@ -108,11 +102,54 @@ export class HeadParser {
     }
     bytes.copy(held, before, start, end);
     this.#heldBytes = total;
-    const code = checkPartial(held, before, total);
-    if (code < 0 || (!this.#isRequest && !isStatusLineStart(held, total))) return MALFORMED;
-    if (total <= this.#limits.bytesMax) return INCOMPLETE;
-    const isTargetToBlame = this.#isRequest && held.indexOf(LF) >= this.#limits.bytesMax;
-    return isTargetToBlame || held.indexOf(LF) === -1 ? TARGET_TOO_LONG : HEAD_TOO_LARGE;
+    if (!this.#isRequest) return before;
+    const skipped = this.#skipLeadingLines(held, 0, total);
+    if (skipped <= 0) return skipped < 0 ? -1 : before;
+    held.copyWithin(0, skipped, total);
+    this.#heldBytes = total - skipped;
+    return before > skipped ? before - skipped : 0;
+  }
+
+  /** Looks at each new byte of an incomplete head once, so that garbage is refused at once. */
+  #check(from: number, head: Head): number {
+    const held = this.#held;
+    if (held === null) return INCOMPLETE;
+    const { bytesMax } = this.#limits;
+    const total = this.#heldBytes;
+    const to = total > bytesMax ? bytesMax : total;
+    if (from < to) {
+      if (checkPartial(held, from, to) < 0) return this.#firstError(held, to, head);
+      const line = this.#isRequest && !this.#isLineChecked ? this.#checkLine(held, from, to, head) : 0;
+      if (line < 0) return line;
+    }
+    if (!this.#isRequest && !isStatusLineStart(held, total)) return MALFORMED;
+    return total <= bytesMax ? INCOMPLETE : this.#tooLarge(held, 0);
+  }
+
+  /** Judges the request line as soon as it is there, so that nobody waits for the fields of what is no request. */
+  #checkLine(held: Buffer, from: number, to: number, head: Head): number {
+    for (let i = from; i < to; i++) {
+      if (held[i] !== LF) continue;
+      this.#isLineChecked = true;
+      return parseRequestLine(held.toString('latin1', 0, i + 1), head);
+    }
+    return 0;
+  }
+
+  /** The target is to blame when the start line alone is over the limit. */
+  #tooLarge(bytes: Buffer, start: number): number {
+    const lineEnd = bytes.indexOf(LF, start);
+    const isTarget = this.#isRequest && (lineEnd === -1 || lineEnd - start >= this.#limits.bytesMax);
+    return isTarget ? TARGET_TOO_LONG : HEAD_TOO_LARGE;
+  }
+
+  /** What the whole head would have been refused for: the first error, not the one that was seen first. */
+  #firstError(bytes: Buffer, end: number, head: Head): number {
+    // The end that is added stops the parser in any case.
+    const text = bytes.toString('latin1', 0, end) + '\r\n\r\n';
+    const at = this.#isRequest ? parseRequestLine(text, head) : parseStatusLine(text, head);
+    const code = at < 0 ? at : parseFields(text, at, head, this.#limits.countMax, this.#isRequest);
+    return code < 0 ? code : MALFORMED;
   }
 
   /** The offset after empty lines; the end of the bytes when there is nothing else; -1 for too many. */
@@ -128,15 +165,27 @@ export class HeadParser {
 
   #finish(bytes: Buffer, start: number, end: number, head: Head): number {
     this.#leadingLines = 0;
+    this.#isLineChecked = false;
+    const { bytesMax, countMax } = this.#limits;
+    if (end - start > bytesMax) {
+      const code = checkPartial(bytes, start, start + bytesMax);
+      if (code < 0) return this.#firstError(bytes.subarray(start), bytesMax, head);
+      return this.#tooLarge(bytes, start);
+    }
     const text = bytes.toString('latin1', start, end);
     head.text = text;
     const at = this.#isRequest ? parseRequestLine(text, head) : parseStatusLine(text, head);
     if (at < 0) return at;
-    if (text.length > this.#limits.bytesMax) {
-      return this.#isRequest && at > this.#limits.bytesMax ? TARGET_TOO_LONG : HEAD_TOO_LARGE;
-    }
-    return parseFields(text, at, head, this.#limits.countMax, this.#isRequest);
+    return parseFields(text, at, head, countMax, this.#isRequest);
   }
+}
+
+/** The offset after the first empty line that ends in bytes[from, to); -1 when there is none. */
+function endOfHead(bytes: Buffer, from: number, to: number): number {
+  for (let i = Math.max(from, 3); i < to; i++) {
+    if (bytes[i] === LF && bytes[i - 1] === CR && bytes[i - 2] === LF && bytes[i - 3] === CR) return i + 1;
+  }
+  return -1;
 }
 
 /** Another protocol (a banner, say) is known by its first bytes; nobody waits for its end. */

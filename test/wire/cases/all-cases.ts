@@ -1,4 +1,6 @@
 // Every wire case: those that were given as data, and those that tables here make.
+import { ownResponses } from './own-responses.ts';
+import { ownRequests } from './own-requests.ts';
 import { readCases, type WireCase } from './wire-case.ts';
 
 /** What waits for upgrades and for the timeout of a request's body; to be emptied by them. */
@@ -11,7 +13,7 @@ const PENDING: ReadonlySet<string> = new Set([
 ]);
 
 export function allCases(): readonly WireCase[] {
-  return [...readCases()];
+  return [...readCases(), ...ownRequests(), ...ownResponses()];
 }
 
 export function isPending({ name }: WireCase): boolean {

@@ -29,7 +29,7 @@ interface Job {
   readonly outcomes: Outcome[];
 }
 
-const SEEDS: readonly number[] = [1, 2, 3];
+const SEEDS: readonly number[] = [1, 2];
 
 /** The results, in the order of the cases. */
 export async function runCases(cases: readonly WireCase[], options: SuiteOptions = {}): Promise<readonly CaseResult[]> {

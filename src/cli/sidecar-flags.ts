@@ -14,6 +14,8 @@ export interface CommonSettings {
   readonly drainSeconds: number;
   readonly drainDelaySeconds: number;
   readonly drainStrategy: DrainStrategy;
+  /** Threads that serve traffic; 1: the only thread does. */
+  readonly concurrency: number;
   /** The Unix socket on which sidecars replace each other; null for none. */
   readonly handoverPath: string | null;
   readonly logLevel: LogLevel;
@@ -45,10 +47,10 @@ export function readFlags(flags: SidecarFlags): SidecarSettings | readonly strin
     drainSeconds: reader.number('drainSeconds', 5, [0, 3600]),
     drainDelaySeconds: reader.number('drainDelaySeconds', 1, [0, 3600]),
     drainStrategy: reader.strategy(),
+    concurrency: reader.number('concurrency', 1, [1, 128]),
     handoverPath: reader.path('handover'),
     logLevel: reader.level(),
   };
-  if (reader.number('concurrency', 1, [1, 1024]) > 1) mistakes.push('--concurrency: only 1 is supported yet');
   const settings = reader.has('configPath') ? readFileSettings(reader, common) : readJoin(reader, common);
   return mistakes.length > 0 ? mistakes : settings;
 }

@@ -4,11 +4,10 @@ import { createLog, silentLog, type Log } from '../base/log.ts';
 import { formatProblem, refuses, type Problem } from '../base/problem.ts';
 import type { RunningServer } from '../sidecar/admin/server.ts';
 import { joinBootstrap, ownAddress } from '../sidecar/join.ts';
-import { adminSourceOf } from '../sidecar/proxy-admin.ts';
 import { Proxy } from '../sidecar/proxy.ts';
 import type { Bootstrap } from '../xds/gen/envoy/config/bootstrap/v3/bootstrap_pb.js';
-import type { OpenSocket } from '../sidecar/handover/socket-record.ts';
 import { meetPredecessor, type Succession } from './sidecar-succession.ts';
+import { makePlane, type SidecarPlane } from './sidecar-plane.ts';
 import { SidecarServers } from './sidecar-servers.ts';
 import { readFlags, type CommonSettings, type SidecarSettings } from './sidecar-flags.ts';
 import type { SidecarFlags } from './sidecar.ts';
@@ -75,14 +74,11 @@ async function begin({ bootstrap, log, settings, flags, check }: Beginning): Pro
     log.error('cannot take over', { error: messageOf(cause) });
     return FAILED;
   }
-  const { drainSeconds, drainDelaySeconds, drainStrategy } = settings;
-  const { host } = succession;
-  const hosting = host === null ? {} : { host };
-  const proxy = new Proxy({ bootstrap, log, drainSeconds, drainDelaySeconds, drainStrategy, ...hosting });
-  const code = check(proxy);
-  if (code === DONE) return run(proxy, { settings, flags, succession });
+  const plane = await makePlane({ bootstrap, log, settings, succession });
+  const code = check(plane.proxy);
+  if (code === DONE) return run(plane, { settings, flags, succession });
   succession.abandon();
-  await proxy.stop(0);
+  await plane.stop(0);
   return code;
 }
 
@@ -92,7 +88,8 @@ interface Running {
   readonly succession: Succession;
 }
 
-async function run(proxy: Proxy, { settings, flags, succession }: Running): Promise<number> {
+async function run(plane: SidecarPlane, { settings, flags, succession }: Running): Promise<number> {
+  const { proxy } = plane;
   const { log } = proxy;
   // A mistake of ours must cost one request, not every connection of the process.
   process.on('uncaughtException', (error) => log.error('unexpected error', { error: error.stack ?? error.message }));
@@ -106,39 +103,34 @@ async function run(proxy: Proxy, { settings, flags, succession }: Running): Prom
     });
   }
   const servers = new SidecarServers({
-    source: adminSourceOf(proxy, { version: VERSION, commandLine: commandLineOf(flags), quit: ending.resolve }),
+    source: plane.adminSource({ version: VERSION, commandLine: commandLineOf(flags), quit: ending.resolve }),
     admin: proxy.adminAddress,
     settings,
     inherit: succession.take,
   });
   try {
-    const starting = proxy.start();
+    plane.shareSockets(succession.hasPredecessor);
+    const starting = plane.start();
     starting.catch(() => {});
     // While clusters are resolved and the control service answers; but a predecessor answers until this one is ready.
     if (!succession.hasPredecessor) await servers.start();
     await Promise.race([starting, ending.promise]);
-    await Promise.race([proxy.ready, ending.promise]);
-    if (succession.hasPredecessor && proxy.isReady) await servers.start();
-    if (proxy.isReady) {
+    await Promise.race([plane.ready, ending.promise]);
+    if (plane.isReady) {
+      if (succession.hasPredecessor) await servers.start();
       announce(proxy, servers.admin);
-      const sockets = (): readonly OpenSocket[] => [...openSockets(proxy), ...servers.sockets()];
-      const leave = async (): Promise<void> => {
-        void proxy.yieldToSuccessor();
-        await servers.close();
-        ending.resolve();
-      };
-      await succession.succeed({ sockets, leave });
+      await succeed(plane, { servers, succession, end: ending.resolve });
     }
   } catch (cause) {
     log.error('cannot start', { error: messageOf(cause) });
     succession.abandon();
-    await proxy.stop(0);
+    await plane.stop(0);
     await servers.close();
     return FAILED;
   }
   await ending.promise;
   log.info('draining');
-  await proxy.stop();
+  await plane.stop();
   succession.abandon();
   await servers.close();
   log.info('stopped');
@@ -147,12 +139,28 @@ async function run(proxy: Proxy, { settings, flags, succession }: Running): Prom
   return DONE;
 }
 
-/** The data plane's listening sockets that a successor can be given: those whose port was asked for. */
-function openSockets(proxy: Proxy): readonly OpenSocket[] {
-  return proxy.listeners.live().flatMap(([, { config, descriptor }]) => {
-    const { address, port } = config;
-    return port > 0 && descriptor >= 0 ? [{ role: 'listener' as const, address, port, descriptor }] : [];
+interface Succeeding {
+  readonly servers: SidecarServers;
+  readonly succession: Succession;
+  readonly end: () => void;
+}
+
+/** Takes the place of the predecessor, and waits for a successor. */
+async function succeed(plane: SidecarPlane, { servers, succession, end }: Succeeding): Promise<void> {
+  await succession.succeed({
+    async sockets() {
+      const sockets = [...(await plane.openSockets()), ...servers.sockets()];
+      plane.shareSockets(true);
+      return sockets;
+    },
+    stay: () => plane.shareSockets(false),
+    async leave() {
+      await plane.yieldToSuccessor();
+      await servers.close();
+      end();
+    },
   });
+  plane.shareSockets(false);
 }
 
 const EXIT_GRACE_MS = 500;

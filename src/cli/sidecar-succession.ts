@@ -11,8 +11,10 @@ export interface Succession {
   /** Where listeners find inherited sockets; null without a predecessor. */
   readonly host: ListenerHost | null;
   readonly take: (role: SocketRole, address: string, port: number) => number | null;
+  /** All that are left for this address. */
+  readonly takeAll: (role: SocketRole, address: string, port: number) => readonly number[];
   /** This sidecar serves: the predecessor leaves, and a successor may come. */
-  readonly succeed: (options: Pick<HandoverServerOptions, 'sockets' | 'leave'>) => Promise<void>;
+  readonly succeed: (options: Pick<HandoverServerOptions, 'sockets' | 'stay' | 'leave'>) => Promise<void>;
   /** This sidecar ends: a predecessor that has not left yet stays, a successor finds nobody. */
   readonly abandon: () => void;
 }
@@ -21,6 +23,7 @@ const NONE: Succession = {
   hasPredecessor: false,
   host: null,
   take: () => null,
+  takeAll: () => [],
   succeed: async () => {},
   abandon: () => {},
 };
@@ -35,11 +38,17 @@ export async function meetPredecessor(path: string | null, log: Log): Promise<Su
   if (predecessor !== null) log.info('taking over', { path });
   const take = (role: SocketRole, address: string, port: number): number | null =>
     predecessor?.take(role, address, port) ?? null;
+  const takeAll: Succession['takeAll'] = (role, address, port) => {
+    const descriptors: number[] = [];
+    for (let next = take(role, address, port); next !== null; next = take(role, address, port)) descriptors.push(next);
+    return descriptors;
+  };
   let close = (): void => predecessor?.abandon();
   return {
     hasPredecessor: predecessor !== null,
-    host: predecessor === null ? null : inheritingHost(take),
+    host: predecessor === null ? null : inheritingHost(takeAll),
     take,
+    takeAll,
     async succeed(options) {
       await predecessor?.relieve();
       if (predecessor !== null) log.info('took over', { path });
@@ -52,12 +61,12 @@ export async function meetPredecessor(path: string | null, log: Log): Promise<Su
   };
 }
 
-function inheritingHost(take: Succession['take']): ListenerHost {
+function inheritingHost(takeAll: Succession['takeAll']): ListenerHost {
   return {
     claim(address, port) {
-      const descriptor = take('listener', address, port);
+      const descriptors = takeAll('listener', address, port);
       return Promise.resolve(
-        descriptor === null ? { kind: 'bind', port, isShared: false } : { kind: 'inherited', descriptor },
+        descriptors.length === 0 ? { kind: 'bind', port, isShared: false } : { kind: 'inherited', descriptors },
       );
     },
     passOn: () => false,

@@ -32,7 +32,7 @@ export function register(program: Command): void {
     .option('--metrics <port>', 'serve /stats/prometheus on this port of every interface')
     .option('--address <ip>', 'the address under which others reach this workload')
     .option('--token-file <file>', 'a token that proves who this workload is')
-    .option('--concurrency <n>', 'event loops; only 1 for now', '1')
+    .option('--concurrency <n>', 'threads that serve traffic', '1')
     .option('--drain-seconds <n>', 'how long leaving may take, in all', '5')
     .option('--drain-delay-seconds <n>', 'how long it goes on accepting while readiness fails', '1')
     .option('--drain-strategy <name>', 'gradual or immediate: when responses begin to end connections', 'gradual')

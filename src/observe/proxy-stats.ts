@@ -95,16 +95,17 @@ export class ProxyStats {
 
   /** Has `registry` show these statistics as `envoy_*` families. */
   attachTo(registry: Registry): void {
-    registry.addSource((sink) => this.#scrape(sink));
+    registry.addSource((sink) => writeStats(sink, this.list()));
   }
+}
 
-  #scrape(sink: ScrapeSink): void {
-    const byMetric = new Map<string, Stat[]>();
-    for (const stat of this.list()) entry(byMetric, stat.metric, () => []).push(stat);
-    for (const [metric, stats] of byMetric) {
-      sink.family(`envoy_${metric}`, stats[0]?.kind ?? 'gauge', '');
-      for (const stat of stats) sink.sample(stat.labelNames, stat.labels, stat.value);
-    }
+/** Shows statistics as `envoy_*` families. */
+export function writeStats(sink: ScrapeSink, stats: readonly Stat[]): void {
+  const byMetric = new Map<string, Stat[]>();
+  for (const stat of stats) entry(byMetric, stat.metric, () => []).push(stat);
+  for (const [metric, group] of byMetric) {
+    sink.family(`envoy_${metric}`, group[0]?.kind ?? 'gauge', '');
+    for (const stat of group) sink.sample(stat.labelNames, stat.labels, stat.value);
   }
 }
 

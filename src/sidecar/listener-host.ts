@@ -5,13 +5,13 @@
 export type SocketClaim =
   /** Bind it. `isShared`: the other workers listen on the same port (SO_REUSEPORT). */
   | { readonly kind: 'bind'; readonly port: number; readonly isShared: boolean }
-  /** It listens already: another process handed it over, or another thread opened it. Ours to close. */
-  | { readonly kind: 'inherited'; readonly descriptor: number }
-  /** Others listen: this thread only knows the listener. `port` is the one really bound. */
+  /** They listen already, because another process handed them over; at least one. Ours to close. */
+  | { readonly kind: 'inherited'; readonly descriptors: readonly number[] }
+  /** Others listen: this thread only knows the listener. `port` is the one really bound, 0 for a path. */
   | { readonly kind: 'elsewhere'; readonly port: number };
 
 export interface ListenerHost {
-  /** Rejects with the system's error (EADDRINUSE and the like) when the address cannot be had. */
+  /** `address` is an IP, or a path when it is none. Rejects with the system's error (EADDRINUSE and the like). */
   claim(address: string, port: number): Promise<SocketClaim>;
   /** A connection came in; true: another worker serves it, and the caller closes its own descriptor. */
   passOn(listener: string, descriptor: number): boolean;

@@ -4,7 +4,7 @@
 // what stays idle is closed after a grace, so that no client meets the close with a request in hand.
 //
 //   listening ─► graceful (responses become their connections' last) ─► stopped ─► destroyed
-import { createServer, isIP, Socket, type AddressInfo, type Server } from 'node:net';
+import { createServer, isIP, Socket, type AddressInfo, type ListenOptions, type Server } from 'node:net';
 import { WheelTimer } from '../base/timer-wheel.ts';
 import type { ListenerTally } from '../observe/proxy-tally.ts';
 import type { DownstreamTls } from '../tls/downstream-tls.ts';
@@ -35,6 +35,8 @@ export class Listener {
   readonly #engine: Engine;
   readonly #tally: ListenerTally;
   readonly #server: Server;
+  /** Further sockets of the same address, inherited from a process that had more threads. */
+  readonly #others: Server[] = [];
   readonly #http = new Set<H1Server>();
   readonly #tcp = new Set<TcpForward>();
   /** Connections whose TLS handshake is not over. */
@@ -56,7 +58,7 @@ export class Listener {
     this.config = config;
     this.#tally = config.tally;
     this.#retireTimer = new WheelTimer(() => (this.#isDraining ? this.#closeQuiet() : this.#closeRetired()));
-    this.#server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: false });
+    this.#server = newServer();
   }
 
   get isInbound(): boolean {
@@ -79,25 +81,35 @@ export class Listener {
     const { address, port } = this.config;
     const isPath = port === 0 && isIP(address) === 0;
     if (isPath) await removeLeftover(address);
-    const claim = (isPath ? undefined : await this.#host?.claim(address, port)) ?? { ...UNCLAIMED, port };
+    const claim = (await this.#host?.claim(address, port)) ?? { ...UNCLAIMED, port };
     if (claim.kind === 'elsewhere') {
       this.#portElsewhere = claim.port;
       return;
     }
-    const tcp =
-      claim.kind === 'inherited'
-        ? { fd: claim.descriptor }
-        : { host: address, port: claim.port, reusePort: claim.isShared };
-    const where = isPath ? { path: kernelPath(address) } : tcp;
+    if (claim.kind === 'inherited') {
+      const [first = -1, ...others] = claim.descriptors;
+      await this.#listenOn(this.#server, { fd: first });
+      for (const descriptor of others) {
+        const server = newServer();
+        this.#others.push(server);
+        await this.#listenOn(server, { fd: descriptor });
+      }
+      return;
+    }
+    const tcp = { host: address, port: claim.port, reusePort: claim.isShared };
+    await this.#listenOn(this.#server, isPath ? { path: kernelPath(address) } : tcp);
+  }
+
+  #listenOn(server: Server, where: ListenOptions & { readonly fd?: number }): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#server.once('error', reject);
-      this.#server.listen({ ...where, backlog: BACKLOG }, () => {
-        this.#server.off('error', reject);
-        this.#server.on('error', (error) => {
+      server.once('error', reject);
+      server.listen({ ...where, backlog: BACKLOG }, () => {
+        server.off('error', reject);
+        server.on('error', (error) => {
           this.#engine.log.error('listener failed', { listener: this.config.name, error: error.message });
         });
         acceptWires(
-          this.#server,
+          server,
           (wire) => this.#accept(wire),
           (code) => this.#engine.log.error('accept failed', { listener: this.config.name, error: code }),
         );
@@ -123,9 +135,9 @@ export class Listener {
     this.#engine.wheel.arm(this.#retireTimer, RETIRE_GRACE_MS);
   }
 
-  /** The listening socket; -1 without one of its own. */
-  get descriptor(): number {
-    return descriptorOf(this.#server);
+  /** The listening sockets of this thread. */
+  get descriptors(): readonly number[] {
+    return [this.#server, ...this.#others].map(descriptorOf).filter((descriptor) => descriptor >= 0);
   }
 
   /** Stops to accept at once; open connections finish what they do. */
@@ -140,8 +152,8 @@ export class Listener {
     this.drainGracefully();
     if (this.#isStopped) return;
     this.#isStopped = true;
-    const { descriptor } = this;
-    if (descriptor >= 0) await emptyBacklog(descriptor, () => this.#tally.connectionsTotal);
+    const accepted = (): number => this.#tally.connectionsTotal;
+    await Promise.all(this.descriptors.map((descriptor) => emptyBacklog(descriptor, accepted)));
     this.#closeSocket();
   }
 
@@ -226,6 +238,7 @@ export class Listener {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#server.close();
+    for (const server of this.#others) server.close();
   }
 
   /** Closes, of a listener that drains, the connections that nobody uses, and looks again while there are others. */
@@ -244,4 +257,8 @@ export class Listener {
     }
     if (left > 0) this.#engine.wheel.arm(this.#retireTimer, RETIRE_LOOK_MS);
   }
+}
+
+function newServer(): Server {
+  return createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: false });
 }

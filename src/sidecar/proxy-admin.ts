@@ -54,13 +54,7 @@ export function adminSourceOf(proxy: Proxy, { version, commandLine, quit }: Admi
     prometheus: (accept) => renderMetrics(proxy.registry, accept),
     stats: () => statsOf(proxy),
     setHealthcheckFailed: (isFailed) => proxy.setHealthcheckFailed(isFailed),
-    drainListeners: ({ isGraceful, inboundOnly }) => {
-      for (const [, listener] of proxy.listeners.live()) {
-        if (inboundOnly && !listener.isInbound) continue;
-        if (isGraceful) listener.drainGracefully();
-        else listener.drain();
-      }
-    },
+    drainListeners: (options) => proxy.drainListeners(options),
     quit,
   };
 }

@@ -8,6 +8,7 @@ import { create } from '@bufbuild/protobuf';
 import { systemClock, type Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import type { Problem } from '../base/problem.ts';
+import { LocalLimits, type Limits } from '../base/shared-limits.ts';
 import { TimerWheel } from '../base/timer-wheel.ts';
 import { LogFiles } from '../observe/log-file.ts';
 import { readNodeIdentity } from '../observe/node-identity.ts';
@@ -54,6 +55,8 @@ export interface ProxyOptions {
   readonly drainStrategy?: DrainStrategy;
   /** Where listening sockets come from; by default listeners bind them. */
   readonly host?: ListenerHost;
+  /** Limits that hold for the process; by default those of one thread. */
+  readonly limits?: Limits;
   /** How long first EDS answers are waited for, in milliseconds; 15000 by default. */
   readonly fetchTimeoutMs?: number;
   /** Makes the discovery client; the real one by default. */
@@ -92,6 +95,7 @@ export class Proxy {
   readonly secrets: SecretStore;
   readonly listeners: ListenerSet;
   readonly engine: Engine;
+  readonly limits: Limits;
   /** Resolves when the proxy is ready for the first time; never when it is stopped before. */
   readonly ready: Promise<void>;
   /** Errors and warnings of the bootstrap; with an error start() fails. */
@@ -106,6 +110,7 @@ export class Proxy {
   #isReady = false;
   #areStaticsReady = false;
   #isDraining = false;
+  #areSocketsShared = false;
   #hasFailedHealthcheck = false;
   #stopping: Promise<void> | null = null;
 
@@ -114,6 +119,7 @@ export class Proxy {
     this.#options = options;
     this.log = log;
     this.clock = clock;
+    this.limits = options.limits ?? new LocalLimits();
     this.bootstrap = bootstrap;
     this.startedMs = clock.wall();
     const wheel = new TimerWheel(clock, WHEEL_TICK_MS);
@@ -203,6 +209,15 @@ export class Proxy {
     this.listeners.drain();
   }
 
+  /** Graceful: accepts on, while every response is its connection's last. */
+  drainListeners({ isGraceful, inboundOnly }: { readonly isGraceful: boolean; readonly inboundOnly: boolean }): void {
+    for (const [, listener] of this.listeners.live()) {
+      if (inboundOnly && !listener.isInbound) continue;
+      if (isGraceful) listener.drainGracefully();
+      else listener.drain();
+    }
+  }
+
   /**
    * Fails readiness, goes on accepting for the drain delay, stops accepting, waits for connections to end, and
    * ends everything when `drainSeconds` are over. Safe to call twice.
@@ -210,6 +225,11 @@ export class Proxy {
   stop(drainSeconds: number = this.#options.drainSeconds ?? DRAIN_SECONDS): Promise<void> {
     this.#stopping ??= this.#stop(drainSeconds * 1000, false);
     return this.#stopping;
+  }
+
+  /** True: another process listens on the same sockets, which are left to it as they are. */
+  shareSockets(isShared: boolean): void {
+    this.#areSocketsShared = isShared;
   }
 
   /** As stop(), when a successor accepts on the same sockets already: this one stops to at once. */
@@ -223,7 +243,7 @@ export class Proxy {
     const deadlineMs = this.clock.now() + drainMs;
     // Ending the stream takes this workload out of the mesh; others hear of it a moment later.
     this.#feed?.close();
-    if (hasSuccessor || drainMs === 0) this.drain();
+    if (hasSuccessor || drainMs === 0 || this.#areSocketsShared) this.drain();
     else {
       const wantedMs = (this.#options.drainDelaySeconds ?? 0) * 1000;
       const delayMs = this.#isReady ? Math.min(Math.max(wantedMs, this.#feed === null ? 0 : LEAVE_MS), drainMs) : 0;

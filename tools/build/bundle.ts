@@ -47,7 +47,11 @@ const leanCommander: Plugin = {
 
 async function bundle(): Promise<void> {
   const build = await rolldown({
-    input: { outrigger: join(root, 'src', 'cli', 'outrigger.ts') },
+    input: {
+      outrigger: join(root, 'src', 'cli', 'outrigger.ts'),
+      // The entry of worker threads: src/sidecar/workers/worker-thread.ts asks for it by this name.
+      'sidecar-worker': join(root, 'src', 'sidecar', 'workers', 'data-worker.ts'),
+    },
     platform: 'node',
     cwd: root,
     // gRPC knows its own classes by identity, and the OpenTelemetry exporters bring it along a second way:

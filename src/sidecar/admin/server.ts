@@ -67,8 +67,9 @@ export function startAdminServer(
   const server = process.getBuiltinModule('node:http').createServer((request, response) => {
     // A body is never read: parameters stand in the query.
     request.resume();
-    const answer = answerTo(source, byPath, request);
-    send(response, answer, request.method === 'HEAD');
+    const reply = (): void => send(response, answerTo(source, byPath, request), request.method === 'HEAD');
+    if (source.refresh === undefined) reply();
+    else void source.refresh().then(reply, reply);
   });
   return listen(server, { address, port, descriptor });
 }

@@ -81,6 +81,8 @@ export interface AdminSource {
   readonly log: Log;
   readonly identity: ServerIdentity;
   state(): ProxyState;
+  /** Brings numbers up to date that other threads count; awaited before each answer. */
+  readonly refresh?: () => Promise<void>;
   bootstrap(): Configured<Bootstrap>;
   /** The version of the newest CDS and LDS responses, empty before the first. */
   versions(): { readonly clusters: string; readonly listeners: string };

@@ -18,6 +18,8 @@ export interface HandoverServerOptions {
   readonly log: Log;
   /** The listening sockets at this moment. */
   readonly sockets: () => Promise<readonly OpenSocket[]> | readonly OpenSocket[];
+  /** The successor went away before it served: the sockets are this process's alone again. */
+  readonly stay: () => void;
   /** Closes them all; resolves when that is done, and before connections have ended. */
   readonly leave: () => Promise<void>;
 }
@@ -69,6 +71,7 @@ export class HandoverServer {
       this.#sockets.delete(socket);
       if (this.#successor !== socket) return;
       this.#successor = null;
+      this.#options.stay();
       this.#options.log.warning('the successor went away: going on');
     });
     socket.setTimeout(IDLE_MS, () => socket.destroy());

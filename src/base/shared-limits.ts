@@ -1,0 +1,237 @@
+// @hot
+// Limits that hold for the whole process although several threads enforce them: budgets (so many at a time) and
+// token buckets (so many per interval), by name, in one SharedArrayBuffer. Threads find an entry by the hash of its
+// name, so that nobody has to be asked. A budget knows each thread's share: what a thread held that crashed
+// is given back by `forget`. Without threads the same shapes are plain numbers. Entries are never removed; when
+// the table is full, further names are limited by each thread for itself, and `isFull` says so.
+//
+//   entry │ hash │ hash │ used or tokens │ period │ share of thread 0 │ … │ share of thread n-1 │
+
+export interface Budget {
+  /** False when `max` are in use; then nothing was taken. */
+  acquire(max: number): boolean;
+  release(): void;
+  /** In use now, in all threads. */
+  readonly used: number;
+}
+
+export interface TokenRate {
+  readonly tokensMax: number;
+  readonly tokensPerFill: number;
+  /** Milliseconds, at least 1. */
+  readonly fillMs: number;
+}
+
+export interface TokenBucket {
+  /** `nowMs` is of a clock that all threads share and that does not go back, from the start of the process. */
+  take(nowMs: number): boolean;
+}
+
+/** Where limits come from: shared by threads or not. */
+export interface Limits {
+  budget(name: string): Budget;
+  bucket(name: string, rate: TokenRate): TokenBucket;
+}
+
+const ENTRIES = 4096;
+const HASH = 0;
+const HASH_TOO = 1;
+const USED = 2;
+const PERIOD = 3;
+const SHARES = 4;
+
+export class SharedLimits implements Limits {
+  /** What the threads share: hand it to each. */
+  readonly memory: SharedArrayBuffer;
+  readonly #cells: Int32Array<SharedArrayBuffer>;
+  readonly #threads: number;
+  readonly #thread: number;
+  #isFull = false;
+
+  /** Of `threads` threads this is number `thread`; without `memory` it is made. */
+  constructor(threads: number, thread: number, memory?: SharedArrayBuffer) {
+    this.#threads = threads;
+    this.#thread = thread;
+    const bytes = ENTRIES * (SHARES + threads) * Int32Array.BYTES_PER_ELEMENT;
+    this.memory = memory ?? new SharedArrayBuffer(bytes);
+    this.#cells = new Int32Array(this.memory);
+  }
+
+  /** True when a name did not fit. */
+  get isFull(): boolean {
+    return this.#isFull;
+  }
+
+  /** Config time. */
+  budget(name: string): Budget {
+    const at = this.#find('budget ' + name);
+    return at < 0 ? new LocalBudget() : new SharedBudget(this.#cells, at, this.#thread);
+  }
+
+  /** Config time. A bucket starts full. */
+  bucket(name: string, rate: TokenRate): TokenBucket {
+    const at = this.#find('bucket ' + name);
+    return at < 0 ? new LocalBucket(rate) : new SharedBucket(this.#cells, at, rate);
+  }
+
+  /** Gives back all that a thread held: it is no more. */
+  forget(thread: number): void {
+    const cells = this.#cells;
+    const width = SHARES + this.#threads;
+    for (let at = 0; at < ENTRIES * width; at += width) {
+      const share = Atomics.exchange(cells, at + SHARES + thread, 0);
+      if (share !== 0) Atomics.sub(cells, at + USED, share);
+    }
+  }
+
+  #find(name: string): number {
+    const cells = this.#cells;
+    const width = SHARES + this.#threads;
+    // Never 0, which marks a free entry.
+    const hash = hashOf(name, 0x811c9dc5) | 1;
+    const hashToo = hashOf(name, 0x2f0b4c47) | 1;
+    for (let i = 0; i < ENTRIES; i++) {
+      const at = (((hash >>> 1) + i) % ENTRIES) * width;
+      const found = Atomics.compareExchange(cells, at + HASH, 0, hash);
+      if (found !== 0 && found !== hash) continue;
+      // Whoever comes second with the same first hash settles on the second one in the same way.
+      const foundToo = Atomics.compareExchange(cells, at + HASH_TOO, 0, hashToo);
+      if (foundToo === 0 || foundToo === hashToo) return at;
+    }
+    this.#isFull = true;
+    return -1;
+  }
+}
+
+/** Limits of a process of one thread. */
+export class LocalLimits implements Limits {
+  readonly #budgets = new Map<string, Budget>();
+  readonly #buckets = new Map<string, TokenBucket>();
+
+  budget(name: string): Budget {
+    const known = this.#budgets.get(name) ?? new LocalBudget();
+    this.#budgets.set(name, known);
+    return known;
+  }
+
+  bucket(name: string, rate: TokenRate): TokenBucket {
+    const known = this.#buckets.get(name) ?? new LocalBucket(rate);
+    this.#buckets.set(name, known);
+    return known;
+  }
+}
+
+class LocalBudget implements Budget {
+  used = 0;
+
+  acquire(max: number): boolean {
+    if (this.used >= max) return false;
+    this.used++;
+    return true;
+  }
+
+  release(): void {
+    this.used--;
+  }
+}
+
+class SharedBudget implements Budget {
+  readonly #cells: Int32Array<SharedArrayBuffer>;
+  readonly #at: number;
+  readonly #share: number;
+
+  constructor(cells: Int32Array<SharedArrayBuffer>, at: number, thread: number) {
+    this.#cells = cells;
+    this.#at = at + USED;
+    this.#share = at + SHARES + thread;
+  }
+
+  get used(): number {
+    return Atomics.load(this.#cells, this.#at);
+  }
+
+  acquire(max: number): boolean {
+    if (Atomics.add(this.#cells, this.#at, 1) >= max) {
+      Atomics.sub(this.#cells, this.#at, 1);
+      return false;
+    }
+    Atomics.add(this.#cells, this.#share, 1);
+    return true;
+  }
+
+  release(): void {
+    Atomics.sub(this.#cells, this.#share, 1);
+    Atomics.sub(this.#cells, this.#at, 1);
+  }
+}
+
+class LocalBucket implements TokenBucket {
+  readonly #rate: TokenRate;
+  #tokens: number;
+  #period = 0;
+
+  constructor(rate: TokenRate) {
+    this.#rate = rate;
+    this.#tokens = rate.tokensMax;
+  }
+
+  take(nowMs: number): boolean {
+    const { tokensMax, tokensPerFill, fillMs } = this.#rate;
+    const period = Math.floor(nowMs / fillMs);
+    if (period > this.#period) {
+      this.#tokens = Math.min(tokensMax, this.#tokens + (period - this.#period) * tokensPerFill);
+      this.#period = period;
+    }
+    if (this.#tokens < 1) return false;
+    this.#tokens--;
+    return true;
+  }
+}
+
+/** The tokens are kept as how many are missing, so that fresh memory is a full bucket. */
+class SharedBucket implements TokenBucket {
+  readonly #cells: Int32Array<SharedArrayBuffer>;
+  readonly #missing: number;
+  readonly #period: number;
+  readonly #rate: TokenRate;
+
+  constructor(cells: Int32Array<SharedArrayBuffer>, at: number, rate: TokenRate) {
+    this.#cells = cells;
+    this.#missing = at + USED;
+    this.#period = at + PERIOD;
+    this.#rate = rate;
+  }
+
+  take(nowMs: number): boolean {
+    const cells = this.#cells;
+    const { tokensMax, tokensPerFill, fillMs } = this.#rate;
+    // Wraps after 2³¹ periods: 24 days of the shortest.
+    const period = Math.floor(nowMs / fillMs) | 0;
+    const last = Atomics.load(cells, this.#period);
+    const passed = (period - last) | 0;
+    if (passed > 0 && Atomics.compareExchange(cells, this.#period, last, period) === last) {
+      this.#refill(Math.min(tokensMax, passed * tokensPerFill));
+    }
+    for (;;) {
+      const missing = Atomics.load(cells, this.#missing);
+      if (missing >= tokensMax) return false;
+      if (Atomics.compareExchange(cells, this.#missing, missing, missing + 1) === missing) return true;
+    }
+  }
+
+  #refill(tokens: number): void {
+    for (;;) {
+      const missing = Atomics.load(this.#cells, this.#missing);
+      const left = Math.max(0, missing - tokens);
+      if (Atomics.compareExchange(this.#cells, this.#missing, missing, left) === missing) return;
+    }
+  }
+}
+
+/** FNV-1a over the UTF-16 code units, with a stir at the end. */
+function hashOf(text: string, seed: number): number {
+  let hash = seed;
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+  hash = Math.imul(hash ^ (hash >>> 16), 0x45d9f3b);
+  return hash ^ (hash >>> 15);
+}

@@ -1,0 +1,123 @@
+// The entry of a worker thread: a Proxy that accepts and serves, and nothing else. Its configuration comes from the
+// main thread as bytes, which has compiled them before; what it counts goes there when it is asked.
+import { create, fromBinary } from '@bufbuild/protobuf';
+import { AnySchema } from '@bufbuild/protobuf/wkt';
+import { parentPort, workerData } from 'node:worker_threads';
+import { createLog, type Log } from '../../base/log.ts';
+import { SharedLimits } from '../../base/shared-limits.ts';
+import { BootstrapSchema } from '../../xds/gen/envoy/config/bootstrap/v3/bootstrap_pb.js';
+import type { Refusal, Update } from '../../xds/update.ts';
+import { loadDescriptorCalls } from '../descriptor-calls.ts';
+import { Proxy } from '../proxy.ts';
+import { ConnectionShares } from './connection-shares.ts';
+import { reportOf } from './worker-report.ts';
+import type { FromWorker, ToWorker, UpdateBytes, WorkerStart } from './worker-message.ts';
+import { WorkerSeat } from './worker-seat.ts';
+
+void runWorker(workerData);
+
+function post(message: FromWorker): void {
+  parentPort?.postMessage(message, []);
+}
+
+async function runWorker(start: WorkerStart): Promise<void> {
+  const { index, workers } = start;
+  const log = createLog(`worker ${index}`, start.logLevel);
+  // A mistake of ours must cost one request, not every connection of the thread.
+  process.on('uncaughtException', (error) => log.error('unexpected error', { error: error.stack ?? error.message }));
+  process.on('unhandledRejection', (reason) => log.error('unexpected rejection', { error: String(reason) }));
+  const shares = new ConnectionShares(workers, start.shares);
+  const calls = await loadDescriptorCalls();
+  const seat = new WorkerSeat({
+    index,
+    shares,
+    calls,
+    post,
+    adopt: ({ listener, descriptor }) => {
+      const live = proxy.listeners.live().find(([name]) => name === listener)?.[1];
+      live?.adopt(descriptor);
+      return live !== undefined;
+    },
+  });
+  let onUpdate: ((update: Update) => readonly Refusal[]) | null = null;
+  const proxy = new Proxy({
+    bootstrap: fromBinary(BootstrapSchema, start.bootstrap),
+    log,
+    drainSeconds: start.drainSeconds,
+    drainDelaySeconds: start.drainDelaySeconds,
+    drainStrategy: start.drainStrategy,
+    host: seat,
+    limits: new SharedLimits(workers, index, start.limits),
+    connect: (options) => {
+      ({ onUpdate } = options);
+      // As a discovery client, which is only then asked for anything.
+      queueMicrotask(() => post({ kind: 'joined' }));
+      return { subscribe: () => {}, close: () => {} };
+    },
+  });
+  parentPort?.on('message', (message: ToWorker) => {
+    if (message.kind === 'update') onUpdate?.(updateOf(message.update));
+    else obey(message, { proxy, seat, log });
+  });
+  void proxy.ready.then(() => post({ kind: 'ready' }));
+  try {
+    await proxy.start();
+  } catch (cause) {
+    post({ kind: 'failed', message: cause instanceof Error ? cause.message : String(cause) });
+  }
+}
+
+interface Thread {
+  readonly proxy: Proxy;
+  readonly seat: WorkerSeat;
+  readonly log: Log;
+}
+
+function obey(message: Exclude<ToWorker, { kind: 'update' }>, { proxy, seat, log }: Thread): void {
+  switch (message.kind) {
+    case 'claimed':
+      return seat.claimed(message.id, message.claim);
+    case 'unclaimed':
+      return seat.claimed(message.id, new Error(message.message));
+    case 'peer':
+      return seat.meet(message.index, message.port);
+    case 'report':
+      return post({ kind: 'reported', id: message.id, report: reportOf(proxy) });
+    case 'health':
+      return proxy.setHealthcheckFailed(message.isFailed);
+    case 'level':
+      return log.setLevel(message.level);
+    case 'drain-listeners':
+      return proxy.drainListeners(message);
+    case 'share':
+      return proxy.shareSockets(message.isShared);
+    case 'leave':
+      void leave(message, { proxy, seat });
+  }
+}
+
+async function leave(
+  { drainSeconds, hasSuccessor }: Extract<ToWorker, { kind: 'leave' }>,
+  { proxy, seat }: Pick<Thread, 'proxy' | 'seat'>,
+): Promise<void> {
+  const leaving = hasSuccessor ? proxy.yieldToSuccessor() : proxy.stop(drainSeconds);
+  // A successor accepts already: this one has stopped by now.
+  if (hasSuccessor) post({ kind: 'closed' });
+  await leaving;
+  seat.close();
+  post({ kind: 'left' });
+  parentPort?.close();
+}
+
+function updateOf({ typeUrl, version, changed, removed }: UpdateBytes): Update {
+  return {
+    typeUrl,
+    version,
+    changed: changed.map((one) => ({
+      name: one.name,
+      version: one.version,
+      resource: create(AnySchema, { typeUrl, value: one.value }),
+    })),
+    removed,
+  };
+}

@@ -1,0 +1,108 @@
+// A whole mesh in redirect mode: control service, two captured pods and one outside, as network namespaces. The apps
+// know nothing of any of it: they dial what a Kubernetes app would. Each case holds for every kind of sidecar.
+import { chmod } from 'node:fs/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { APP_UID, PodNetwork, PROXY_UID } from '../support/pod.ts';
+import type { Agent } from '../support/pod-agent-client.ts';
+import { OUTRIGGER } from '../support/real-parts.ts';
+import { until } from '../support/until.ts';
+import { capturePod, type SidecarKind } from './captured-pod.ts';
+import { CapturedRules, GUESSED, REVIEWS, STORE } from './captured-rules.ts';
+
+const KINDS: readonly SidecarKind[] = ['envoy'];
+
+describe.each(KINDS)('a captured mesh of %s', (kind) => {
+  let network: PodNetwork;
+  let rules: CapturedRules;
+  const agents = new Map<string, Agent>();
+  const app = (name: string): Agent => {
+    const agent = agents.get(name);
+    if (agent === undefined) throw new Error(name);
+    return agent;
+  };
+  const address = (name: string): string => network.pod(name).ipv4;
+
+  beforeAll(async () => {
+    network = new PodNetwork(['control', 'caller', 'server', 'outside']);
+    rules = await CapturedRules.write(address('server'));
+    await chmod(rules.directory, 0o755);
+    for (const name of ['control', 'caller', 'server', 'outside'])
+      agents.set(name, await network.pod(name).agent(APP_UID));
+    const where = ['--rules', rules.directory, '--xds', '0.0.0.0:15010', '--http', '127.0.0.1:15014'];
+    network.pod('control').start(PROXY_UID, process.execPath, OUTRIGGER, 'control', ...where);
+    await until('the control service is ready', async () =>
+      (await app('control').get('127.0.0.1', 15_014, '/ready')).text.startsWith('200'),
+    );
+    await app('server').listen('http', 9080);
+    await app('server').listen('echo', 5432);
+    await app('server').listen('greeting', 3306);
+    await app('server').listen('http', 8088);
+    await app('outside').listen('http', 8080);
+    await app('outside').listen('greeting', 2525);
+    for (const name of ['caller', 'server']) {
+      const service = name === 'server' ? 'reviews' : 'caller';
+      const options = { kind, service, control: address('control'), folder: rules.directory };
+      await capturePod(network.pod(name), app(name), options);
+    }
+  }, 60_000);
+
+  afterAll(async () => {
+    await network.close();
+    await rules.remove();
+  });
+
+  it('HTTP to the address of a service reaches its app, which sees its own sidecar', async () => {
+    const { text } = await app('caller').get(REVIEWS, 80, '/a', 'reviews');
+    expect(text).toBe('200 GET reviews /a from 127.0.0.6');
+  });
+
+  it('TCP to the address of a service reaches its app', async () => {
+    expect(await app('caller').dial(STORE, 5432, { text: 'ping', until: 'ping' })).toEqual({ error: '', text: 'ping' });
+  });
+
+  it('HTTP on a port that nobody declared has the rules of its service', async () => {
+    expect((await app('caller').get(GUESSED, 81, '/b', 'whoever')).text).toBe('200 GET whoever /b from 127.0.0.6');
+  });
+
+  it('the service itself may be called by its own app', async () => {
+    expect((await app('server').get(REVIEWS, 80, '/c', 'reviews')).text).toBe('200 GET reviews /c from 127.0.0.6');
+  });
+
+  it('an app reaches itself by loopback without its sidecar', async () => {
+    expect((await app('server').get('127.0.0.1', 9080, '/d', 'me')).text).toBe('200 GET me /d from 127.0.0.1');
+  });
+
+  it('ports that no service has pass, also when the server speaks first', async () => {
+    const server = address('server');
+    expect((await app('caller').get(server, 8088, '/e', 'x')).text).toBe('200 GET x /e from 127.0.0.6');
+    const { text } = await app('caller').dial(server, 3306, { until: '\n' });
+    expect(text).not.toBe('');
+  });
+
+  it('what is outside is reached as it is, HTTP and what speaks first', async () => {
+    const outside = address('outside');
+    expect((await app('caller').get(outside, 8080, '/f', 'out')).text).toBe(`200 GET out /f from ${address('caller')}`);
+    const { text } = await app('caller').dial(outside, 2525, { until: '\n' });
+    expect(text).not.toBe('');
+  });
+
+  it('nobody outside can make a sidecar go round in circles', async () => {
+    for (const port of [15_001, 15_006]) {
+      const answer = await app('outside').get(address('server'), port, '/g', 'x');
+      expect(answer.error).toBe('');
+      // 15006 is closed; 15001 is a port like any other to the inbound half, and closed by the outbound one.
+      expect(answer.text).toMatch(port === 15_006 ? /^$/ : /^503 /);
+    }
+    expect((await app('caller').get(REVIEWS, 80, '/a', 'reviews')).text).toMatch(/^200 /);
+  });
+
+  it('under REGISTRY_ONLY what the mesh does not know is refused, and what it knows is not', async () => {
+    const sidecar = 'apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: { name: default }\n';
+    await rules.put('policy', [`${sidecar}spec: { outboundTrafficPolicy: { mode: REGISTRY_ONLY } }\n`]);
+    const outside = address('outside');
+    await until('the way out is closed', async () => (await app('caller').get(outside, 8080, '/', 'out')).text === '');
+    // Port 80 has services, so that the answer is HTTP.
+    expect((await app('caller').get(outside, 80, '/h', 'out')).text).toMatch(/^502 /);
+    expect((await app('caller').get(REVIEWS, 80, '/i', 'reviews')).text).toBe('200 GET reviews /i from 127.0.0.6');
+  });
+});

@@ -32,6 +32,8 @@ export interface StrictInput {
   /** Methods of the requests that responses answer, in order; GET beyond. */
   readonly methods?: readonly string[];
   readonly hasEnded?: boolean;
+  /** Lets through what a receiver may take but we never send: zeros before a length, a coding in capitals. */
+  readonly isLenient?: boolean;
 }
 
 const REQUEST_LINE = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([\x21\x22\x24-\x7e]+) HTTP\/1\.[01]$/;
@@ -41,7 +43,13 @@ const CHUNK_SIZE = /^([0-9a-fA-F]{1,16})((?:[ \t]*;[ \t]*[!#$%&'*+\-.^_`|~0-9A-Z
 
 class BrokenGrammar extends Error {}
 
-export function readStrictly({ text, side, methods = [], hasEnded = false }: StrictInput): StrictRead {
+export function readStrictly({
+  text,
+  side,
+  methods = [],
+  hasEnded = false,
+  isLenient = false,
+}: StrictInput): StrictRead {
   const messages: StrictMessage[] = [];
   let at = 0;
   let answered = 0;
@@ -52,7 +60,7 @@ export function readStrictly({ text, side, methods = [], hasEnded = false }: Str
         if (/[^\r]\n|\r[^\n]/.test(text.slice(at))) throw new BrokenGrammar('a bare CR or LF in a head');
         return { messages, error: '', rest: text.slice(at) };
       }
-      const message = readMessage(text, at, end, { side, method: methods[answered] ?? 'GET', hasEnded });
+      const message = readMessage(text, at, end, { side, method: methods[answered] ?? 'GET', hasEnded, isLenient });
       messages.push(message);
       at = message.end;
       if (message.status >= 200 || message.status === 101) answered++;
@@ -80,6 +88,7 @@ interface Role {
   readonly side: 'request' | 'response';
   readonly method: string;
   readonly hasEnded: boolean;
+  readonly isLenient: boolean;
 }
 
 function readMessage(text: string, start: number, headEnd: number, role: Role): StrictMessage {
@@ -104,8 +113,10 @@ function readBody(text: string, start: number, head: Pick<StrictMessage, 'header
   const lengths = of('content-length');
   const codings = of('transfer-encoding');
   if (lengths.length + codings.length > 1) throw new BrokenGrammar('more than one framing field');
-  if (lengths.some((length) => !/^(0|[1-9][0-9]{0,15})$/.test(length))) throw new BrokenGrammar('a content-length');
-  if (codings.some((coding) => coding !== 'chunked')) throw new BrokenGrammar('a transfer-encoding');
+  const length = role.isLenient ? /^[0-9]+$/ : /^(0|[1-9][0-9]{0,15})$/;
+  if (lengths.some((value) => !length.test(value))) throw new BrokenGrammar('a content-length');
+  if (codings.some((coding) => (role.isLenient ? coding.toLowerCase() : coding) !== 'chunked'))
+    throw new BrokenGrammar('a transfer-encoding');
   const { status } = head;
   if (status === 101) return { body: text.slice(start), trailers: [], isComplete: true, end: text.length };
   const isResponse = role.side === 'response';
@@ -119,9 +130,9 @@ function readBody(text: string, start: number, head: Pick<StrictMessage, 'header
   if (lengths.length === 0 && isResponse) {
     return { body: text.slice(start), trailers: [], isComplete: role.hasEnded, end: text.length };
   }
-  const length = Number(lengths[0] ?? 0);
-  const body = text.slice(start, start + length);
-  return { body, trailers: [], isComplete: body.length === length, end: start + body.length };
+  const size = Number(lengths[0] ?? 0);
+  const body = text.slice(start, start + size);
+  return { body, trailers: [], isComplete: body.length === size, end: start + body.length };
 }
 
 function readChunks(text: string, start: number): Body {

@@ -149,6 +149,14 @@ describe('connections of a redirected pod', () => {
     expect((await proxy.dial(family === 'ipv4' ? '127.0.0.1' : '::1', 80)).text).toBe('80 itself');
   });
 
+  it.each(families)(
+    'of the sidecar to its app are not redirected, for where they come from, over %s',
+    async (family) => {
+      const from = family === 'ipv4' ? '127.0.0.6' : '::6';
+      expect((await proxy.dial(captured[family], 80, { from })).text).toBe('80 itself');
+    },
+  );
+
   it.each(families)('of others go to the inbound port over %s', async (family) => {
     const to = captured[family];
     expect((await peer.dial(to, 80)).text).toBe(`15006 for ${to} 80`);

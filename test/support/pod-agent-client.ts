@@ -6,6 +6,13 @@ import type { AgentAnswer, AgentQuestion, AgentTask, Dialled } from './pod-agent
 
 const PROGRAM = join(import.meta.dirname, 'pod-agent.ts');
 
+export interface DialOptions {
+  readonly text?: string;
+  /** Read until this was seen; without it, to the end. */
+  readonly until?: string;
+  readonly from?: string;
+}
+
 type Waiter = { readonly done: (answer: AgentAnswer) => void; readonly failed: (cause: Error) => void };
 
 export class Agent {
@@ -40,8 +47,8 @@ export class Agent {
   }
 
   /** Dials, writes `text` when there is some, and reads to the end or to `until`. */
-  async dial(host: string, port: number, options: { text?: string; until?: string } = {}): Promise<Dialled> {
-    const { error, text } = await this.#ask({ kind: 'dial', host, port, text: '', until: '', ...options });
+  async dial(host: string, port: number, options: DialOptions = {}): Promise<Dialled> {
+    const { error, text } = await this.#ask({ kind: 'dial', host, port, text: '', until: '', from: '', ...options });
     return { error, text };
   }
 

@@ -9,8 +9,8 @@ export type AgentTask =
   | {
       readonly kind: 'listen';
       /**
-       * `original`: tells where the connection was going, and ends; `http`: tells who asked for what;
-       * `echo`: sends back; `greeting`: speaks first, then sends back.
+       * `original`: tells where the connection was going, and ends; `http`: tells who asked for what, and the
+       * x-via of the sidecars between; `echo`: sends back; `greeting`: speaks first, then sends back.
        */
       readonly serves: 'original' | 'http' | 'echo' | 'greeting';
       readonly port: number;
@@ -22,6 +22,8 @@ export type AgentTask =
       readonly text: string;
       /** Read until this was seen; empty: to the end. */
       readonly until: string;
+      /** The address to dial from; empty: the kernel's choice. */
+      readonly from: string;
     };
 
 export interface AgentQuestion {
@@ -64,7 +66,8 @@ async function listen({ serves, port }: AgentTask & { readonly kind: 'listen' })
     serves === 'http'
       ? createHttpServer((request, response) => {
           const from = plain(request.socket.remoteAddress ?? '');
-          const seen = [request.method, request.headers.host, request.url, 'from', from].join(' ');
+          const via = request.headers['x-via'] ?? 'nobody';
+          const seen = `${request.method} ${request.headers.host} ${request.url} from ${from} via ${String(via)}`;
           response.setHeader('content-length', seen.length).end(seen);
         })
       : createServer({ allowHalfOpen: true }, await serverOf(serves));
@@ -78,7 +81,7 @@ async function serverOf(serves: 'original' | 'echo' | 'greeting'): Promise<(sock
   if (serves !== 'original') {
     return (socket) => {
       socket.on('error', () => {});
-      if (serves === 'greeting') socket.write('220 hello\r\n');
+      if (serves === 'greeting') socket.write(`220 hello ${plain(socket.remoteAddress ?? '')}\r\n`);
       socket.pipe(socket);
     };
   }
@@ -92,9 +95,9 @@ async function serverOf(serves: 'original' | 'echo' | 'greeting'): Promise<(sock
   };
 }
 
-function dial({ host, port, text, until }: AgentTask & { readonly kind: 'dial' }): Promise<Dialled> {
+function dial({ host, port, text, until, from }: AgentTask & { readonly kind: 'dial' }): Promise<Dialled> {
   return new Promise((done) => {
-    const socket = connect({ host, port });
+    const socket = connect({ host, port, ...(from === '' ? {} : { localAddress: from }) });
     let seen = '';
     const end = (error: string): void => {
       socket.destroy();

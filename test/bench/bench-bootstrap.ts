@@ -1,5 +1,6 @@
 // The bootstrap that both Envoy and our sidecar read in the benchmark: one listener, one upstream,
 // and the route table of the case. Access logs are off on both; metrics are always on in both.
+import { BENCH_HOST, type BenchCertificates } from './bench-certificates.ts';
 
 /** Routes and the clusters they name; every cluster is the same upstream. */
 export interface BootstrapRoutes {
@@ -105,7 +106,30 @@ function collectorCluster(port: number): unknown {
   };
 }
 
-export function benchBootstrap(table: BootstrapRoutes, ports: BootstrapPorts): unknown {
+const TLS = 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3';
+
+const commonTls = ({ authority, certificate, key }: BenchCertificates): unknown => ({
+  tls_certificates: [{ certificate_chain: { filename: certificate }, private_key: { filename: key } }],
+  validation_context: { trusted_ca: { filename: authority } },
+});
+
+/** Both ends of the connection show the certificate; null is plaintext. */
+function transport(side: 'downstream' | 'upstream', certificates: BenchCertificates | null): unknown {
+  if (certificates === null) return {};
+  const common = commonTls(certificates);
+  const typedConfig =
+    side === 'downstream'
+      ? { '@type': `${TLS}.DownstreamTlsContext`, common_tls_context: common, require_client_certificate: true }
+      : { '@type': `${TLS}.UpstreamTlsContext`, common_tls_context: common, sni: BENCH_HOST };
+  return { transport_socket: { name: 'envoy.transport_sockets.tls', typed_config: typedConfig } };
+}
+
+/** `certificates` null: plaintext on both sides. */
+export function benchBootstrap(
+  table: BootstrapRoutes,
+  ports: BootstrapPorts,
+  certificates: BenchCertificates | null = null,
+): unknown {
   const manager = {
     '@type': MANAGER,
     stat_prefix: 'bench',
@@ -117,15 +141,17 @@ export function benchBootstrap(table: BootstrapRoutes, ports: BootstrapPorts): u
     },
   };
   const filter = { name: 'envoy.filters.network.http_connection_manager', typed_config: manager };
+  const chain = { filters: [filter], ...Object(transport('downstream', certificates)) };
   const endpoint = { endpoint: { address: socketAddress(ports.upstream) } };
   return {
     admin: { address: socketAddress(ports.admin) },
     static_resources: {
-      listeners: [{ name: 'bench', address: socketAddress(ports.listen), filter_chains: [{ filters: [filter] }] }],
+      listeners: [{ name: 'bench', address: socketAddress(ports.listen), filter_chains: [chain] }],
       clusters: [
         ...table.clusters.map((name) => ({
           name,
           type: 'STATIC',
+          ...Object(transport('upstream', certificates)),
           load_assignment: { cluster_name: name, endpoints: [{ lb_endpoints: [endpoint] }] },
         })),
         ...(ports.collector === null ? [] : [collectorCluster(ports.collector)]),

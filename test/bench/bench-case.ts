@@ -21,9 +21,18 @@ export interface BenchCase {
   readonly connections: number;
   /** Every request is traced, to a Collector that throws the spans away. */
   readonly isTraced: boolean;
+  /** TLS with certificates of both ends, from the client and to the upstream. */
+  readonly isMutual: boolean;
 }
 
-const DEFAULTS = { method: 'GET', bodyBytes: 0, closes: false, connections: 32, isTraced: false } as const;
+const DEFAULTS = {
+  method: 'GET',
+  bodyBytes: 0,
+  closes: false,
+  connections: 32,
+  isTraced: false,
+  isMutual: false,
+} as const;
 const MESH_ONLY: readonly ProxyName[] = ['outrigger', 'envoy'];
 
 export const BENCH_CASES: readonly BenchCase[] = [
@@ -81,5 +90,14 @@ export const BENCH_CASES: readonly BenchCase[] = [
     proxies: MESH_ONLY,
     path: '/100',
     isTraced: true,
+  },
+  {
+    ...DEFAULTS,
+    name: 'mtls',
+    title: 'GET 100 B, mTLS from the client and to the upstream',
+    routes: generalRoutes(),
+    proxies: MESH_ONLY,
+    path: '/100',
+    isMutual: true,
   },
 ];

@@ -8,7 +8,8 @@ import { OUTRIGGER, PROJECT_ROOT, realPart } from '../support/real-parts.ts';
 import { accepts } from '../support/until.ts';
 import type { BenchCase, ProxyName } from './bench-case.ts';
 import { benchBootstrap } from './bench-bootstrap.ts';
-import { haproxyConfig, nginxConfig, upstreamConfig } from './bench-config.ts';
+import { makeCertificates, type BenchCertificates } from './bench-certificates.ts';
+import { frontConfig, haproxyConfig, nginxConfig, upstreamConfig, type SecurePort } from './bench-config.ts';
 
 /** The proxy has a core of its own; load and upstream share another, or have one each where there are more. */
 export const PROXY_CORE = 0;
@@ -20,6 +21,13 @@ export const BENCH_FOLDER = join(PROJECT_ROOT, '.cache/bench');
 export interface BenchProcess {
   readonly child: Child;
   readonly port: number;
+  /** What stands between the client and the proxy where the client cannot speak mTLS; else null. */
+  readonly front: Child | null;
+}
+
+export interface BenchUpstream extends BenchProcess {
+  /** The same over mTLS. */
+  readonly secure: SecurePort;
 }
 
 /** A command pinned to a core. */
@@ -27,15 +35,16 @@ export function startPinned(core: number, command: string, args: readonly string
   return startChild(realPart('taskset'), ['-c', String(core), command, ...args]);
 }
 
-export async function startUpstream(): Promise<BenchProcess> {
+export async function startUpstream(): Promise<BenchUpstream> {
   const folder = join(BENCH_FOLDER, 'upstream');
   await mkdir(join(folder, 'files'), { recursive: true });
   await writeFile(join(folder, 'files/16k'), 'x'.repeat(16 * 1024));
   await writeFile(join(folder, 'files/1m'), 'x'.repeat(1024 * 1024));
-  const port = await freePort();
+  const [port = 0, securePort = 0] = await freePorts(2);
+  const secure = { port: securePort, certificates: makeCertificates(join(BENCH_FOLDER, 'tls')) };
   const file = join(folder, 'nginx.conf');
-  await writeFile(file, upstreamConfig(folder, port));
-  return ready(startPinned(UPSTREAM_CORE, realPart('nginx'), ['-c', file]), port);
+  await writeFile(file, upstreamConfig(folder, port, secure));
+  return { ...(await ready(startPinned(UPSTREAM_CORE, realPart('nginx'), ['-c', file]), port)), secure };
 }
 
 /** A Collector that takes spans over gRPC and throws them away. */
@@ -56,12 +65,14 @@ export async function startCollector(): Promise<BenchProcess> {
 
 export interface BenchPeers {
   readonly upstreamPort: number;
+  /** Of the case with mTLS on both sides; null in the others, which are plaintext. */
+  readonly certificates: BenchCertificates | null;
   /** Where spans go in a traced case; null in the others. */
   readonly collectorPort: number | null;
 }
 
 export async function startProxy(name: ProxyName, benchCase: BenchCase, peers: BenchPeers): Promise<BenchProcess> {
-  const { upstreamPort, collectorPort } = peers;
+  const { upstreamPort, collectorPort, certificates } = peers;
   const folder = join(BENCH_FOLDER, name);
   await mkdir(folder, { recursive: true });
   const [port = 0, admin = 0] = await freePorts(2);
@@ -74,7 +85,11 @@ export async function startProxy(name: ProxyName, benchCase: BenchCase, peers: B
     write(
       'bootstrap.json',
       JSON.stringify(
-        benchBootstrap(benchCase.routes, { admin, listen: port, upstream: upstreamPort, collector: collectorPort }),
+        benchBootstrap(
+          benchCase.routes,
+          { admin, listen: port, upstream: upstreamPort, collector: collectorPort },
+          certificates,
+        ),
       ),
     );
   const start = async (): Promise<Child> => {
@@ -105,10 +120,21 @@ export async function startProxy(name: ProxyName, benchCase: BenchCase, peers: B
         return name satisfies never;
     }
   };
-  return ready(await start(), port);
+  const proxy = await ready(await start(), port);
+  return certificates === null ? proxy : withFront(proxy, join(folder, 'front'), certificates);
+}
+
+/** Puts an nginx before the proxy, on the client's core, that shows a client certificate. */
+async function withFront(proxy: BenchProcess, folder: string, certificates: BenchCertificates): Promise<BenchProcess> {
+  await mkdir(folder, { recursive: true });
+  const port = await freePort();
+  const file = join(folder, 'nginx.conf');
+  await writeFile(file, frontConfig(folder, port, { port: proxy.port, certificates }));
+  const front = await ready(startPinned(LOAD_CORE, realPart('nginx'), ['-c', file]), port);
+  return { child: proxy.child, port, front: front.child };
 }
 
 async function ready(child: Child, port: number): Promise<BenchProcess> {
   await untilReady(child, () => accepts(port));
-  return { child, port };
+  return { child, port, front: null };
 }

@@ -60,7 +60,11 @@ async function runCase(benchCase: BenchCase): Promise<readonly Round[]> {
   const script = await writeLoadScript(benchCase);
   const running = new Map<ProxyName, BenchProcess>();
   const collector = benchCase.isTraced ? await startCollector() : null;
-  const peers = { upstreamPort: upstream.port, collectorPort: collector?.port ?? null };
+  const peers = {
+    upstreamPort: benchCase.isMutual ? upstream.secure.port : upstream.port,
+    certificates: benchCase.isMutual ? upstream.secure.certificates : null,
+    collectorPort: collector?.port ?? null,
+  };
   const measured: Round[] = [];
   try {
     for (const name of proxies.filter((proxy) => benchCase.proxies.includes(proxy))) {
@@ -75,7 +79,7 @@ async function runCase(benchCase: BenchCase): Promise<readonly Round[]> {
       process.stderr.write(`bench: ${benchCase.name}: round ${round + 1} of ${rounds}\n`);
     }
   } finally {
-    await Promise.all([...running.values()].map((proxy) => proxy.child.stop()));
+    for (const { child, front } of running.values()) await Promise.all([child.stop(), front?.stop()]);
     await collector?.child.stop();
   }
   return measured;

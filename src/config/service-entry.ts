@@ -1,6 +1,7 @@
 // ServiceEntry and WorkloadEntry (networking.istio.io): services and instances that Kubernetes does
 // not know. Field names, defaults and exclusions are Istio's (networking/v1alpha3/service_entry.proto).
 import { isIP } from 'node:net';
+import { readRange } from './address-range.ts';
 import type { Fields } from './fields.ts';
 
 export interface WorkloadSpec {
@@ -25,6 +26,7 @@ export interface ServiceEntryPort {
 
 export interface ServiceEntrySpec {
   readonly hosts: readonly string[];
+  /** Addresses, and ranges as `ADDRESS/BITS`. */
   readonly addresses: readonly string[];
   readonly ports: readonly ServiceEntryPort[];
   readonly isExternal: boolean;
@@ -73,10 +75,16 @@ export function readServiceEntrySpec(fields: Fields): ServiceEntrySpec {
       'DYNAMIC_DNS is not supported yet and the host is not routed',
       'write resolution: DNS with a full host name',
     );
+  const addresses = fields.texts('addresses').flatMap((text) => {
+    const range = readRange(text);
+    if (range !== null) return [text.includes('/') ? range : text];
+    fields.error('addresses', `"${text}" is not an address`, 'write one like 10.1.2.3 or 10.1.0.0/16');
+    return [];
+  });
   fields.later('subjectAltNames');
   return {
     hosts,
-    addresses: fields.texts('addresses'),
+    addresses,
     ports,
     isExternal: (fields.choice('location', ['MESH_EXTERNAL', 'MESH_INTERNAL']) ?? 'MESH_EXTERNAL') === 'MESH_EXTERNAL',
     resolution,

@@ -1,7 +1,7 @@
 // The `tls` and `tcp` rules of a VirtualService: where connections go, by the name in the TLS client hello, by
 // the address that the app chose, and by who calls. The blocks of one rule are alternatives; in a block every
 // field that is there must hold (istio.networking.v1 TLSRoute and TCPRoute).
-import { isIP } from 'node:net';
+import { readRange } from './address-range.ts';
 import type { Fields } from './fields.ts';
 import { limits } from './limits.ts';
 import { readDestination } from './virtual-service-destination.ts';
@@ -10,7 +10,7 @@ import type { Destination } from './virtual-service-destination.ts';
 export interface TcpMatch {
   /** Empty in `tcp` rules, and never in `tls` rules. */
   readonly serverNames: readonly string[];
-  /** Addresses with or without a prefix length; empty is any. */
+  /** `ADDRESS/BITS`; empty is any. */
   readonly ranges: readonly string[];
   /** 0 when not given. */
   readonly port: number;
@@ -66,27 +66,21 @@ function readMatch(fields: Fields, kind: 'tcp' | 'tls'): TcpMatch {
     if (!/^(?:\*|(?:\*\.)?[-A-Za-z0-9_.]+)$/.test(name))
       fields.error('sniHosts', `"${name}" is not a host`, 'write a host name, or a wildcard like *.example.com');
   }
-  const ranges = fields.texts('destinationSubnets');
-  for (const range of ranges) {
-    if (!isRange(range))
-      fields.error('destinationSubnets', `"${range}" is not an address range`, 'write one like 10.1.0.0/16');
-  }
+  const ranges = fields.texts('destinationSubnets').flatMap((text) => {
+    const range = readRange(text);
+    if (range !== null) return [range];
+    fields.error('destinationSubnets', `"${text}" is not an address range`, 'write one like 10.1.0.0/16');
+    return [];
+  });
   fields.later('sourceSubnet');
   return {
-    serverNames,
+    serverNames: serverNames.map((name) => name.toLowerCase()),
     ranges,
     port: fields.port('port') ?? 0,
     sourceLabels: fields.textMap('sourceLabels'),
     sourceNamespace: fields.text('sourceNamespace'),
     gateways: fields.texts('gateways'),
   };
-}
-
-function isRange(text: string): boolean {
-  const [address = '', length = '', ...rest] = text.split('/');
-  const family = isIP(address);
-  if (family === 0 || rest.length > 0) return false;
-  return !text.includes('/') || (/^\d{1,3}$/.test(length) && Number(length) <= (family === 4 ? 32 : 128));
 }
 
 function readWeighted(fields: Fields): TcpDestination {

@@ -1,7 +1,7 @@
 // The outbound listeners of a captured pod: `virtualOutbound` takes every connection that the redirect sends and
 // hands it to the listener of its original address and port; what none has goes on or is refused, as the
 // outbound policy says. Shapes and names are Istio's, and none of the others binds its port.
-import { create } from '@bufbuild/protobuf';
+import { create, toBinary } from '@bufbuild/protobuf';
 import { TrafficDirection } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import { ListenerSchema } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import type { Listener } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
@@ -44,6 +44,13 @@ export function everywhere(node: MeshNode, port: number): Pick<Listener, 'addres
       ? [{ $typeName: 'envoy.config.listener.v3.AdditionalAddress', address: socket('::', port) }]
       : [],
   };
+}
+
+/** Equal for two nodes whose outbound listeners are equal when their scopes and ports are. */
+export function outboundKey(node: MeshNode, scope: Scope): string {
+  const probe = create(ListenerSchema, { ...everywhere(node, node.outboundPort) });
+  probe.filterChains.push(httpChain('', node, scope));
+  return Buffer.from(toBinary(ListenerSchema, probe)).toString('latin1');
 }
 
 export function capturedOutbound(node: MeshNode, scope: Scope, ports: readonly CapturedPort[]): readonly Listener[] {

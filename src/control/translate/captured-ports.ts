@@ -25,7 +25,22 @@ export interface CapturedPort {
   readonly chains: readonly TcpChain[];
 }
 
+/** A port of a service that captured connections do not reach, because an older one has what it needs. */
+export interface PortConflict {
+  readonly service: MeshService;
+  readonly port: MeshPort;
+  /** The host of the older service. */
+  readonly holder: string;
+}
+
+export interface Captured {
+  readonly ports: readonly CapturedPort[];
+  readonly conflicts: readonly PortConflict[];
+}
+
 interface Draft {
+  /** The host of the service that came first. */
+  holder: string;
   readonly address: string;
   readonly port: number;
   routes: string;
@@ -38,8 +53,9 @@ export function capturedPorts(
   scope: Scope,
   node: Pick<MeshNode, 'namespace' | 'labels'>,
   ownPorts: ReadonlySet<number>,
-): readonly CapturedPort[] {
+): Captured {
   const drafts = new Drafts();
+  const conflicts: PortConflict[] = [];
   for (const service of [...scope.services.values()].toSorted(byAge)) {
     if (isGiven(service)) continue;
     for (const port of service.ports) {
@@ -47,21 +63,28 @@ export function capturedPorts(
       const addresses = port.protocol === 'tcp' || port.isGuessed ? addressesOf(service, port) : [];
       for (const [address, number] of addresses) {
         if (ownPorts.has(number)) continue;
-        const draft = drafts.at(address, number);
-        if (draft.chains.length > 0) continue;
+        const draft = drafts.at(address, number, service.host);
+        if (draft.chains.length > 0) {
+          conflicts.push({ service, port, holder: draft.holder });
+          continue;
+        }
         addChains(draft, tcpChains(service, port, { scope, node, isOwnAddress: true }));
         if (port.isGuessed) draft.routes = `${service.host}:${port.number}`;
       }
       const isEverywhere = addresses.length === 0 || service.ranges.length > 0;
       if (!isEverywhere) continue;
-      const draft = drafts.at('', port.number);
-      if (!isHttp(port.protocol)) addChains(draft, tcpChains(service, port, { scope, node, isOwnAddress: false }));
-      else if (!takesAll(draft)) draft.routes = String(port.number);
+      const draft = drafts.at('', port.number, service.host);
+      if (!isHttp(port.protocol)) {
+        const isAdded = addChains(draft, tcpChains(service, port, { scope, node, isOwnAddress: false }));
+        if (!isAdded) conflicts.push({ service, port, holder: draft.holder });
+      } else if (takesAll(draft)) conflicts.push({ service, port, holder: draft.holder });
+      else draft.routes = String(port.number);
     }
   }
   const isNameless = [...scope.virtualServices.keys()].some((host) => host !== '*' && !scope.has(host));
-  if (isNameless && !takesAll(drafts.at('', BARE_PORT))) drafts.at('', BARE_PORT).routes = String(BARE_PORT);
-  return drafts.all().filter((draft) => draft.routes !== '' || draft.chains.length > 0);
+  if (isNameless && !takesAll(drafts.at('', BARE_PORT, ''))) drafts.at('', BARE_PORT, '').routes = String(BARE_PORT);
+  const ports = drafts.all().filter((draft) => draft.routes !== '' || draft.chains.length > 0);
+  return { ports, conflicts };
 }
 
 /** A collector that the command line names is nobody whom apps call. */
@@ -72,11 +95,11 @@ export function isGiven(service: MeshService): boolean {
 class Drafts {
   readonly #drafts = new Map<string, Draft>();
 
-  at(address: string, port: number): Draft {
+  at(address: string, port: number, host: string): Draft {
     const key = `${address} ${port}`;
     const known = this.#drafts.get(key);
     if (known !== undefined) return known;
-    const draft: Draft = { address, port, routes: '', chains: [], claimed: new Set() };
+    const draft: Draft = { holder: host, address, port, routes: '', chains: [], claimed: new Set() };
     this.#drafts.set(key, draft);
     return draft;
   }
@@ -99,8 +122,9 @@ function addressesOf(service: MeshService, port: MeshPort): readonly (readonly [
     .map((endpoint) => [endpoint.address, endpoint.port]);
 }
 
-/** Adds what nobody has claimed: Envoy refuses two chains with one condition. */
-function addChains(draft: Draft, chains: readonly TcpChain[]): void {
+/** Adds what nobody has claimed: Envoy refuses two chains with one condition. False when that is nothing. */
+function addChains(draft: Draft, chains: readonly TcpChain[]): boolean {
+  const before = draft.chains.length;
   for (const { serverNames, ranges, shares } of chains) {
     const isFree = (name: string, range: string): boolean => !draft.claimed.has(`${name} ${range}`);
     const names = serverNames.length === 0 ? [''] : serverNames;
@@ -116,6 +140,7 @@ function addChains(draft: Draft, chains: readonly TcpChain[]): void {
       shares,
     });
   }
+  return draft.chains.length > before;
 }
 
 function takesAll(draft: Draft): boolean {

@@ -4,6 +4,7 @@ import type { Problem } from '../../base/problem.ts';
 import { Scope } from '../scope.ts';
 import type { Snapshot } from '../snapshot.ts';
 import { checkBackends } from './backend.ts';
+import { capturedPorts } from './captured-ports.ts';
 import { checkFormats } from './header-format.ts';
 import { checkCoverage } from './coverage.ts';
 import { checkDestination, checkHosts } from './target.ts';
@@ -66,6 +67,20 @@ export function checkSnapshot(snapshot: Snapshot): readonly Problem[] {
       place: rule.source.locate('spec.host'),
     });
   }
+  const isCaptured = snapshot.workloads.every((node) => node.mode === 'redirect');
+  if (isCaptured) problems.push(...checkPorts(scopeOf(snapshot.mesh.rootNamespace)));
   for (const route of snapshot.httpRoutes) problems.push(...checkBackends(route, scopeOf(route.meta.namespace)));
   return problems;
+}
+
+/** Two services that want the same of captured connections: the younger one's port is not reached. */
+function checkPorts(scope: Scope): readonly Problem[] {
+  const { conflicts } = capturedPorts(scope, { namespace: scope.namespace, labels: new Map() }, new Set());
+  return conflicts.flatMap(({ service, port, holder }) => {
+    if (service.source === null || service.host === holder) return [];
+    const path = `spec.ports[${service.ports.indexOf(port)}]`;
+    const message = `captured connections to port ${port.number} go to the older ${holder}, and do not reach ${service.host}`;
+    const remedy = 'give one of them an address of its own, or another port';
+    return [{ severity: 'warning' as const, path, message, remedy, place: service.source.locate(path) }];
+  });
 }

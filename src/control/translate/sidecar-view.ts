@@ -17,7 +17,7 @@ import type { MeshService } from '../mesh-service.ts';
 import { Scope } from '../scope.ts';
 import type { Snapshot } from '../snapshot.ts';
 import { capturedInbound } from './captured-inbound.ts';
-import { capturedOutbound } from './captured-outbound.ts';
+import { capturedOutbound, outboundKey } from './captured-outbound.ts';
 import { capturedPorts } from './captured-ports.ts';
 import type { CapturedPort } from './captured-ports.ts';
 import { capturedRoutes } from './captured-routes.ts';
@@ -35,6 +35,8 @@ interface Shared {
   readonly scope: Scope;
   /** Empty for a sidecar in explicit mode. */
   readonly ports: readonly CapturedPort[];
+  /** Outbound listeners of captured sidecars, by what they have of the node. */
+  readonly outbound: Map<string, readonly EncodedResource[]>;
   readonly clusters: Named;
   readonly endpoints: Named;
   readonly routes: Named;
@@ -44,6 +46,8 @@ interface Shared {
 interface Own {
   readonly clusters: readonly Cluster[];
   readonly listeners: readonly Listener[];
+  /** Listeners that other sidecars have as well. */
+  readonly shared: readonly EncodedResource[];
 }
 
 /** Makes the views of one snapshot. `interned` outlives it: bytes seen before keep their object. */
@@ -78,6 +82,7 @@ export class ViewBuilder {
       into.set(resource.name, this.#interned.intern(resource));
     };
     const own = node.mode === 'redirect' ? this.#captured(node, shared) : this.#explicit(node, shared);
+    for (const listener of own.shared) listeners.set(listener.name, listener);
     for (const cluster of own.clusters) keep(clusters, encodeResource(ClusterSchema, cluster.name, cluster));
     for (const listener of own.listeners) keep(listeners, encodeResource(ListenerSchema, listener.name, listener));
     const made: readonly (readonly [TypeUrl, Named])[] = [
@@ -107,18 +112,24 @@ export class ViewBuilder {
         outboundListener(node, scope),
         ...owned.map(({ app, owner }) => inboundListener(node, app, scope, owner)),
       ],
+      shared: [],
     };
   }
 
   /** A pod whose connections are redirected to its sidecar. */
-  #captured(node: MeshNode, { scope, ports }: Shared): Own {
+  #captured(node: MeshNode, { scope, ports, outbound }: Shared): Own {
     const inbound = this.#inbound.of(node);
     return {
       clusters: [
         ...fixedClusters(node, scope.snapshot.mesh.connectTimeoutMs),
         ...inbound.map((port) => capturedInboundCluster(node, port)),
       ],
-      listeners: [...capturedOutbound(node, scope, ports), capturedInbound(node, scope, inbound)],
+      listeners: [capturedInbound(node, scope, inbound)],
+      shared: getOrMake(outbound, outboundKey(node, scope), () =>
+        capturedOutbound(node, scope, ports).map((listener) =>
+          this.#interned.intern(encodeResource(ListenerSchema, listener.name, listener)),
+        ),
+      ),
     };
   }
 
@@ -159,7 +170,7 @@ export class ViewBuilder {
         ),
       );
     }
-    const ports = node.mode === 'redirect' ? capturedPorts(scope, node, new Set(ownPorts)) : [];
+    const ports = node.mode === 'redirect' ? capturedPorts(scope, node, new Set(ownPorts)).ports : [];
     const tables = node.mode === 'redirect' ? capturedRoutes(ports, { scope, node }) : [outboundRoutes(scope, node)];
     const routes = new Map(
       tables.map((table) => [
@@ -167,7 +178,7 @@ export class ViewBuilder {
         this.#interned.intern(encodeResource(RouteConfigurationSchema, table.name, table)),
       ]),
     );
-    const shared = { scope, ports, clusters, endpoints, routes };
+    const shared = { scope, ports, outbound: new Map(), clusters, endpoints, routes };
     this.#shared.set(key, shared);
     return shared;
   }
@@ -189,6 +200,12 @@ export class Interner {
     this.#old = this.#young;
     this.#young = new Map();
   }
+}
+
+function getOrMake<T>(known: Map<string, T>, key: string, make: () => T): T {
+  const value = known.get(key) ?? make();
+  known.set(key, value);
+  return value;
 }
 
 function keepOld(old: Named | undefined, named: Named): Named {

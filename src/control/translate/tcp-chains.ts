@@ -38,7 +38,7 @@ export function tcpChains(service: MeshService, port: MeshPort, context: ChainCo
   if (port.isTls && chains.length > 0) return chains;
   if (chains.some((chain) => chain.serverNames.length === 0 && chain.ranges.join() === ranges.join())) return chains;
   const shares = [{ cluster: clusterName('outbound', port.number, '', service.host), weight: 1 }];
-  const serverNames = port.isTls && !context.isOwnAddress ? [service.host] : [];
+  const serverNames = port.isTls && !context.isOwnAddress ? [service.host.toLowerCase()] : [];
   return [...chains, { serverNames, ranges, shares }];
 }
 
@@ -56,7 +56,7 @@ function ruleChains(service: VirtualService, context: RuleContext): readonly Tcp
     if (rule.matches.length === 0) return [...chains, { serverNames: [], ranges, shares }];
     for (const match of rule.matches) {
       if (!isForUs(match, context)) continue;
-      const chosen = match.ranges.length > 0 ? match.ranges.map(withLength) : ranges;
+      const chosen = match.ranges.length > 0 ? match.ranges : ranges;
       // `*` is every name, and Envoy has no name for that.
       const serverNames = match.serverNames.includes('*') ? [] : match.serverNames;
       chains.push({ serverNames, ranges: chosen, shares });
@@ -84,9 +84,4 @@ function sharesOf(
   const [only] = route;
   if (route.length === 1 && only !== undefined) return [{ ...share(only), weight: 1 }];
   return route.filter((entry) => entry.weight > 0).map(share);
-}
-
-function withLength(range: string): string {
-  if (range.includes('/')) return range;
-  return `${range}/${range.includes(':') ? 128 : 32}`;
 }

@@ -5,10 +5,16 @@ import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
+import { silentLog } from '../../src/base/log.ts';
+import { parseBootstrap } from '../../src/sidecar/bootstrap.ts';
+import { adminSourceOf } from '../../src/sidecar/proxy-admin.ts';
+import { Proxy } from '../../src/sidecar/proxy.ts';
+import { poolAdmin } from '../../src/sidecar/workers/pool-admin.ts';
+import { WorkerPool } from '../../src/sidecar/workers/worker-pool.ts';
 import { freePorts } from '../support/free-port.ts';
 import { PacedLoad } from '../support/paced-load.ts';
 import { statusOf } from '../support/until.ts';
-import { SidecarFolder, startUpstream } from './sidecar-process.ts';
+import { forwardingBootstrap, SidecarFolder, startUpstream } from './sidecar-process.ts';
 
 const TWO = ['--concurrency', '2'];
 const REQUEST = 'GET / HTTP/1.1\r\nhost: test\r\n\r\n';
@@ -97,6 +103,51 @@ it('one page adds up what the workers count', async () => {
   await fetch(`http://127.0.0.1:${admin}/drain_listeners?graceful`, { method: 'POST' });
   const last = await fetch(`http://127.0.0.1:${port}/`);
   expect([last.status, last.headers.get('connection')]).toEqual([200, 'close']);
+});
+
+it('a worker that crashes is started again, what it counted stays, and the proxy serves meanwhile', async () => {
+  using upstream = await startUpstream();
+  const [port = 0, admin = 0] = await freePorts(2);
+  const { bootstrap } = parseBootstrap(
+    JSON.stringify(forwardingBootstrap({ port, admin, upstream: upstream.port })),
+    'bootstrap.json',
+  );
+  if (bootstrap === null) throw new Error('the bootstrap is not sound');
+  const log = silentLog;
+  const pool = new WorkerPool({
+    ...{ workers: 2, bootstrap, log },
+    ...{ drainSeconds: 1, drainDelaySeconds: 0, drainStrategy: 'immediate' },
+  });
+  const proxy = new Proxy({ bootstrap, log, host: pool.host, connect: pool.connect });
+  try {
+    pool.start(proxy);
+    await Promise.all([proxy.start(), pool.ready]);
+    const source = poolAdmin(adminSourceOf(proxy, { version: '', commandLine: {}, quit: () => {} }), proxy, pool);
+    const count = async (): Promise<number | undefined> => {
+      await source.refresh?.();
+      return source.stats().get('http.ingress.downstream_rq_total');
+    };
+    for (let i = 0; i < 20; i++) expect(await statusOf(port, '/')).toBe(200);
+    expect(await count()).toBe(20);
+    const victim = pool.threads[0];
+    await victim?.terminate();
+    expect([pool.restarts, pool.threads.length, pool.isReady]).toEqual([1, 1, true]);
+    for (let i = 0; i < 10; i++) expect(await statusOf(port, '/')).toBe(200);
+    await expect.poll(() => pool.threads.filter(({ isReady }) => isReady).length).toBe(2);
+    expect(pool.threads).not.toContain(victim);
+    const steady = await Steady.open(port, 10);
+    await expect.poll(() => steady.answers).toBeGreaterThan(50);
+    await source.refresh?.();
+    const page = source.prometheus('').body;
+    steady.close();
+    expect(page).toContain('outrigger_worker_restarts_total 1\n');
+    // The ten, and what fetch keeps open.
+    const active = page.matchAll(/^outrigger_worker_connections_active\{worker="\d"\} (?<count>\d+)$/gm);
+    for (const { groups } of active) expect(Number(groups?.['count'])).toBeGreaterThanOrEqual(5);
+    expect(await count()).toBeGreaterThanOrEqual(80);
+  } finally {
+    await Promise.all([proxy.stop(0), pool.leave(0)]);
+  }
 });
 
 it.each([[[]], [TWO]])('a second sidecar on the same port is refused: %o', async (flags) => {

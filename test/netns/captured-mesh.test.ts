@@ -89,7 +89,8 @@ describe.each(KINDS)('a captured mesh of %s', (kind) => {
   it('nobody outside can make a sidecar go round in circles', async () => {
     for (const port of [15_001, 15_006]) {
       const answer = await app('outside').get(address('server'), port, '/g', 'x');
-      expect(answer.error).toBe('');
+      // What was sent may still be unread when the connection is closed.
+      expect(['', 'ECONNRESET']).toContain(answer.error);
       // 15006 is closed; 15001 is a port like any other to the inbound half, and closed by the outbound one.
       expect(answer.text).toMatch(port === 15_006 ? /^$/ : /^503 /);
     }

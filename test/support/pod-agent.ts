@@ -66,8 +66,9 @@ async function listen({ serves, port }: AgentTask & { readonly kind: 'listen' })
     serves === 'http'
       ? createHttpServer((request, response) => {
           const from = plain(request.socket.remoteAddress ?? '');
-          const via = request.headers['x-via'] ?? 'nobody';
-          const seen = `${request.method} ${request.headers.host} ${request.url} from ${from} via ${String(via)}`;
+          const via = request.headers['x-via'];
+          const asked = `${request.method} ${request.headers.host} ${request.url} from ${from}`;
+          const seen = via === undefined ? asked : `${asked} via ${String(via)}`;
           response.setHeader('content-length', seen.length).end(seen);
         })
       : createServer({ allowHalfOpen: true }, await serverOf(serves));

@@ -10,17 +10,24 @@ const BACKSLASH = 0x5c;
 const DOT = 0x2e;
 const PERCENT = 0x25;
 
+/** 1 for a character that normalisation leaves alone, wherever it stands (a dot may yet be a dot segment). */
+const PLAIN = new Uint8Array(256).fill(1);
+for (const mark of '%\\"<>^`{|}') PLAIN[mark.charCodeAt(0)] = 0;
+
 /** True when the path has nothing that normalisation could change; most paths. */
 export function isNormal(path: string, end: number): boolean {
   for (let i = 0; i < end; i++) {
     const code = path.charCodeAt(i);
-    if (code === PERCENT || code === BACKSLASH) return false;
+    if (PLAIN[code] !== 1) return false;
     if (code === DOT && path.charCodeAt(i - 1) === SLASH) return false;
   }
   return true;
 }
 
-/** Decodes percent-encoded unreserved characters, turns backslashes into slashes, removes dot segments. */
+/**
+ * Decodes percent-encoded unreserved characters, encodes those that no path may hold (`"<>^\`{|}`), turns
+ * backslashes into slashes, removes dot segments. Matrix parameters stay: `..;` is no dot segment.
+ */
 export function normalizePath(target: string): string {
   const question = target.indexOf('?');
   const end = question === -1 ? target.length : question;
@@ -41,6 +48,8 @@ function decodeUnreserved(target: string, end: number): string {
     if (byte !== -1 && isUnreserved(byte)) {
       out += String.fromCharCode(byte);
       i += 2;
+    } else if (code !== PERCENT && PLAIN[code] !== 1) {
+      out += '%' + code.toString(16).toUpperCase();
     } else {
       out += target.charAt(i);
     }

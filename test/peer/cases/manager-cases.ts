@@ -21,6 +21,104 @@ const path = (to: string, target: string, is = '200 a'): PeerCase => at(to, targ
 const hostOf = (to: string, host: string, upstream: string): PeerCase => at(to, host, { host, is: `200 ${upstream}` });
 const lines = (count: number): readonly string[] => Array.from({ length: count }, (_none, index) => `x-${index}: 1`);
 
+/** Paths that normalisation may read in more than one way. */
+const ODD_PATHS: readonly string[] = [
+  ...[
+    '/.',
+    '/..',
+    '/a/.',
+    '/a/..',
+    '/a/../',
+    '/a/./',
+    '/./a',
+    '/../a',
+    '/a/b/../../../c',
+    '/a//../b',
+    '/a/%2e',
+    '/a/%2E%2e/b',
+    '/a/.%2e/b',
+  ],
+  ...[
+    '/..;/x',
+    '/a/..;x/b',
+    '/a/..%2fb',
+    '/a%2f..%2fb',
+    '/a%5c..%5cb',
+    '/a\\..\\b',
+    '/\\a',
+    '/a/%2e%2e%2fb',
+    '/%252e%252e/x',
+    '/%25%32%65/x',
+  ],
+  ...[
+    '/...',
+    '/.../x',
+    '/a.../x',
+    '/.a',
+    '/a./b',
+    '/..a/b',
+    '/a..',
+    '/%',
+    '/a%',
+    '/a%2',
+    '/a%zz',
+    '/a%2/..',
+    '//',
+    '///',
+    '//a//',
+    '/a//',
+    '/?',
+    '/?..',
+    '/a?/../b',
+  ],
+  ...[
+    '/a;b/c',
+    '/a:b',
+    '/a|b',
+    '/a^b',
+    '/a"b',
+    '/a<b>',
+    '/a{b}',
+    '/a`b',
+    "/a'b",
+    '/a[b]',
+    '/a%20b',
+    '/a+b',
+    '/a&b=c',
+    '/a~b',
+    '/%7e',
+    '/%2D',
+    '/%5f',
+    '/%41',
+  ],
+  ...[
+    '/%C3%A9',
+    '/%c0%ae%c0%ae/x',
+    '/%e0%80%af',
+    '/%ff',
+    '/a%00',
+    '/a%00/..',
+    '/a?b%00',
+    '/a%0d%0ab',
+    '/a%23b',
+    '/a%3fb',
+    '/a%25b',
+    '/a%2525',
+  ],
+];
+
+/** What Envoy does with an odd path. */
+function fateOf(to: string, target: string): string {
+  if (to === 'reject') return /%2f|%5c/i.test(target) ? '400' : '200 a';
+  return (to === 'normal' || to === 'both') && /%00(?!.*\?)/.test(target) && !target.includes('?') ? '400' : '200 a';
+}
+
+/** Every escape there is. */
+const ESCAPES: readonly string[] = Array.from(
+  { length: 256 },
+  (_, code) => `%${code.toString(16).toUpperCase().padStart(2, '0')}`,
+);
+
 export const MANAGER_CASES: CaseTable = {
   'manager-server': ['main', 'named', 'absent', 'through']
     .flatMap((to) => [
@@ -72,6 +170,10 @@ export const MANAGER_CASES: CaseTable = {
     path('forward', '/x%2fadmin?y=%2f'),
     path('forward', '/x%5Cadmin'),
     path('keep', '/x%2fadmin'),
+    ...['normal', 'both', 'forward', 'reject', 'main'].flatMap((to) =>
+      ODD_PATHS.map((target) => path(to, target, fateOf(to, target))),
+    ),
+    ...ESCAPES.map((escape) => path('normal', `/x${escape}y`, escape === '%00' ? '400' : '200 a')),
   ],
   'manager-hosts': [
     hostOf('main', 'one.test:80', 'b'),

@@ -18,7 +18,7 @@ export interface Abilities {
 }
 
 export const ALL_ABILITIES: Abilities = { upgrades: true, http2: true, tls: true };
-export const SIDECAR_ABILITIES: Abilities = { upgrades: true, http2: false, tls: false };
+export const SIDECAR_ABILITIES: Abilities = { upgrades: true, http2: false, tls: true };
 
 export const MESH_MODES = ['explicit', 'redirect'] as const;
 export type MeshMode = (typeof MESH_MODES)[number];

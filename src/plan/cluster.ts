@@ -86,6 +86,8 @@ export interface Cluster {
   readonly idleTimeoutMs: number;
   /** A connection is closed after that many requests; 0 is unlimited. */
   readonly maxRequestsPerConnection: number;
+  /** True: a connection is for one host, that of its requests. False by default. */
+  readonly namesServers?: boolean;
   readonly picker: Picker;
   /** Every endpoint, in configuration order. */
   readonly endpoints: readonly Endpoint[];

@@ -15,6 +15,7 @@ import { compileHeaderCommand } from './format-header.ts';
 import { compileMetadataCommand } from './format-metadata.ts';
 import { ABSENT_COMMANDS, ZERO_COMMANDS } from './format-absent.ts';
 import { ISO_TIME, compileTime } from './format-time.ts';
+import { compileTlsCommand } from './format-tls.ts';
 import { flagLetters } from './response-flags.ts';
 import { wireText } from './wire-text.ts';
 
@@ -47,7 +48,6 @@ const PLAIN = new Map<string, Read>([
   ['DOWNSTREAM_HEADER_BYTES_SENT', (x) => x.responseHeadBytes],
   ['DOWNSTREAM_LOCAL_ADDRESS', (x) => formatAddress(x.connection.localAddress, x.connection.localPort)],
   ['DOWNSTREAM_LOCAL_PORT', (x) => x.connection.localPort],
-  ['DOWNSTREAM_PEER_URI_SAN', (x) => orNull(x.connection.peerPrincipal)],
   ['DOWNSTREAM_REMOTE_ADDRESS', (x) => formatAddress(clientAddress(x), clientPort(x))],
   ['DOWNSTREAM_REMOTE_PORT', (x) => clientPort(x)],
   ['DOWNSTREAM_WIRE_BYTES_RECEIVED', (x) => x.requestHeadBytes + x.requestBytes],
@@ -127,6 +127,7 @@ export function compileOperator(name: string, argument: string | null, problems:
         compileHeaderCommand(command) ??
         compileMetadataCommand(command) ??
         compileDuration(command) ??
+        compileTlsCommand(command) ??
         refuseUnknown(command)
       );
   }

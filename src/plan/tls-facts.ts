@@ -38,6 +38,8 @@ export interface TlsFacts {
   readonly principal: string;
   /** The peer's certificate, verified or not; null when it showed none. */
   readonly certificate: CertificateFacts | null;
+  /** PEM of the certificates that the peer sent, its own first; empty for none. */
+  readonly chainPem: string;
   /** Our own, as it was shown; null when none was. */
   readonly ownCertificate: CertificateFacts | null;
 }

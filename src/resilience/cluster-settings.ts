@@ -96,8 +96,12 @@ export interface ClusterSettings {
   readonly transport?: Readiness | null;
 }
 
-/** Something that is waited for. */
+/** What a cluster knows of the TLS towards its endpoints; the sidecar makes it. */
 export interface Readiness {
+  /** Equal for two versions whose connections may be used alike. */
+  readonly fingerprint: string;
+  /** True: a connection is for one host, that of its requests (auto_sni, auto_san_validation). */
+  readonly namesServers: boolean;
   readonly isReady: boolean;
   /** Called once, when it is ready: at once when it is. */
   onReady(callback: () => void): void;

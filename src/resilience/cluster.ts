@@ -76,6 +76,10 @@ export class LiveCluster implements Cluster {
     return this.#settings.maxRequestsPerConnection;
   }
 
+  get namesServers(): boolean {
+    return this.#settings.transport?.namesServers === true;
+  }
+
   get metadata(): ReadonlyMap<string, string> {
     return this.#settings.metadata;
   }

@@ -34,20 +34,20 @@ export interface AutoNames {
   readonly sni: boolean;
   /** The server must have that name. */
   readonly san: boolean;
-  /** The header to take the name from; empty: the authority. */
-  readonly header: string;
 }
 
 export class ClusterTransport {
   /** Equal for two versions whose connections may be used alike. */
   readonly fingerprint: string;
   readonly names: AutoNames;
+  readonly namesServers: boolean;
   readonly #choices: readonly Choice[];
   readonly #own: UpstreamTls | null;
 
   constructor(fingerprint: string, names: AutoNames, choices: readonly Choice[], own: UpstreamTls | null) {
     this.fingerprint = fingerprint;
     this.names = names;
+    this.namesServers = names.sni || names.san;
     this.#choices = choices;
     this.#own = own;
   }
@@ -58,6 +58,11 @@ export class ClusterTransport {
       if (criteria.every(([key, value]) => endpoint.transportMatch.get(key) === value)) return tls;
     }
     return this.#own;
+  }
+
+  /** Every TLS context of the cluster. */
+  contexts(): readonly UpstreamTls[] {
+    return [this.#own, ...this.#choices.map(({ tls }) => tls)].flatMap((tls) => (tls === null ? [] : [tls]));
   }
 
   get isReady(): boolean {
@@ -78,9 +83,10 @@ export class ClusterTransport {
   }
 
   #slots(): readonly Slot<unknown>[] {
-    return [this.#own, ...this.#choices.map(({ tls }) => tls)].flatMap((tls) =>
-      tls === null ? [] : [...tls.init.certificates, ...(tls.init.trust === null ? [] : [tls.init.trust])],
-    );
+    return this.contexts().flatMap(({ init: { certificates, trust } }) => [
+      ...certificates,
+      ...(trust === null ? [] : [trust]),
+    ]);
   }
 }
 
@@ -120,8 +126,7 @@ function namesOf(cluster: Cluster): AutoNames {
   const any: Any | undefined = cluster.typedExtensionProtocolOptions[HTTP_OPTIONS];
   const options = any === undefined ? undefined : anyUnpack(any, HttpProtocolOptionsSchema);
   const names = options?.upstreamHttpProtocolOptions ?? cluster.upstreamHttpProtocolOptions;
-  const header = names?.overrideAutoSniHeader ?? '';
-  return { sni: names?.autoSni ?? false, san: names?.autoSanValidation ?? false, header };
+  return { sni: names?.autoSni ?? false, san: names?.autoSanValidation ?? false };
 }
 
 function compileSocket(

@@ -20,12 +20,12 @@ import type { RouteConfiguration } from '../xds/gen/envoy/config/route/v3/route_
 import { FilterConfigSchema as GrpcStatsSchema } from '../xds/gen/envoy/extensions/filters/http/grpc_stats/v3/config_pb.js';
 import { RouterSchema, type Router } from '../xds/gen/envoy/extensions/filters/http/router/v3/router_pb.js';
 import {
-  HttpConnectionManager_ForwardClientCertDetails as ClientCert,
   HttpConnectionManager_PathWithEscapedSlashesAction as EscapedSlashes,
   HttpConnectionManager_ServerHeaderTransformation as ServerHeader,
   type HttpConnectionManager,
 } from '../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { typeNameOf, unpack } from '../xds/unpack.ts';
+import { clientCertDetailsOf, clientCertOf } from './compile-client-cert.ts';
 import { durationMs } from './compile-duration.ts';
 import { compileInternalAddresses } from './compile-addresses.ts';
 import { join, type CompileScope } from './compile-listener.ts';
@@ -119,7 +119,7 @@ function settingsOf(
     allowsChunkedLength: http1.allowsChunkedLength,
     survivesInvalidMessages: http1.survivesInvalidMessages ?? config.streamErrorOnInvalidHttpMessage ?? false,
     clientCert: clientCertOf(config.forwardClientCertDetails),
-    setsClientCertUri: config.setCurrentClientCertDetails?.uri ?? false,
+    clientCertDetails: clientCertDetailsOf(config.setCurrentClientCertDetails),
     normalizesPath: config.normalizePath ?? env.runtimeNumber('http_connection_manager.normalize_path', 0) > 0,
     mergesSlashes: config.mergeSlashes,
     escapedSlashes: escapedSlashesOf(config.pathWithEscapedSlashesAction),
@@ -196,21 +196,6 @@ function escapedSlashesOf(value: EscapedSlashes): HttpManager['escapedSlashes'] 
       return 'unescape-forward';
     default:
       return 'keep';
-  }
-}
-
-function clientCertOf(value: ClientCert): HttpManager['clientCert'] {
-  switch (value) {
-    case ClientCert.FORWARD_ONLY:
-      return 'forward-only';
-    case ClientCert.APPEND_FORWARD:
-      return 'append-forward';
-    case ClientCert.SANITIZE_SET:
-      return 'sanitize-set';
-    case ClientCert.ALWAYS_FORWARD_ONLY:
-      return 'always-forward-only';
-    default:
-      return 'sanitize';
   }
 }
 

@@ -4,6 +4,7 @@ import type { Plan } from '../plan/plan.ts';
 import { renderMetrics } from '../observe/exposition.ts';
 import { CLUSTER_TYPE, LISTENER_TYPE } from '../xds/type-url.ts';
 import type { AdminSource, ListenerStatus, PlanStatus, ServerIdentity } from './admin/source.ts';
+import type { ContextCertificates } from './admin/certs.ts';
 import { explainRequest } from './explain.ts';
 import type { Proxy } from './proxy.ts';
 
@@ -48,6 +49,8 @@ export function adminSourceOf(proxy: Proxy, { version, commandLine, quit }: Admi
         ];
       }),
     routes: () => books.routes.entries().map(({ config }) => config),
+    certificates: () => certificatesOf(proxy),
+    secrets: () => proxy.secrets.status(),
     refused: () => [books.clusters, books.listeners, books.routes, books.endpoints].flatMap((book) => book.refused()),
     plans: () => plansOf(proxy),
     explain: (request) => explainRequest(proxy.listeners.live(), request),
@@ -72,6 +75,20 @@ function listenersOf({ books, listeners }: Proxy): readonly ListenerStatus[] {
       },
     ];
   });
+}
+
+/** The contexts of clusters, then those of listeners, as Envoy lists them. */
+function certificatesOf({ books }: Proxy): readonly ContextCertificates[] {
+  const clusters = books.clusters.entries().flatMap(({ value }) => value.transport?.contexts() ?? []);
+  const chains = books.listeners.entries().flatMap(({ value }) => value.config.chains);
+  const contexts = [...clusters, ...chains.flatMap(({ transport }) => (transport === null ? [] : [transport]))];
+  return contexts.map(({ init: { certificates, trust } }) => ({
+    authorities: trust?.value?.authorities ?? [],
+    authoritiesPath: trust?.value?.path ?? '',
+    chains: certificates.flatMap(({ value }) =>
+      value === null ? [] : [{ path: value.path, certificates: value.chain }],
+    ),
+  }));
 }
 
 function plansOf({ listeners }: Proxy): readonly PlanStatus[] {

@@ -21,6 +21,7 @@ import {
   type TlsSessionTicketKeys,
 } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js';
 import { SecretSchema, type Secret } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
+import type { DataSource } from '../xds/gen/envoy/config/core/v3/base_pb.js';
 import { filesOf, readDataSource } from './data-source.ts';
 
 /** Bytes of one session ticket key in Envoy; node:tls takes 48 of them. */
@@ -34,6 +35,7 @@ function readCertificate(message: TlsCertificate, problems: Problem[], path: str
   const password = hasPassword ? readDataSource(message.password, problems, `${path}.password`) : Buffer.alloc(0);
   if (chain === null || key === null || password === null) return null;
   const source = {
+    path: pathOf(message.certificateChain),
     chain: chain.toString('utf8'),
     key: key.toString('utf8'),
     password: password.toString('utf8').replace(/\n$/, ''),
@@ -169,6 +171,7 @@ function readTrust(message: CertificateValidationContext, problems: Problem[], p
   return {
     id: hash.digest('hex'),
     authorities,
+    path: pathOf(message.trustedCa),
     revocations,
     allowsExpired: message.allowExpiredCertificate,
     acceptsUntrusted: message.trustChainVerification === Verification.ACCEPT_UNTRUSTED,
@@ -177,6 +180,11 @@ function readTrust(message: CertificateValidationContext, problems: Problem[], p
     hashes: new Set(message.verifyCertificateHash.map((text) => text.replaceAll(':', '').toLowerCase())),
     keyHashes: new Set(message.verifyCertificateSpki),
   };
+}
+
+/** As Envoy names where a certificate came from. */
+function pathOf(source: DataSource | undefined): string {
+  return source?.specifier.case === 'filename' ? source.specifier.value : '<inline>';
 }
 
 function readAuthorities(

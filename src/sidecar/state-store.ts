@@ -44,7 +44,12 @@ export class StateStore {
   put(settings: ClusterSettings): LiveCluster {
     const known = this.#clusters.get(settings.name);
     if (known !== undefined) {
+      const before = known.settings.transport?.fingerprint;
       known.update(settings);
+      // Connections that were made by other rules are not used again.
+      if (before !== settings.transport?.fingerprint) {
+        for (const endpoint of known.endpoints) this.#pools.drain(endpoint);
+      }
       return known;
     }
     const cluster = new LiveCluster(settings, this.#dependencies);

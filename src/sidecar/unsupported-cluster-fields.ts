@@ -121,7 +121,10 @@ export const CLUSTER_FIELDS: Readonly<Record<string, MessageFields>> = {
   'envoy.config.core.v3.DnsResolutionConfig': ALL,
   'envoy.config.core.v3.DnsResolverOptions': ALL,
   'envoy.config.core.v3.RuntimeDouble': ALL,
-  'envoy.config.core.v3.UpstreamHttpProtocolOptions': ALL,
+  'envoy.config.core.v3.UpstreamHttpProtocolOptions': {
+    supported: 'auto_sni auto_san_validation',
+    refused: { override_auto_sni_header: 'the server name is the host of the request: remove it' },
+  },
   'envoy.config.endpoint.v3.ClusterLoadAssignment': {
     supported: 'cluster_name endpoints',
     harmless: { policy: NO_EFFECT_YET, named_endpoints: NO_EFFECT_YET },

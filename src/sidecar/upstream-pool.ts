@@ -10,6 +10,8 @@ import type { Clock } from '../base/clock.ts';
 import { WheelTimer, type TimerWheel } from '../base/timer-wheel.ts';
 import type { Cluster, Endpoint } from '../plan/cluster.ts';
 import type { Failure } from '../plan/failure.ts';
+import type { Head } from '../http/head.ts';
+import { NamedPools } from './named-pools.ts';
 import { Dialling } from './dialling.ts';
 import type { SecureTarget } from './dial-secure.ts';
 import { UpstreamConnection, type UpstreamOwner } from './h1-client.ts';
@@ -170,14 +172,18 @@ export class PoolRegistry {
   /** How to dial; replaced once, when the process is put together. */
   secureTarget: FindSecureTarget = plaintext;
   readonly #pools = new Map<Endpoint, EndpointPool>();
+  readonly #named: NamedPools<EndpointPool>;
   readonly #sweeper: WheelTimer = new WheelTimer(() => this.#sweep());
 
   constructor(clock: Clock, wheel: TimerWheel) {
     this.clock = clock;
     this.wheel = wheel;
+    this.#named = new NamedPools((cluster, endpoint, name) => new EndpointPool(this, cluster, endpoint, name));
   }
 
-  poolOf(cluster: Cluster, endpoint: Endpoint): EndpointPool {
+  /** `request` is what the connection is for: its host counts where the cluster names servers. */
+  poolOf(cluster: Cluster, endpoint: Endpoint, request: Head): EndpointPool {
+    if (cluster.namesServers === true) return this.#named.poolOf(cluster, endpoint, request.hostname());
     const known = this.#pools.get(endpoint);
     if (known !== undefined) return known;
     const pool = new EndpointPool(this, cluster, endpoint);
@@ -192,6 +198,7 @@ export class PoolRegistry {
 
   /** The endpoint left its cluster. */
   drain(endpoint: Endpoint): void {
+    this.#named.drain(endpoint);
     const pool = this.#pools.get(endpoint);
     if (pool === undefined) return;
     pool.drain();
@@ -200,6 +207,8 @@ export class PoolRegistry {
 
   destroy(): void {
     for (const pool of this.#pools.values()) pool.destroy();
+    for (const pool of this.#named.all()) pool.destroy();
+    this.#named.clear();
     this.#pools.clear();
     this.wheel.disarm(this.#sweeper);
   }
@@ -208,6 +217,10 @@ export class PoolRegistry {
     const nowMs = this.clock.now();
     let idle = 0;
     for (const pool of this.#pools.values()) {
+      pool.sweep(nowMs);
+      idle += pool.idleCount;
+    }
+    for (const pool of this.#named.all()) {
       pool.sweep(nowMs);
       idle += pool.idleCount;
     }

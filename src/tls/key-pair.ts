@@ -8,6 +8,8 @@ export interface KeyPairSource {
   readonly chain: string;
   /** PEM. */
   readonly key: string;
+  /** The file of the chain, or `<inline>`; for people. */
+  readonly path: string;
   /** Empty: the key is not encrypted. */
   readonly password: string;
 }
@@ -18,6 +20,8 @@ export interface KeyPair {
   readonly leaf: Certificate;
   /** The leaf first. */
   readonly chain: readonly Certificate[];
+  /** The file of the chain, or `<inline>`. */
+  readonly path: string;
   readonly source: KeyPairSource;
   /** `rsa` or `ec` (and the like): a client takes what it can check. */
   readonly keyType: string;
@@ -36,7 +40,7 @@ export function readKeyPair(source: KeyPairSource): KeyPair | string {
   const bits = key.asymmetricKeyDetails?.modulusLength ?? 0;
   if (keyType === 'rsa' && bits < 2048) return `an RSA key of ${bits} bits is too weak: it takes 2048`;
   const id = createHash('sha256').update(source.chain).update('\0').update(source.key).digest('hex');
-  return { id, leaf, chain, source, keyType };
+  return { id, leaf, chain, path: source.path, source, keyType };
 }
 
 function readKey({ key, password }: KeyPairSource): KeyObject | string {

@@ -1,6 +1,7 @@
 // Matches the names of a peer's certificate as Envoy does (CertificateValidationContext): one matcher that
 // accepts one name is enough. A DNS name of the certificate may be a wildcard, which an exact matcher
 // expands (RFC 6125 section 6.4.3: the whole leftmost label, and no more); all else is compared as text.
+import { isIP } from 'node:net';
 import type { AlternativeNames, NameKind } from './alternative-names.ts';
 
 export interface NameMatcher {
@@ -34,7 +35,7 @@ export function matchesDnsName(host: string, pattern: string): boolean {
   return dot > 0 && wanted.slice(dot) === name.slice(1);
 }
 
-/** A matcher of one DNS name, as auto_san_validation makes it. */
-export function dnsMatcher(host: string): NameMatcher {
-  return { kind: 'dns', exact: host, matches: (name) => matchesDnsName(host, name) };
+/** A matcher of one host, as auto_san_validation makes it: a DNS name or an address. */
+export function hostMatcher(host: string): NameMatcher {
+  return { kind: isIP(host) === 0 ? 'dns' : 'ip', exact: host, matches: (name) => name === host };
 }

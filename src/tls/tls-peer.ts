@@ -1,8 +1,11 @@
 // The far end of one secure connection, as logs, headers and policies see it. What costs something to find
 // out (parsing a certificate) is found out on first use and kept: most requests never look.
+import type { X509Certificate } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
 import { certificateOf, type Certificate } from './certificate.ts';
 import type { KeyPair } from './key-pair.ts';
+
+const CHAIN_LENGTH_MAX = 100;
 
 export class TlsPeer {
   /** SNI as the client sent it; empty when it sent none, or resumed a TLS 1.2 session. */
@@ -39,6 +42,17 @@ export class TlsPeer {
       this.#certificate = x509 === undefined ? null : certificateOf(x509);
     }
     return this.#certificate;
+  }
+
+  get chainPem(): string {
+    let pem = '';
+    let next = this.certificate?.x509;
+    for (let depth = 0; next !== undefined && depth < CHAIN_LENGTH_MAX; depth++) {
+      pem += next.toString();
+      const issuer: X509Certificate | undefined = next.issuerCertificate;
+      next = issuer?.raw.equals(next.raw) === true ? undefined : issuer;
+    }
+    return pem;
   }
 
   /** OpenSSL's name of the cipher suite. */

@@ -11,6 +11,8 @@ export interface Trust {
   readonly id: string;
   /** Trusted certificates, whole chains or intermediates alike; empty: the chain is not checked. */
   readonly authorities: readonly Certificate[];
+  /** The file of the authorities, or `<inline>`. */
+  readonly path: string;
   /** PEM certificate revocation lists; with one, every certificate of a chain must be covered. */
   readonly revocations: readonly string[];
   readonly allowsExpired: boolean;

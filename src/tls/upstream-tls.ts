@@ -5,7 +5,7 @@
 import { constants, createHash } from 'node:crypto';
 import { connect, createSecureContext, type ConnectionOptions, type SecureContext, type TLSSocket } from 'node:tls';
 import type { KeyPair } from './key-pair.ts';
-import { dnsMatcher } from './name-match.ts';
+import { hostMatcher } from './name-match.ts';
 import { SessionCache } from './session-cache.ts';
 import type { Slot } from './slot.ts';
 import { TlsPeer } from './tls-peer.ts';
@@ -141,7 +141,7 @@ export class UpstreamTls {
     const isResumed = socket.isSessionReused();
     const presented = { leaf, chainError: trust === null ? '' : verifyErrorOf(socket), isResumed };
     const base = trust ?? NO_TRUST;
-    const verdict = judge(expectedName === '' ? base : { ...base, names: [dnsMatcher(expectedName)] }, presented);
+    const verdict = judge(expectedName === '' ? base : { ...base, names: [hostMatcher(expectedName)] }, presented);
     if (verdict.kind === 'accepted') return '';
     if (verdict.reason === 'chain') tally.failError++;
     else if (verdict.reason === 'names') tally.failNames++;
@@ -194,6 +194,7 @@ export class UpstreamTls {
 const NO_TRUST: Trust = {
   id: '',
   authorities: [],
+  path: '',
   revocations: [],
   allowsExpired: false,
   acceptsUntrusted: false,

@@ -36,7 +36,7 @@ export const MANAGER: Omit<HttpManager, 'routes' | 'missPlan'> = {
   allowsChunkedLength: false,
   survivesInvalidMessages: false,
   clientCert: 'sanitize',
-  setsClientCertUri: false,
+  clientCertDetails: { subject: false, cert: false, chain: false, uri: false, dns: false },
   normalizesPath: true,
   mergesSlashes: false,
   escapedSlashes: 'keep',

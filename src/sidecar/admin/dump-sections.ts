@@ -7,7 +7,10 @@ import { ClusterSchema } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.
 import { ClusterLoadAssignmentSchema } from '../../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
 import { ListenerSchema } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import { RouteConfigurationSchema } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
+import { SecretSchema } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
 import { extensions } from '../bootstrap-registry.ts';
+import { STATIC, type SecretStatus } from '../secrets.ts';
+import { redact } from './redact.ts';
 import { jsonAddress } from './listeners.ts';
 import type { AdminSource, ClusterStatus, Configured, RefusedResource } from './source.ts';
 
@@ -72,8 +75,28 @@ export function dumpSections(source: AdminSource, options: DumpOptions): readonl
           withRefusal(entry('route_config', RouteConfigurationSchema, config), refused, 'route', config.message.name),
         ),
     }),
-    section('SecretsConfigDump', {}),
+    secretsSection(source.secrets().filter(({ name }) => acceptsName(name))),
   ];
+}
+
+function secretsSection(secrets: readonly SecretStatus[]): Dump {
+  const entries = (isStatic: boolean, isThere: boolean): readonly Dump[] =>
+    secrets
+      .filter(({ source, secret }) => (source === STATIC) === isStatic && (secret !== null) === isThere)
+      .map(({ name, version, updatedMs, secret }) => ({
+        name,
+        ...(version === '' ? {} : { version_info: version }),
+        last_updated: timestamp(updatedMs),
+        secret: {
+          '@type': `type.googleapis.com/${SecretSchema.typeName}`,
+          ...(secret === null ? { name } : message(SecretSchema, secret)),
+        },
+      }));
+  return section('SecretsConfigDump', {
+    static_secrets: [...entries(true, true)],
+    dynamic_active_secrets: [...entries(false, true)],
+    dynamic_warming_secrets: [...entries(false, false)],
+  });
 }
 
 function endpointsSection(clusters: readonly ClusterStatus[], refused: readonly RefusedResource[]): Dump {
@@ -161,7 +184,8 @@ function withRefusal(
 function message<Desc extends DescMessage>(schema: Desc, value: MessageShape<Desc>): Dump {
   try {
     const written: JsonValue = toJson(schema, value, { registry: extensions, useProtoFieldName: true });
-    return typeof written === 'object' && written !== null && !Array.isArray(written) ? written : {};
+    const shown = redact(written);
+    return typeof shown === 'object' && shown !== null && !Array.isArray(shown) ? shown : {};
   } catch (cause) {
     // An Any of a type that is not in the registry: accepted with a warning, not readable here.
     const name = 'name' in value && typeof value.name === 'string' ? value.name : '';

@@ -1,4 +1,4 @@
-// `/server_info`, `/memory` and `/certs`: what this process is and holds, as Envoy writes it.
+// `/server_info` and `/memory`: what this process is and holds, as Envoy writes it.
 import { toJson } from '@bufbuild/protobuf';
 import { NodeSchema } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import { extensions } from '../bootstrap-registry.ts';
@@ -48,13 +48,4 @@ export const memory: AdminEndpoint = {
       total_physical_bytes: String(rss),
     });
   },
-};
-
-/** Empty until the sidecar has certificates. */
-export const certs: AdminEndpoint = {
-  path: '/certs',
-  isPostOnly: false,
-  help: 'print certs on machine',
-  parameters: [],
-  answer: () => json({ certificates: [] }),
 };

@@ -13,7 +13,8 @@ import { listeners } from './listeners.ts';
 import { logging } from './logging.ts';
 import { plans } from './plans.ts';
 import { healthcheckFail, healthcheckOk, ready } from './ready.ts';
-import { certs, memory, serverInfo } from './server-info.ts';
+import { certs } from './certs.ts';
+import { memory, serverInfo } from './server-info.ts';
 import type { AdminSource } from './source.ts';
 import { prometheus, stats } from './stats.ts';
 

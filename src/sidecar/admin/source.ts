@@ -1,6 +1,8 @@
 // Everything that the admin server needs to know of, or may ask of, the proxy it belongs to.
 // sidecar/proxy.ts implements it; the endpoints read nothing else. The answers are taken at the
 // moment of the request and are never kept.
+import type { SecretStatus } from '../secrets.ts';
+import type { ContextCertificates } from './certs.ts';
 import type { Log } from '../../base/log.ts';
 import type { Exposition } from '../../observe/exposition.ts';
 import type { Cluster } from '../../plan/cluster.ts';
@@ -90,6 +92,10 @@ export interface AdminSource {
   listeners(): readonly ListenerStatus[];
   clusters(): readonly ClusterStatus[];
   routes(): readonly Configured<RouteConfiguration>[];
+  /** Of every TLS context that is configured. */
+  certificates(): readonly ContextCertificates[];
+  /** Named secrets, those of the bootstrap first. */
+  secrets(): readonly SecretStatus[];
   refused(): readonly RefusedResource[];
   plans(): readonly PlanStatus[];
   /** What the request would meet, as text; null when HTTP/1.1 cannot carry it, empty without such a listener. */

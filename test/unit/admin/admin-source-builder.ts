@@ -122,6 +122,8 @@ export function aSource(refused: readonly RefusedResource[] = []): SourceBench {
     ],
     clusters: () => statuses,
     routes: () => [{ ...config, message: create(RouteConfigurationSchema, { name: 'r1' }) }],
+    certificates: () => [],
+    secrets: () => [],
     refused: () => refused,
     plans: () => [
       { table: 'r1', plan },

@@ -8,7 +8,32 @@ import { ClusterRef, Endpoint } from '../../../src/plan/cluster.ts';
 import { Exchange, NO_CONNECTION } from '../../../src/plan/exchange.ts';
 import { compileFormat, type Format } from '../../../src/plan/format.ts';
 import { merge, NO_MIRRORS } from '../../../src/plan/plan.ts';
+import type { CertificateFacts, TlsFacts } from '../../../src/plan/tls-facts.ts';
 import { FLAGS } from '../../../src/plan/response-flags.ts';
+
+const CERTIFICATE: CertificateFacts = {
+  subject: 'CN=a,O=b',
+  issuer: 'CN=ca',
+  serial: '1f',
+  names: { dns: ['a.test', 'b.test'], uri: ['spiffe://a/b'], email: [], ip: ['10.0.0.1'] },
+  notBeforeMs: 0,
+  notAfterMs: Date.UTC(2030, 0, 2),
+  fingerprint256: 'aa',
+  fingerprint1: 'bb',
+  pem: 'a\nb',
+};
+
+const SECURE: TlsFacts = {
+  serverName: 'sni.com',
+  protocol: '',
+  version: 'TLSv1.3',
+  cipher: 'TLS_AES_128_GCM_SHA256',
+  isVerified: true,
+  principal: 'spiffe://a/b',
+  certificate: CERTIFICATE,
+  chainPem: '',
+  ownCertificate: { ...CERTIFICATE, subject: 'CN=\nown' },
+};
 
 function aFinishedExchange(): Exchange {
   const x = new Exchange();
@@ -28,7 +53,7 @@ function aFinishedExchange(): Exchange {
     localAddress: '::1',
     localPort: 80,
     serverName: 'sni.com',
-    peerPrincipal: 'spiffe://a/b',
+    tls: SECURE,
   };
   x.plan = merge({ route: routeId('my route'), origin: '', body: null, mirrors: NO_MIRRORS }, []);
   x.cluster = new ClusterRef(clusterId('outbound|80||shop'));
@@ -110,6 +135,13 @@ describe('a finished exchange is written as', () => {
     ['%PATH% %PATH(NQ)% %PATH(NQ:PATH)%', '/old?a=1 /old /new'],
     ['%QUERY_PARAM(b)% %QUERY_PARAMS%', 'x y a=1&b=x%20y'],
     ['%DOWNSTREAM_PEER_URI_SAN%', 'spiffe://a/b'],
+    ['%DOWNSTREAM_PEER_DNS_SAN% %DOWNSTREAM_PEER_IP_SAN%', 'a.test,b.test 10.0.0.1'],
+    ['%DOWNSTREAM_PEER_EMAIL_SAN%', '-'],
+    ['%DOWNSTREAM_PEER_SUBJECT% %DOWNSTREAM_PEER_ISSUER% %DOWNSTREAM_PEER_SERIAL%', 'CN=a,O=b CN=ca 1f'],
+    ['%DOWNSTREAM_PEER_FINGERPRINT_256% %DOWNSTREAM_PEER_FINGERPRINT_1%', 'aa bb'],
+    ['%DOWNSTREAM_PEER_CERT_V_END(%Y-%m-%d)%', '2030-01-02'],
+    ['%DOWNSTREAM_LOCAL_SUBJECT%', 'CN=own'],
+    ['%DOWNSTREAM_TLS_VERSION% %DOWNSTREAM_TLS_CIPHER%', 'TLSv1.3 TLS_AES_128_GCM_SHA256'],
     ['%UPSTREAM_METADATA(istio:workload)% %METADATA(UPSTREAM_HOST:istio:workload)%', 'w;ns w;ns'],
     ['%UPSTREAM_METADATA(["istio", "workload"])%', 'w;ns'],
     ['%METADATA(ROUTE:a:b)%%DYNAMIC_METADATA(a)%%FILTER_STATE(a)%%VIRTUAL_CLUSTER_NAME%', '----'],

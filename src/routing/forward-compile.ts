@@ -16,6 +16,7 @@ import {
 import {
   runCluster,
   runClusterHeader,
+  runGrpcLimit,
   runSplit,
   runSplitHost,
   runTimes,
@@ -53,24 +54,27 @@ export function compileForward(action: RouteAction, context: ForwardContext, pat
   const edits: ResponseEdits = { bySplit: [], levels: context.response };
   const status = notFoundStatusOf(action.clusterNotFoundResponseCode, env.problems, path);
   const notFound: NotFound = { status, edits };
-  const times = timesStep(action, context, path);
+  const times = timeSteps(action, context, path);
   switch (specifier.case) {
     case 'cluster': {
       if (specifier.value === '') return refuse(env, `${path}.cluster`, 'must not be empty');
       const to = env.clusterRef(specifier.value);
-      return { ...NOTHING, edits, choose: [times, step('cluster', origin, runCluster, { to, notFound })] };
+      return { ...NOTHING, edits, choose: [...times, step('cluster', origin, runCluster, { to, notFound })] };
     }
     case 'clusterHeader': {
       if (specifier.value === '') return refuse(env, `${path}.cluster_header`, 'must not be empty');
       return {
         ...NOTHING,
         edits,
-        choose: [times, step('cluster-by-header', origin, runClusterHeader, byHeader(specifier.value, notFound, env))],
+        choose: [
+          ...times,
+          step('cluster-by-header', origin, runClusterHeader, byHeader(specifier.value, notFound, env)),
+        ],
       };
     }
     case 'weightedClusters': {
       const parts = compileSplit(specifier.value, { ...context, status }, `${path}.weighted_clusters`);
-      return { ...parts, choose: [times, ...parts.choose] };
+      return { ...parts, choose: [...times, ...parts.choose] };
     }
     case 'clusterSpecifierPlugin':
     case 'inlineClusterSpecifierPlugin':
@@ -105,21 +109,26 @@ function notFoundStatusOf(code: NotFoundCode, problems: Problem[], path: string)
   }
 }
 
-function timesStep(action: RouteAction, context: ForwardContext, path: string): Step {
+function timeSteps(action: RouteAction, context: ForwardContext, path: string): readonly Step[] {
   const { problems } = context.env;
   const timeoutMs = durationMs(action.timeout, problems, `${path}.timeout`) ?? ROUTE_TIMEOUT_MS;
   const idleTimeoutMs = durationMs(action.idleTimeout, problems, `${path}.idle_timeout`) ?? -1;
   const { maxStreamDuration } = action;
   if (maxStreamDuration === undefined) {
-    return step('timeout', context.origin, runTimes, { timeoutMs, idleTimeoutMs, maxStreamDurationMs: -1 });
+    return [step('timeout', context.origin, runTimes, { timeoutMs, idleTimeoutMs, maxStreamDurationMs: -1 })];
   }
+  const { grpcTimeoutHeaderMax, grpcTimeoutHeaderOffset } = maxStreamDuration;
+  const grpcAt = `${path}.max_stream_duration.grpc_timeout_header`;
+  const maxMs = durationMs(grpcTimeoutHeaderMax, problems, `${grpcAt}_max`);
+  const offsetMs = durationMs(grpcTimeoutHeaderOffset, problems, `${grpcAt}_offset`) ?? 0;
   const at = `${path}.max_stream_duration.max_stream_duration`;
   const maxStreamDurationMs = durationMs(maxStreamDuration.maxStreamDuration, problems, at) ?? -1;
   if (action.timeout !== undefined) {
     problems.push(warning(`${path}.timeout`, 'has no effect beside max_stream_duration', 'keep one of them'));
   }
   // Envoy's router arms no route timeout, neither the default nor one that is written, for such a route.
-  return step('timeout', context.origin, runTimes, { timeoutMs: 0, idleTimeoutMs, maxStreamDurationMs });
+  const times = step('timeout', context.origin, runTimes, { timeoutMs: 0, idleTimeoutMs, maxStreamDurationMs });
+  return maxMs === null ? [times] : [times, step('grpc-timeout', context.origin, runGrpcLimit, { maxMs, offsetMs })];
 }
 
 interface DurationLike {

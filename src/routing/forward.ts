@@ -9,6 +9,7 @@ import type { HeaderId } from '../base/brand.ts';
 import { CONTINUE, REPLY, type Verdict } from '../plan/plan.ts';
 import { FLAGS } from '../plan/response-flags.ts';
 import { splitPoint } from './fraction.ts';
+import { grpcTimeoutMs } from './grpc-timeout.ts';
 import { applyResponseEdits, type ResponseEdits } from './header-edits.ts';
 
 export interface ForwardTimes {
@@ -24,6 +25,22 @@ export function runTimes(x: Exchange, arg: ForwardTimes): Verdict {
   x.timeoutMs = arg.timeoutMs;
   if (arg.idleTimeoutMs >= 0) x.streamIdleTimeoutMs = arg.idleTimeoutMs;
   if (arg.maxStreamDurationMs >= 0) x.maxStreamDurationMs = arg.maxStreamDurationMs;
+  return CONTINUE;
+}
+
+export interface GrpcLimit {
+  /** grpc_timeout_header_max: the request's own grpc-timeout is the limit, up to this; 0 is no bound. */
+  readonly maxMs: number;
+  /** Taken off the request's own, so that the sidecar gives up before its client does. */
+  readonly offsetMs: number;
+}
+
+export function runGrpcLimit(x: Exchange, arg: GrpcLimit): Verdict {
+  let limitMs = grpcTimeoutMs(x.request);
+  if (limitMs === -1) return CONTINUE;
+  if (arg.maxMs > 0 && limitMs > arg.maxMs) limitMs = arg.maxMs;
+  // A time that is over before it began still ends the stream, at once.
+  x.maxStreamDurationMs = Math.max(limitMs - arg.offsetMs, 1);
   return CONTINUE;
 }
 

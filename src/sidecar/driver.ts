@@ -41,6 +41,8 @@ export class Driver implements UpstreamRequestOwner, StreamTimersOwner {
   isActive = false;
   /** True once the protocol has changed: bytes pass both ways as they come. */
   isTunnel = false;
+  /** True when the route does not take the change of protocol that the client asks for. */
+  #isRefused = false;
   #isResponseStarted = false;
   /** Tunnels: the upstream has said its FIN. */
   #isResponseOver = false;
@@ -88,7 +90,7 @@ export class Driver implements UpstreamRequestOwner, StreamTimersOwner {
       x.details = 'route_not_found';
       x.response.status = x.upgrade === CONNECT ? 405 : 404;
     } else if (x.upgrade !== '' && !chooseUpgrade(x, plan.upgrades, manager.upgrades)) {
-      x.plan = manager.missPlan;
+      this.#isRefused = true;
       x.details = 'upgrade_failed';
       x.response.status = x.upgrade === CONNECT ? 405 : 403;
     }
@@ -102,7 +104,7 @@ export class Driver implements UpstreamRequestOwner, StreamTimersOwner {
     const { x } = this;
     this.#begin(NO_BODY);
     x.plan = this.manager.missPlan;
-    x.flags |= FLAGS.DPE;
+    if (status !== 408) x.flags |= FLAGS.DPE;
     x.details = details;
     x.response.status = status;
     x.replyBody = body;
@@ -115,6 +117,7 @@ export class Driver implements UpstreamRequestOwner, StreamTimersOwner {
     this.manager.tally.begin();
     this.#bodyKind = bodyKind;
     this.#request.begin(bodyKind);
+    this.#isRefused = false;
     this.#isResponseStarted = false;
     this.#isResponseOver = false;
   }
@@ -131,7 +134,7 @@ export class Driver implements UpstreamRequestOwner, StreamTimersOwner {
     const verdict = run(x, plan.onRequest);
     switch (verdict) {
       case CONTINUE:
-        if (x.plan === this.manager.missPlan) this.#reply();
+        if (this.#isRefused || x.plan === this.manager.missPlan) this.#reply();
         else this.#forward();
         return;
       case PAUSE:
@@ -227,7 +230,7 @@ export class Driver implements UpstreamRequestOwner, StreamTimersOwner {
     x.isUpstreamResponse = true;
     x.responseStartMs = nowMs;
     x.details = 'via_upstream';
-    if (!manager.suppressesEnvoyHeaders) {
+    if (!manager.suppressesEnvoyHeaders && x.requestEndMs > 0 && x.upgrade === '') {
       x.response.set(H.envoyUpstreamServiceTime, String(Math.floor(nowMs - x.upstreamStartMs)));
     }
     if (isTunnel && x.response.status === 101) layFields(x.response, framing.upgrade);
@@ -347,7 +350,7 @@ export class Driver implements UpstreamRequestOwner, StreamTimersOwner {
   }
 
   onStreamTooLong(): void {
-    this.#giveUp(FLAGS.DT, failure('duration', 'internal', 'no'));
+    this.#giveUp(0, failure('duration', 'internal', 'no'));
   }
 
   onRequestTooSlow(): void {

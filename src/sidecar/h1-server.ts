@@ -5,11 +5,9 @@
 // once and the connection closed. In a tunnel the client's bytes are one body that ends with its FIN.
 //
 //   head ─► prepare ─► driver.start ─► body ─► waiting for the response ─► next head
-import { WheelTimer } from '../base/timer-wheel.ts';
 import { BodyDecoder, CHUNKED, NO_BODY, UNTIL_CLOSE, type BodyKind, type BodySink } from '../http/body-decoder.ts';
 import { Framing } from '../http/framing.ts';
 import { HeadParser, INCOMPLETE } from '../http/head-parser.ts';
-import { reasonOf } from '../http/status.ts';
 import { Exchange } from '../plan/exchange.ts';
 import { BodyWriter } from './body-writer.ts';
 import { SocketConnection } from './connection.ts';
@@ -17,10 +15,11 @@ import type { Downstream } from './downstream.ts';
 import { DelayedClose } from './delayed-close.ts';
 import { Driver } from './driver.ts';
 import type { Engine } from './engine.ts';
+import { HeadTimer } from './head-timer.ts';
 import { IdleWatch } from './idle-watch.ts';
 import type { HttpManager } from './http-manager.ts';
 import { CONNECT } from './upgrade.ts';
-import { TAKEN, bareReply, takeRequest } from './request-intake.ts';
+import { TAKEN, bareReply, refusalBody, takeRequest } from './request-intake.ts';
 import type { Wire, WireUser } from './wire.ts';
 
 const EMPTY_BYTES = Buffer.alloc(0);
@@ -47,7 +46,7 @@ export class H1Server implements Downstream, BodySink, WireUser {
   readonly #decoder = new BodyDecoder();
   readonly #writer: BodyWriter;
   readonly #idle: IdleWatch;
-  readonly #headTimer: WheelTimer;
+  readonly #headTimer: HeadTimer;
   #delayedClose: DelayedClose | null = null;
   readonly #connection: SocketConnection;
   #held: Buffer = EMPTY_BYTES;
@@ -77,8 +76,8 @@ export class H1Server implements Downstream, BodySink, WireUser {
     this.#parser = new HeadParser('request', { bytesMax: manager.headBytesMax, countMax: manager.headerCountMax });
     this.#framing.allowsChunkedLength = manager.allowsChunkedLength;
     this.#writer = new BodyWriter(wire);
-    this.#idle = new IdleWatch(engine, manager, this.#driver, () => this.destroy());
-    this.#headTimer = new WheelTimer(() => this.#refuse(408, 'request_header_timeout'));
+    this.#idle = new IdleWatch(engine, manager, this.#driver, this);
+    this.#headTimer = new HeadTimer(engine.wheel, manager, (details) => this.#refuse(408, details));
     manager.tally.connectionsTotal++;
     manager.tally.connectionsActive++;
     wire.user = this;
@@ -150,11 +149,10 @@ export class H1Server implements Downstream, BodySink, WireUser {
     const wasPartial = this.#parser.isPartial;
     const at = this.#parser.parse(bytes, start, x.request);
     if (at === INCOMPLETE) {
-      const { requestHeadersTimeoutMs: limitMs } = this.#manager;
-      if (!wasPartial && limitMs > 0) this.#engine.wheel.arm(this.#headTimer, limitMs);
+      if (!wasPartial) this.#headTimer.arm();
       return bytes.length;
     }
-    if (wasPartial) this.#engine.wheel.disarm(this.#headTimer);
+    if (wasPartial) this.#headTimer.disarm();
     if (at < 0) {
       this.#refuse(-at, at === -431 ? 'http1.headers_too_large' : 'http1.codec_error');
       return bytes.length;
@@ -248,7 +246,7 @@ export class H1Server implements Downstream, BodySink, WireUser {
     }
     this.#isInRequest = true;
     this.#decoder.begin(NO_BODY, 0);
-    this.#driver.refuse(status, status === 400 && !details.startsWith('http1.') ? '' : reasonOf(status), details);
+    this.#driver.refuse(status, refusalBody(status, details), details);
   }
 
   sendHead(text: string, kind: BodyKind): void {
@@ -372,7 +370,7 @@ export class H1Server implements Downstream, BodySink, WireUser {
     this.#manager.tally.connectionsActive--;
     this.#held = EMPTY_BYTES;
     this.#idle.stop();
-    this.#engine.wheel.disarm(this.#headTimer);
+    this.#headTimer.disarm();
     this.#delayedClose?.stop();
     this.#driver.onDownstreamClose();
     this.#owner.closed(this);
@@ -381,7 +379,7 @@ export class H1Server implements Downstream, BodySink, WireUser {
   /** Per connection: the last response is written. What still comes is read and not looked at. */
   #linger(): void {
     this.#isClosing = true;
-    this.#engine.wheel.disarm(this.#headTimer);
+    this.#headTimer.disarm();
     if (this.#isLastRequest && this.#decoder.isComplete && this.#held.length === 0 && this.wire.bufferedBytes === 0) {
       return this.destroy(); // Nothing can be unread, so that closing resets nothing.
     }

@@ -6,8 +6,16 @@ import { WheelTimer } from '../base/timer-wheel.ts';
 import type { Driver } from './driver.ts';
 import type { Engine } from './engine.ts';
 import type { HttpManager } from './http-manager.ts';
+import type { Wire } from './wire.ts';
 
 const CHECK_MS_MIN = 20;
+const OVER_AGE_LOOK_MS = 1000;
+
+/** The connection that is watched. */
+export interface IdleOwner {
+  readonly wire: Wire;
+  destroy(): void;
+}
 
 export class IdleWatch {
   /** Monotonic milliseconds of the last byte that moved. */
@@ -17,16 +25,16 @@ export class IdleWatch {
   readonly #engine: Engine;
   readonly #manager: HttpManager;
   readonly #driver: Driver;
-  readonly #close: () => void;
+  readonly #owner: IdleOwner;
   readonly #openedMs: number;
   readonly #timer: WheelTimer;
   #isStopped = false;
 
-  constructor(engine: Engine, manager: HttpManager, driver: Driver, close: () => void) {
+  constructor(engine: Engine, manager: HttpManager, driver: Driver, owner: IdleOwner) {
     this.#engine = engine;
     this.#manager = manager;
     this.#driver = driver;
-    this.#close = close;
+    this.#owner = owner;
     this.#openedMs = engine.clock.now();
     this.lastMs = this.#openedMs;
     this.#timer = new WheelTimer(() => this.#look());
@@ -54,8 +62,12 @@ export class IdleWatch {
     if (idleTimeoutMs > 0) dueMs = (isActive ? nowMs : this.lastMs) + idleTimeoutMs;
     if (streamIdleTimeoutMs > 0) dueMs = Math.min(dueMs, nowMs + streamIdleTimeoutMs);
     if (isActive && x.streamIdleTimeoutMs > 0) dueMs = Math.min(dueMs, this.lastMs + x.streamIdleTimeoutMs);
-    if (maxConnectionDurationMs > 0 && !this.isOverAge) {
-      dueMs = Math.min(dueMs, this.#openedMs + maxConnectionDurationMs);
+    if (maxConnectionDurationMs > 0) {
+      const endMs = this.#openedMs + maxConnectionDurationMs;
+      const closeMs = endMs + this.#manager.drainMs;
+      // A response under way may have begun before it was known that it would be the last.
+      const nextMs = nowMs < closeMs ? closeMs : nowMs + OVER_AGE_LOOK_MS;
+      dueMs = Math.min(dueMs, this.isOverAge ? nextMs : endMs);
     }
     if (dueMs === Infinity) return;
     this.#engine.wheel.arm(this.#timer, Math.max(dueMs - nowMs, CHECK_MS_MIN));
@@ -64,13 +76,17 @@ export class IdleWatch {
   #look(): void {
     const nowMs = this.#engine.clock.now();
     const idleMs = nowMs - this.lastMs;
-    const { idleTimeoutMs, maxConnectionDurationMs } = this.#manager;
-    if (maxConnectionDurationMs > 0 && nowMs - this.#openedMs >= maxConnectionDurationMs) this.isOverAge = true;
+    const { idleTimeoutMs, maxConnectionDurationMs, streamIdleTimeoutMs: unreadMs, drainMs } = this.#manager;
+    const overAgeMs = nowMs - this.#openedMs - maxConnectionDurationMs;
+    if (maxConnectionDurationMs > 0 && overAgeMs >= 0) this.isOverAge = true;
     if (this.#driver.isActive) {
       const { streamIdleTimeoutMs } = this.#driver.x;
       if (streamIdleTimeoutMs > 0 && idleMs >= streamIdleTimeoutMs) this.#driver.onIdle();
-    } else if (this.isOverAge || (idleTimeoutMs > 0 && idleMs >= idleTimeoutMs)) {
-      this.#close();
+    } else if ((this.isOverAge && overAgeMs >= drainMs) || (idleTimeoutMs > 0 && idleMs >= idleTimeoutMs)) {
+      this.#owner.destroy();
+    } else if (unreadMs > 0 && idleMs >= unreadMs && this.#owner.wire.bufferedBytes > 0) {
+      // The exchange is over for everybody but the client, who takes nothing of the answer.
+      this.#owner.destroy();
     }
     if (!this.#isStopped) this.#arm();
   }

@@ -5,6 +5,7 @@
 import { NO_BODY } from '../http/body-decoder.ts';
 import { inspectRequest, type Framing } from '../http/framing.ts';
 import { H } from '../http/header-name.ts';
+import { reasonOf } from '../http/status.ts';
 import type { Exchange } from '../plan/exchange.ts';
 import { PREPARED, REDIRECTED, UNDERSCORED, prepareRequest } from './downstream-headers.ts';
 import type { HttpManager } from './http-manager.ts';
@@ -35,6 +36,8 @@ export function takeRequest(x: Exchange, framing: Framing, manager: HttpManager)
     // Two readers could disagree on where the tunnel begins.
     if (x.upgrade !== '' && framing.bodyKind !== NO_BODY) return refuse(x, 400, 'http1.body_disallowed');
   }
+  // As Envoy does, without the option in Connection: many take that field for a sign of an attack.
+  if (framing.takesTrailers && manager.forwardsTrailers) request.add(H.te, 'trailers');
   if (framing.expectsContinue && !manager.proxiesContinue) request.remove(H.expect);
   return TAKEN;
 }
@@ -67,8 +70,14 @@ function refuse(x: Exchange, status: number, details: string): number {
   return status;
 }
 
+/** The text of a refusal, as Envoy has it where it has one. */
+export function refusalBody(status: number, details: string): string {
+  if (details === 'request_header_timeout') return 'request header timeout';
+  if (details === 'request_overall_timeout') return 'request timeout';
+  return status === 400 && !details.startsWith('http1.') ? '' : reasonOf(status);
+}
+
 /** A reply outside any exchange: the request's head has been passed on and its body turned bad. */
 export function bareReply(status: number): string {
-  const reason = status === 413 ? 'Payload Too Large' : 'Bad Request';
-  return 'HTTP/1.1 ' + status + ' ' + reason + '\r\ncontent-length: 0\r\nconnection: close\r\n\r\n';
+  return 'HTTP/1.1 ' + status + ' ' + reasonOf(status) + '\r\ncontent-length: 0\r\nconnection: close\r\n\r\n';
 }

@@ -73,7 +73,7 @@ function rescueOf(failed: Failure): Rescue {
     case 'request-timeout':
       return { status: 408, flag: 0, body: 'request timeout', details: 'request_overall_timeout' };
     case 'duration':
-      return { status: 504, flag: FLAGS.DT, body: 'downstream duration timeout', details: 'max_duration_timeout' };
+      return { status: 504, flag: 0, body: 'downstream duration timeout', details: 'max_duration_timeout' };
     case 'not-permitted':
       return { status: 403, flag: 0, body: 'RBAC: access denied', details: 'rbac_access_denied' };
     case 'downstream-closed':

@@ -96,8 +96,7 @@ export const ROUTE_FIELDS: Readonly<Record<string, MessageFields>> = {
     },
   },
   'envoy.config.route.v3.RouteAction.MaxStreamDuration': {
-    supported: 'max_stream_duration',
-    harmless: { grpc_timeout_header_max: NO_EFFECT_YET, grpc_timeout_header_offset: NO_EFFECT_YET },
+    supported: 'max_stream_duration grpc_timeout_header_max grpc_timeout_header_offset',
   },
   'envoy.config.route.v3.RouteAction.RequestMirrorPolicy': {
     supported: 'cluster runtime_fraction disable_shadow_host_suffix_append host_rewrite_literal',

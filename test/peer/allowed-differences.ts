@@ -52,6 +52,33 @@ export const ALLOWED_DIFFERENCES: readonly AllowedDifference[] = [
     reason: 'An escaped NUL in the path is refused whether or not paths are normalised; Envoy does so when they are.',
   },
   {
+    where: /^upgrades: /,
+    what: /^(response|upstream1)\.header\.connection$/,
+    envoy: /upgrade$/i,
+    outrigger: /^upgrade$/,
+    reason: 'Connection is a field of this hop: ours says what we mean, Envoy passes on what it got.',
+  },
+  {
+    where:
+      /^upgrades: (an upstream refuses|a protocol that|a route that (forbids|allows)|no route|an answer by the route)/,
+    what: /^(connection|response\.header\.connection)$/,
+    envoy: /^close/,
+    reason: 'A refused offer is an ordinary exchange, and its connection goes on; Envoy closes it.',
+  },
+  {
+    where: /^upgrades: CONNECT (without a route|that nobody allowed)$/,
+    what: /^response\.status$/,
+    envoy: /^40[34]$/,
+    outrigger: /^405$/,
+    reason: 'CONNECT where it is not configured is a method that is not allowed (RFC 9110 15.5.6).',
+  },
+  {
+    where: /^framing: chunk extensions and trailers of the request$/,
+    what: /^upstream1\.trailer\./,
+    envoy: ABSENT,
+    reason: 'Trailers go on where the next hop can take them; Envoy drops them unless enable_trailers says otherwise.',
+  },
+  {
     where: /^manager-limits: small: a target above/,
     what: /^response\.status$/,
     envoy: /^431$/,

@@ -4,6 +4,7 @@ import { CAPTURE_CASES } from './cases/capture-cases.ts';
 import { FAILURE_CASES } from './cases/failure-cases.ts';
 import { FRAMING_CASES } from './cases/framing-cases.ts';
 import { HEADER_CASES } from './cases/header-cases.ts';
+import { LIFETIME_CASES } from './cases/lifetime-cases.ts';
 import { MANAGER_CASES } from './cases/manager-cases.ts';
 import { MATCH_CASES } from './cases/match-cases.ts';
 import { MEETING_CASES } from './cases/meeting-cases.ts';
@@ -18,4 +19,5 @@ export const CASE_TABLES: CaseTable = {
   ...FAILURE_CASES,
   ...MEETING_CASES,
   ...CAPTURE_CASES,
+  ...LIFETIME_CASES,
 };

@@ -6,6 +6,7 @@
 //   append ─► │ gathering │ ─► │ waiting ≤ 4 MiB │ ─► write (one at a time) ─► file
 import { constants, write } from 'node:fs';
 import { open } from 'node:fs/promises';
+import { isMainThread } from 'node:worker_threads';
 import type { Registry } from './registry.ts';
 
 const BATCH_LENGTH = 64 * 1024;
@@ -165,7 +166,7 @@ export class LogFile {
         const bytes = Buffer.from(this.#waiting.join(''), 'latin1');
         let at = 0;
         while (at < bytes.length) {
-          const written = await this.#handle.write(bytes.subarray(at));
+          const written = await this.#handle.write(bytes.subarray(at, wholeLines(bytes, at)));
           at += written;
           this.#consume(written);
         }
@@ -205,6 +206,21 @@ export class LogFile {
     if (this.#counters !== null) this.#counters.registry.add(this.#counters[what], 1);
   }
 }
+
+/** A pipe keeps so many bytes of one write together (PIPE_BUF of Linux); more may be mixed with another thread's. */
+const TOGETHER_BYTES = 4096;
+
+/** Where a write that begins at `at` ends: with all, or, where other threads write too, with lines that stay whole. */
+function wholeLines(bytes: Buffer, at: number): number {
+  if (isMainThread || bytes.length - at <= TOGETHER_BYTES) return bytes.length;
+  const last = bytes.lastIndexOf(LINE_END, at + TOGETHER_BYTES - 1);
+  if (last >= at) return last + 1;
+  // A line that is longer by itself.
+  const first = bytes.indexOf(LINE_END, at);
+  return first === -1 ? bytes.length : first + 1;
+}
+
+const LINE_END = 0x0a;
 
 /** Something open that takes bytes; resolves to how many it took. */
 interface Sink {

@@ -6,8 +6,8 @@
 import { setImmediate as turn, setTimeout as pause } from 'node:timers/promises';
 import { loadDescriptorCalls } from './descriptor-calls.ts';
 
-/** Handshakes under way may take one round trip more. */
-const HANDSHAKE_MS = 100;
+/** Handshakes under way may take one round trip more; whoever begins one meanwhile waits a second. */
+const HANDSHAKE_MS = 40;
 /** Turns of the event loop without a connection that count as quiet. */
 const QUIET_TURNS = 3;
 const TURNS_MAX = 10_000;

@@ -2,6 +2,7 @@
 // by themselves is only added up when somebody asks; per request there is one addition per tally.
 // Names are Envoy's (`cluster.NAME.upstream_rq_total`); Prometheus gets them with Envoy's tags.
 import type { Cluster, Endpoint } from '../plan/cluster.ts';
+import { ArrivalTally } from './arrival-tally.ts';
 import { ClusterTally, HttpTally, ListenerTally, TcpTally } from './proxy-tally.ts';
 import type { TlsTally } from '../tls/tls-tally.ts';
 import { TlsTallies } from './tls-stats.ts';
@@ -36,6 +37,7 @@ export class ProxyStats {
   readonly #listeners = new Map<string, ListenerTally>();
   readonly #tcps = new Map<string, TcpTally>();
   readonly #tls = new TlsTallies();
+  #arrival: ArrivalTally | null = null;
   readonly #sources: (() => Numbers)[] = [];
   readonly #liveClusters: () => Iterable<Cluster>;
 
@@ -67,6 +69,12 @@ export class ProxyStats {
     return this.#tls.of(scope, name);
   }
 
+  /** What listener filters find; shown once a listener has some. */
+  get arrival(): ArrivalTally {
+    this.#arrival ??= new ArrivalTally();
+    return this.#arrival;
+  }
+
   /** Adds what somebody else counts; `read` is called at scrape time only. */
   addNumbers(read: () => Numbers): void {
     this.#sources.push(read);
@@ -89,6 +97,7 @@ export class ProxyStats {
     for (const [prefix, tally] of this.#tcps) tcpStats(stats, prefix, tally);
     stats.push(...this.#tls.list());
     addPlain(stats, codecNumbers([...this.#https.values()]));
+    if (this.#arrival !== null) addPlain(stats, this.#arrival.numbers());
     for (const read of this.#sources) addPlain(stats, read());
     return stats.toSorted((a, b) => (a.name < b.name ? -1 : Number(a.name > b.name)));
   }
@@ -158,6 +167,14 @@ function listenerStats(stats: Stat[], address: string, tally: ListenerTally): vo
   const numbers: Numbers = [
     ['downstream_cx_total', 'counter', tally.connectionsTotal],
     ['downstream_cx_active', 'gauge', tally.connectionsActive],
+    ['downstream_pre_cx_active', 'gauge', tally.arriving],
+    ['downstream_pre_cx_timeout', 'counter', tally.arrivalTimeouts],
+    ['downstream_listener_filter_remote_close', 'counter', tally.arrivalCloses],
+    ['downstream_listener_filter_error', 'counter', tally.arrivalErrors],
+    ['downstream_cx_overflow', 'counter', tally.overflow],
+    ['downstream_global_cx_overflow', 'counter', tally.globalOverflow],
+    ['downstream_cx_accept_failed', 'counter', tally.acceptFailures],
+    ['no_filter_chain_match', 'counter', tally.unmatched],
   ];
   add(stats, { scope: 'listener', name: address, labelNames: LISTENER_LABELS }, numbers);
 }
@@ -183,6 +200,8 @@ function tcpStats(stats: Stat[], prefix: string, tally: TcpTally): void {
     ['downstream_cx_no_route', 'counter', tally.withoutRoute],
     ['downstream_cx_rx_bytes_total', 'counter', tally.receivedBytes],
     ['downstream_cx_tx_bytes_total', 'counter', tally.sentBytes],
+    ['idle_timeout', 'counter', tally.idleTimeouts],
+    ['max_downstream_connection_duration', 'counter', tally.durationTimeouts],
   ];
   add(stats, { scope: 'tcp', name: prefix, labelNames: TCP_LABELS }, numbers);
 }

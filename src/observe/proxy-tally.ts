@@ -39,6 +39,18 @@ export class HttpTally {
 export class ListenerTally {
   connectionsTotal = 0;
   connectionsActive = 0;
+  /** Connections in their listener filters, and those that ended there: too slow, closed by the client, refused. */
+  arriving = 0;
+  arrivalTimeouts = 0;
+  arrivalCloses = 0;
+  arrivalErrors = 0;
+  /** Closed at once: the limit of the listener, and that of the process. */
+  overflow = 0;
+  globalOverflow = 0;
+  /** The kernel had no descriptor or memory for a connection. */
+  acceptFailures = 0;
+  /** Connections that no filter chain takes. */
+  unmatched = 0;
 }
 
 /** One tcp_proxy by its stat_prefix; the engine counts. */
@@ -48,4 +60,6 @@ export class TcpTally {
   withoutRoute = 0;
   receivedBytes = 0;
   sentBytes = 0;
+  idleTimeouts = 0;
+  durationTimeouts = 0;
 }

@@ -12,6 +12,8 @@ import {
 import { FilterConfigSchema as GrpcStatsSchema } from '../xds/gen/envoy/extensions/filters/http/grpc_stats/v3/config_pb.js';
 import { RouterSchema } from '../xds/gen/envoy/extensions/filters/http/router/v3/router_pb.js';
 import { HttpInspectorSchema } from '../xds/gen/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.js';
+import { OriginalDstSchema } from '../xds/gen/envoy/extensions/filters/listener/original_dst/v3/original_dst_pb.js';
+import { ProxyProtocolSchema } from '../xds/gen/envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol_pb.js';
 import { TlsInspectorSchema } from '../xds/gen/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.js';
 import { HttpConnectionManagerSchema } from '../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { TcpProxySchema } from '../xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
@@ -43,6 +45,8 @@ export const extensions: Registry = createRegistry(
   RouterSchema,
   HttpInspectorSchema,
   TlsInspectorSchema,
+  OriginalDstSchema,
+  ProxyProtocolSchema,
   HttpConnectionManagerSchema,
   TcpProxySchema,
   LeastRequestSchema,

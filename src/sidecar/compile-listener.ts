@@ -3,7 +3,7 @@
 // taken as it stands; what they cannot see (counts, order, values that only make sense together) is
 // checked here.
 import { isIP } from 'node:net';
-import { error, warning } from '../base/problem.ts';
+import { error } from '../base/problem.ts';
 import { formatAddress } from '../plan/cluster.ts';
 import type { CompileEnv } from '../plan/plan.ts';
 import { TrafficDirection } from '../xds/gen/envoy/config/core/v3/base_pb.js';
@@ -15,10 +15,12 @@ import { TcpProxySchema } from '../xds/gen/envoy/extensions/filters/network/tcp_
 import type { TlsTally } from '../tls/tls-tally.ts';
 import { typeNameOf, unpack } from '../xds/unpack.ts';
 import type { CompileContext } from './compile.ts';
+import { compileArrival, type ArrivalParts } from './compile-arrival.ts';
+import { compileChainMatch } from './compile-chain-match.ts';
 import { compileManager, type ManagerRoutes } from './compile-manager.ts';
 import { compileDownstreamTls } from './compile-downstream-tls.ts';
 import { compileTcpProxy } from './compile-tcp.ts';
-import { fingerprintOf } from './listener-fingerprint.ts';
+import { chainFingerprint, frameFingerprint } from './listener-fingerprint.ts';
 import type { FilterChain, ListenerConfig } from './listener-config.ts';
 
 export interface CompiledListener {
@@ -34,36 +36,31 @@ export interface CompileScope {
 }
 
 const BUFFER_BYTES_DEFAULT = 1 << 20;
+/** Envoy's runtime key of how many connections a listener may have. */
+const LIMITS = 'envoy.resource_limits.listener';
 
 export function compileListenerConfig(listener: Listener, scope: CompileScope): CompiledListener | null {
   const { env } = scope;
   const at = (name: string): string => join(scope.path, name);
   const isInbound = listener.trafficDirection === TrafficDirection.INBOUND;
   const address = compileAddress(listener.address, env, at('address'));
-  if (listener.bindToPort === false) env.problems.push(error(at('bind_to_port'), 'must be true', 'remove it'));
-  for (const [index, filter] of listener.listenerFilters.entries()) {
-    const message = `${filter.name} has no effect: protocols are not detected yet`;
-    env.problems.push(warning(at(`listener_filters[${index}]`), message));
-  }
   const routes: ManagerRoutes[] = [];
-  const tallies = scope.context.stats;
+  const { stats } = scope.context;
   const statName = address === null ? '' : statNameOf(listener.statPrefix, address);
-  const chains: FilterChain[] = [];
-  for (const [index, chain] of chainsOf(listener, env, scope.path)) {
-    const path = at(index === -1 ? 'default_filter_chain' : `filter_chains[${index}]`);
-    const compiled = compileChain(
-      chain,
-      { ...scope, path },
-      { isInbound, routes, tally: tallies.tls('listener', statName) },
-    );
-    if (compiled !== null) chains.push(compiled);
-  }
+  const parts = compileChains(listener, scope, { isInbound, routes, tally: stats.tls('listener', statName) });
+  const chains = parts.chains.map(({ chain }) => chain);
+  if (parts.defaultChain !== null) chains.push(parts.defaultChain);
+  const arrival = compileArrival(listener, parts, scope);
   if (address === null || chains.length === 0) return null;
   const name = listener.name === '' ? `${address.address}:${address.port}` : listener.name;
   const bufferBytesMax = listener.perConnectionBufferLimitBytes ?? BUFFER_BYTES_DEFAULT;
-  const tally = tallies.listener(statName);
-  const fingerprint = fingerprintOf(listener);
-  return { config: Object.freeze({ name, ...address, tally, fingerprint, isInbound, bufferBytesMax, chains }), routes };
+  const tally = stats.listener(statName);
+  const fingerprint = frameFingerprint(listener);
+  const limits = { bufferBytesMax, connectionsMax: env.runtimeNumber(`${LIMITS}.${name}.connection_limit`, 0) };
+  const bindsToPort = listener.bindToPort !== false;
+  const handsOff = listener.useOriginalDst === true;
+  const config = { name, ...address, bindsToPort, handsOff, tally, fingerprint, isInbound, ...limits, arrival, chains };
+  return { config: Object.freeze(config), routes };
 }
 
 /** What stands between `listener.` and the statistic: Envoy writes `_` for every colon of an address. */
@@ -73,23 +70,23 @@ function statNameOf(statPrefix: string, { address, port }: ListenAddress): strin
   return (statPrefix === '' ? written : statPrefix).replaceAll(':', '_');
 }
 
-/** The chains that can be chosen, with their index; -1 is the default chain. */
-function chainsOf(listener: Listener, env: CompileEnv, path: string): (readonly [number, FilterChainProto])[] {
+/** Every chain with what it asks of a connection, and the one for all others. */
+function compileChains(listener: Listener, scope: CompileScope, options: ChainOptions): ArrivalParts {
   const { filterChains, defaultFilterChain } = listener;
-  if (filterChains.length === 0) {
-    if (defaultFilterChain !== undefined) return [[-1, defaultFilterChain]];
-    env.problems.push(error(join(path, 'filter_chains'), 'the listener has no filter chain', 'add one'));
-    return [];
+  if (filterChains.length === 0 && defaultFilterChain === undefined) {
+    const at = join(scope.path, 'filter_chains');
+    scope.env.problems.push(error(at, 'the listener has no filter chain', 'add one'));
   }
-  if (filterChains.length > 1) {
-    const at = join(path, 'filter_chains[1]');
-    env.problems.push(error(at, 'more than one filter chain is not supported yet', 'write one listener for each'));
-  }
-  if (defaultFilterChain !== undefined) {
-    const text = 'has no effect: the filter chain above takes every connection';
-    env.problems.push(warning(join(path, 'default_filter_chain'), text));
-  }
-  return [...filterChains.entries()];
+  const chains = filterChains.flatMap((proto, index) => {
+    const path = join(scope.path, `filter_chains[${index}]`);
+    const rule = compileChainMatch(proto.filterChainMatch, scope.env, join(path, 'filter_chain_match'));
+    const chain = compileChain(proto, { ...scope, path }, options);
+    return chain === null ? [] : [{ chain, rule, path }];
+  });
+  const path = join(scope.path, 'default_filter_chain');
+  const defaultChain =
+    defaultFilterChain === undefined ? null : compileChain(defaultFilterChain, { ...scope, path }, options);
+  return { chains, defaultChain };
 }
 
 interface ListenAddress {
@@ -147,12 +144,14 @@ function compileChain(chain: FilterChainProto, scope: CompileScope, options: Cha
     const compiled = compileManager(manager, { ...scope, path: at }, options.isInbound);
     if (compiled === null) return null;
     options.routes.push(compiled.routes);
-    return { kind: 'http', name: chain.name, transport, manager: compiled.manager };
+    const fingerprint = chainFingerprint(chain);
+    return { kind: 'http', name: chain.name, fingerprint, transport, manager: compiled.manager };
   }
   const tcp = unpack(any, TcpProxySchema);
   if (tcp !== null) {
     const proxy = compileTcpProxy(tcp, { ...scope, path: at });
-    return proxy === null ? null : { kind: 'tcp', name: chain.name, transport, proxy };
+    const fingerprint = chainFingerprint(chain);
+    return proxy === null ? null : { kind: 'tcp', name: chain.name, fingerprint, transport, proxy };
   }
   env.problems.push(error(at, `${typeNameOf(any)} cannot end a filter chain`, 'add an HTTP manager or a TCP proxy'));
   return null;

@@ -2,6 +2,7 @@
 // first use only: most requests never look.
 import type { Connection } from '../plan/exchange.ts';
 import type { TlsFacts } from '../plan/tls-facts.ts';
+import { plainAddress } from './arrival/connection-facts.ts';
 import type { Wire } from './wire.ts';
 
 let lastId = 0;
@@ -12,7 +13,6 @@ export const tlsFacts = new WeakMap<Wire, TlsFacts>();
 export class SocketConnection implements Connection {
   readonly id: number = ++lastId;
   readonly tls: TlsFacts | null;
-  readonly isRestored = false;
   readonly isInbound: boolean;
   readonly #wire: Wire;
   #remoteAddress: string | null = null;
@@ -28,34 +28,34 @@ export class SocketConnection implements Connection {
     return this.tls !== null;
   }
 
+  /** The name of the handshake, or what an inspector read. */
   get serverName(): string {
-    return this.tls === null ? '' : this.tls.serverName;
+    return this.tls?.serverName ?? this.#wire.facts?.serverName ?? '';
   }
 
   get peerPrincipal(): string {
     return this.tls === null ? '' : this.tls.principal;
   }
 
+  get isRestored(): boolean {
+    return this.#wire.facts?.isRestored ?? false;
+  }
+
   get remoteAddress(): string {
-    this.#remoteAddress ??= plain(this.#wire.remoteAddress);
+    this.#remoteAddress ??= this.#wire.facts?.remoteAddress ?? plainAddress(this.#wire.remoteAddress);
     return this.#remoteAddress;
   }
 
   get remotePort(): number {
-    return this.#wire.remotePort;
+    return this.#wire.facts?.remotePort ?? this.#wire.remotePort;
   }
 
   get localAddress(): string {
-    this.#localAddress ??= plain(this.#wire.localAddress);
+    this.#localAddress ??= this.#wire.facts?.localAddress ?? plainAddress(this.#wire.localAddress);
     return this.#localAddress;
   }
 
   get localPort(): number {
-    return this.#wire.localPort;
+    return this.#wire.facts?.localPort ?? this.#wire.localPort;
   }
-}
-
-/** IPv4 addresses on a dual-stack socket lose their IPv6 clothing. */
-function plain(address: string): string {
-  return address.startsWith('::ffff:') ? address.slice(7) : address;
 }

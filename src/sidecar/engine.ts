@@ -19,8 +19,11 @@ export interface Engine {
 export interface EngineCounters {
   /** Requests sent once more because a reused connection turned out to be stale. */
   upstreamStaleRetries: number;
+  /** Downstream connections of all listeners, and how many there may be. */
+  downstreamActive: number;
+  downstreamMax: number;
 }
 
 export function newEngineCounters(): EngineCounters {
-  return { upstreamStaleRetries: 0 };
+  return { upstreamStaleRetries: 0, downstreamActive: 0, downstreamMax: Number.POSITIVE_INFINITY };
 }

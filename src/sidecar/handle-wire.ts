@@ -20,6 +20,7 @@ import {
   type WriteRequest,
   type WriteWaiter,
 } from './stream-handle.ts';
+import type { ConnectionFacts } from './arrival/connection-facts.ts';
 import { BUFFERED_BYTES_MAX, NO_USER, type Wire, type WireUser } from './wire.ts';
 
 const UV_EOF = -4095;
@@ -35,6 +36,7 @@ let references = 0;
 
 export class HandleWire implements Wire, HandleReader, WriteWaiter, EndWaiter {
   user: WireUser = NO_USER;
+  facts: ConnectionFacts | null = null;
   bufferedBytes = 0;
   isClosed = false;
   isPaused = true;
@@ -120,9 +122,14 @@ export class HandleWire implements Wire, HandleReader, WriteWaiter, EndWaiter {
     this.isPaused = false;
     if (this.isClosed) return;
     if (!this.#isBegun) this.#beginReading();
+    else if (this.#first !== null) this.#readAgain();
     if (this.isClosed || this.isPaused || this.#hasEnded) return;
     const status = this.#handle.readStart();
     if (status < 0) this.#fail(getSystemErrorName(status));
+  }
+
+  unread(bytes: Buffer): void {
+    this.#first = bytes;
   }
 
   end(): void {
@@ -159,10 +166,9 @@ export class HandleWire implements Wire, HandleReader, WriteWaiter, EndWaiter {
     this.isClosed = true;
     this.user = NO_USER;
     this.#handle.wire = null;
-    if (this.#owner !== null) return this.#owner;
-    const socket: Socket = Reflect.construct(Socket, [
-      { handle: this.#handle, allowHalfOpen: true, manualStart: true },
-    ]);
+    const options = { handle: this.#handle, allowHalfOpen: true, manualStart: true };
+    const socket: Socket = this.#owner ?? Reflect.construct(Socket, [options]);
+    if (this.#first !== null) socket.unshift(this.#first);
     return socket;
   }
 
@@ -229,10 +235,15 @@ export class HandleWire implements Wire, HandleReader, WriteWaiter, EndWaiter {
   #beginReading(): void {
     this.#isBegun = true;
     this.#handle.useUserBuffer(SHARED);
+    this.#readAgain();
+    if (this.#hasOwnerEnded && !this.isClosed) this.received(UV_EOF);
+  }
+
+  /** What was read or put back before. */
+  #readAgain(): void {
     const first = this.#first;
     this.#first = null;
     if (first !== null) this.user.onWireBytes(first);
-    if (this.#hasOwnerEnded && !this.isClosed) this.received(UV_EOF);
   }
 
   #request(): WriteRequest {

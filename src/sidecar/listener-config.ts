@@ -1,5 +1,6 @@
-// A compiled Listener: where to listen and what to do with a connection. Filter chain matching by
-// port, SNI and source comes with the captured data plane; the place for it is `chains`.
+// A compiled Listener: where to listen, what a connection goes through before its protocol is known
+// (`arrival`), and the chains that can take it.
+import type { ArrivalPlan } from './arrival/arrival-plan.ts';
 import type { ListenerTally, TcpTally } from '../observe/proxy-tally.ts';
 import type { TcpMetrics } from '../observe/tcp-metrics.ts';
 import type { ClusterRef } from '../plan/cluster.ts';
@@ -18,30 +19,46 @@ export interface TcpProxy {
   /** 1 h by default; 0 is off. */
   readonly idleTimeoutMs: number;
   readonly maxConnectAttempts: number;
+  /** How long a connection may last; 0 is no limit (max_downstream_connection_duration). */
+  readonly durationMaxMs: number;
+  /** A line of the access log when the upstream is connected, and one each interval; 0 is none. */
+  readonly logsConnected: boolean;
+  readonly logIntervalMs: number;
   /** The access log of a TCP connection. */
   readonly onEnd: readonly Step[];
 }
 
 export type FilterChain =
-  | {
-      readonly kind: 'http';
-      readonly name: string;
-      /** Null: plaintext. */
-      readonly transport: DownstreamTls | null;
-      readonly manager: HttpManager;
-    }
-  | { readonly kind: 'tcp'; readonly name: string; readonly transport: DownstreamTls | null; readonly proxy: TcpProxy };
+  | (ChainFrame & { readonly kind: 'http'; readonly manager: HttpManager })
+  | (ChainFrame & { readonly kind: 'tcp'; readonly proxy: TcpProxy });
+
+interface ChainFrame {
+  readonly name: string;
+  /** Equal for two versions whose connections may stay as they are. */
+  readonly fingerprint: string;
+  /** Null: plaintext. */
+  readonly transport: DownstreamTls | null;
+}
 
 export interface ListenerConfig {
   readonly name: string;
   readonly tally: ListenerTally;
-  /** Equal for two versions whose connections may stay as they are: all of it but name, address and routes. */
+  /** Equal for two versions whose connections may stay, if their chains' are equal too: all but name, address and chains. */
   readonly fingerprint: string;
   /** IP address; or, with port 0, the path of a Unix socket (`@name`: an abstract one). */
   readonly address: string;
   readonly port: number;
+  /** False: it never listens, and takes what other listeners hand over (Listener.bind_to_port). */
+  readonly bindsToPort: boolean;
+  /** Hands connections to the listener of their original destination (Listener.use_original_dst). */
+  readonly handsOff: boolean;
   readonly isInbound: boolean;
   /** Soft limit of bytes buffered per connection and direction; 1 MiB by default. */
   readonly bufferBytesMax: number;
+  /** Connections at once; 0 is no limit. */
+  readonly connectionsMax: number;
+  /** Null: every connection goes to the first chain at once. */
+  readonly arrival: ArrivalPlan<FilterChain> | null;
+  /** Every chain, that for all others last. */
   readonly chains: readonly FilterChain[];
 }

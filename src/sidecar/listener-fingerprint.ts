@@ -1,5 +1,5 @@
 // Tells whether connections that are open may stay as they are over an update of their listener: they
-// may when only its routes changed, because those are swapped under them. The fingerprint is everything
+// may when only the routes of their filter chain changed, because those are swapped under them. The fingerprint is everything
 // else that a connection is made with; equal text means equal treatment, and an encoding that differs
 // for equal settings costs no more than a gentle change of connections.
 import { create, toBinary } from '@bufbuild/protobuf';
@@ -8,17 +8,18 @@ import { ListenerSchema, type Listener } from '../xds/gen/envoy/config/listener/
 import { HttpConnectionManagerSchema } from '../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { unpack } from '../xds/unpack.ts';
 
-export function fingerprintOf(listener: Listener): string {
+/** All of a listener but its name, address and chains. */
+export function frameFingerprint(listener: Listener): string {
   const frame = create(ListenerSchema, { ...listener, name: '', filterChains: [] });
   delete frame.address;
   delete frame.defaultFilterChain;
-  const { filterChains, defaultFilterChain } = listener;
-  const chains = defaultFilterChain === undefined ? filterChains : [...filterChains, defaultFilterChain];
-  return [text(toBinary(ListenerSchema, frame)), ...chains.map(chainText)].join('\n');
+  return text(toBinary(ListenerSchema, frame));
 }
 
-function chainText(chain: FilterChain): string {
+/** All of a chain but the routes of its manager and what connections it takes. */
+export function chainFingerprint(chain: FilterChain): string {
   const frame = create(FilterChainSchema, { ...chain, filters: [] });
+  delete frame.filterChainMatch;
   const filters = chain.filters.map(({ name, configType }) => {
     if (configType.case !== 'typedConfig') return name;
     const manager = unpack(configType.value, HttpConnectionManagerSchema);

@@ -5,6 +5,7 @@
 //
 //   listening ─► graceful (responses become their connections' last) ─► stopped ─► destroyed
 import { createServer, isIP, Socket, type AddressInfo, type ListenOptions, type Server } from 'node:net';
+import { getSystemErrorName } from 'node:util';
 import { WheelTimer } from '../base/timer-wheel.ts';
 import type { ListenerTally } from '../observe/proxy-tally.ts';
 import type { DownstreamTls } from '../tls/downstream-tls.ts';
@@ -15,6 +16,9 @@ import type { Engine } from './engine.ts';
 import { H1Server } from './h1-server.ts';
 import type { FilterChain, ListenerConfig } from './listener-config.ts';
 import type { ListenerHost } from './listener-host.ts';
+import { ListenerArrivals, prepareArrivals, type ArrivalHost } from './listener-arrivals.ts';
+import { refuseHttp2 } from './h2-refusal.ts';
+import type { ConnectionFacts } from './arrival/connection-facts.ts';
 import { TcpForward } from './tcp-forward.ts';
 import { kernelPath, removeLeftover } from './unix-path.ts';
 import { acceptWires, wireOf } from './wire-socket.ts';
@@ -28,20 +32,33 @@ const RETIRE_LOOK_MS = 1000;
 const DRAIN_QUIET_MS = 500;
 const DRAIN_LOOK_MS = 100;
 
+/** How often at most it is told that connections cannot be accepted. */
+const COMPLAINT_MS = 1000;
+
 const UNCLAIMED = { kind: 'bind', isShared: false } as const;
 
-export class Listener {
+/** Finds the listener of a restored address, for connections that are handed over; null: there is none. */
+export type FindListener = (address: string, port: number) => Listener | null;
+
+export class Listener implements ArrivalHost {
   config: ListenerConfig;
+  /** Set by the set of listeners that this one belongs to. */
+  findListener: FindListener = findNone;
   readonly #engine: Engine;
   readonly #tally: ListenerTally;
   readonly #server: Server;
   /** Further sockets of the same address, inherited from a process that had more threads. */
   readonly #others: Server[] = [];
-  readonly #http = new Set<H1Server>();
+  readonly #http = new Map<H1Server, FilterChain>();
   readonly #tcp = new Set<TcpForward>();
   /** Connections whose TLS handshake is not over. */
   readonly #handshakes = new Set<Socket>();
+  readonly #arrivals: ListenerArrivals;
   readonly #retireTimer: WheelTimer;
+  /** Connections that are refused in a protocol of their own. */
+  readonly #refused = new Set<Wire>();
+  #lastComplaintMs = Number.NEGATIVE_INFINITY;
+  #hasRefusedHttp2 = false;
   readonly #host: ListenerHost | null;
   /** The port that others have bound for this listener; 0 when it listens by itself. */
   #portElsewhere = 0;
@@ -57,6 +74,7 @@ export class Listener {
     this.#host = host;
     this.config = config;
     this.#tally = config.tally;
+    this.#arrivals = new ListenerArrivals(engine, this);
     this.#retireTimer = new WheelTimer(() => (this.#isDraining ? this.#closeQuiet() : this.#closeRetired()));
     this.#server = newServer();
   }
@@ -73,11 +91,13 @@ export class Listener {
   }
 
   get active(): number {
-    return this.#http.size + this.#tcp.size + this.#handshakes.size;
+    return this.#http.size + this.#tcp.size + this.#handshakes.size + this.#arrivals.size + this.#refused.size;
   }
 
   /** Resolves when the socket listens; rejects with the system's error (EADDRINUSE and the like). */
   async listen(): Promise<void> {
+    await prepareArrivals(this.config);
+    if (!this.config.bindsToPort) return;
     const { address, port } = this.config;
     const isPath = port === 0 && isIP(address) === 0;
     if (isPath) await removeLeftover(address);
@@ -111,7 +131,7 @@ export class Listener {
         acceptWires(
           server,
           (wire) => this.#accept(wire),
-          (code) => this.#engine.log.error('accept failed', { listener: this.config.name, error: code }),
+          (code) => this.#acceptFailed(code),
         );
         resolve();
       });
@@ -130,8 +150,14 @@ export class Listener {
   update(config: ListenerConfig): void {
     const isSame = this.config.fingerprint === config.fingerprint;
     this.config = config;
-    if (isSame || this.#http.size === 0) return;
-    for (const server of this.#http) server.retire();
+    const kept = new Set(isSame ? config.chains.map(({ fingerprint }) => fingerprint) : []);
+    let retired = 0;
+    for (const [server, { fingerprint }] of this.#http) {
+      if (kept.has(fingerprint)) continue;
+      server.retire();
+      retired++;
+    }
+    if (retired === 0) return;
     this.#engine.wheel.arm(this.#retireTimer, RETIRE_GRACE_MS);
   }
 
@@ -174,29 +200,68 @@ export class Listener {
   destroy(): void {
     this.drain();
     this.#engine.wheel.disarm(this.#retireTimer);
-    for (const server of this.#http) server.destroy();
+    this.#arrivals.destroy();
+    for (const server of this.#http.keys()) server.destroy();
     for (const forward of this.#tcp) forward.destroy();
     for (const socket of this.#handshakes) socket.destroy();
+    for (const wire of this.#refused) wire.destroy();
   }
 
   /** Serves a connection that another worker accepted; the descriptor is ours from now on. */
   adopt(descriptor: number): void {
-    this.#take(wireOf(new Socket({ fd: descriptor, allowHalfOpen: true, readable: true, writable: true })));
+    this.#take(wireOf(new Socket({ fd: descriptor, allowHalfOpen: true, readable: true, writable: true })), null);
   }
 
   closed(connection: H1Server | TcpForward): void {
-    this.#tally.connectionsActive--;
-    if (this.#host !== null) this.#host.closed();
     if (connection instanceof H1Server) this.#http.delete(connection);
     else this.#tcp.delete(connection);
+    this.gone();
+  }
+
+  gone(): void {
+    this.#tally.connectionsActive--;
+    this.#engine.counters.downstreamActive--;
+    if (this.#host !== null) this.#host.closed();
+  }
+
+  isElsewhere(facts: ConnectionFacts): boolean {
+    return this.#ownerOf(facts) !== null;
+  }
+
+  /** The other listener that a connection is for, by its original destination. */
+  #ownerOf({ isRestored, localAddress, localPort }: ConnectionFacts): Listener | null {
+    const other = this.config.handsOff && isRestored ? this.findListener(localAddress, localPort) : null;
+    return other === this ? null : other;
+  }
+
+  handOver(wire: Wire, facts: ConnectionFacts): boolean {
+    const other = this.#ownerOf(facts);
+    if (other === null) return false;
+    this.gone();
+    other.#take(wire, facts);
+    return true;
+  }
+
+  /** The kernel has no descriptor or memory left: the others go on, and one line a second tells of it. */
+  #acceptFailed(code: number): void {
+    this.#tally.acceptFailures++;
+    const nowMs = this.#engine.clock.now();
+    if (nowMs - this.#lastComplaintMs < COMPLAINT_MS) return;
+    this.#lastComplaintMs = nowMs;
+    const error = getSystemErrorName(code);
+    this.#engine.log.error('connections cannot be accepted', { listener: this.config.name, error });
   }
 
   #accept(wire: Wire): void {
     if (this.#host !== null && this.#host.passOn(this.config.name, wire.fd)) wire.destroy();
-    else this.#take(wire);
+    else this.#take(wire, null);
   }
 
-  #take(wire: Wire): void {
+  #take(wire: Wire, facts: ConnectionFacts | null): void {
+    if (this.#isFull()) {
+      wire.destroy();
+      return;
+    }
     this.#tally.connectionsTotal++;
     const chain = this.config.chains[0];
     if (chain === undefined) {
@@ -204,34 +269,77 @@ export class Listener {
       return;
     }
     this.#tally.connectionsActive++;
+    this.#engine.counters.downstreamActive++;
     if (this.#host !== null) this.#host.opened();
-    if (chain.transport === null) this.#serve(chain, wire);
-    else this.#secure(chain, chain.transport, wire);
+    const { arrival } = this.config;
+    if (arrival === null) this.serve(chain, wire, null);
+    else this.#arrivals.begin(arrival, wire, facts);
   }
 
   /** Serves the connection once its TLS handshake is over. */
   #secure(chain: FilterChain, transport: DownstreamTls, wire: Wire): void {
+    const { facts } = wire;
     const socket = wire.toSocket();
     this.#handshakes.add(socket);
     transport.secure(socket, null, this.#engine.wheel, {
       onSecure: (secured, peer) => {
         this.#handshakes.delete(socket);
         const secureWire = wireOf(secured);
+        secureWire.facts = facts;
         tlsFacts.set(secureWire, peer);
-        this.#serve(chain, secureWire);
+        this.#hand(chain, secureWire, null);
       },
       onInsecure: (cause) => {
         if (!this.#handshakes.delete(socket)) return;
-        this.#tally.connectionsActive--;
-        if (this.#host !== null) this.#host.closed();
+        this.gone();
         this.#engine.log.debug('handshake failed', { listener: this.config.name, cause });
       },
     });
   }
 
-  #serve(chain: FilterChain, wire: Wire): void {
-    if (chain.kind === 'http') this.#http.add(new H1Server(this.#engine, chain.manager, wire, this));
-    else this.#tcp.add(new TcpForward(this.#engine, chain.proxy, wire, this));
+  /** True, and counted, when one more connection is too many. */
+  #isFull(): boolean {
+    const { counters } = this.#engine;
+    const { connectionsMax } = this.config;
+    const isFull = connectionsMax > 0 && this.#tally.connectionsActive >= connectionsMax;
+    if (isFull) this.#tally.overflow++;
+    else if (counters.downstreamActive >= counters.downstreamMax) this.#tally.globalOverflow++;
+    else return false;
+    return true;
+  }
+
+  serve(chain: FilterChain, wire: Wire, dialled: TcpForward | null): void {
+    if (chain.transport === null) this.#hand(chain, wire, dialled);
+    else this.#secure(chain, chain.transport, wire);
+  }
+
+  /** Gives the connection to the protocol of its chain. */
+  #hand(chain: FilterChain, wire: Wire, dialled: TcpForward | null): void {
+    if (chain.kind === 'tcp') {
+      const forward = dialled ?? new TcpForward(this.#engine, chain.proxy, wire, this);
+      this.#tcp.add(forward);
+      if (dialled === null) forward.start();
+      else forward.begin();
+    } else if (wire.facts !== null && wire.facts.applicationProtocols[0] === 'h2c') {
+      this.#refuseHttp2(wire);
+    } else {
+      this.#http.set(new H1Server(this.#engine, chain.manager, wire, this), chain);
+    }
+  }
+
+  #refuseHttp2(wire: Wire): void {
+    if (this.config.arrival !== null) this.config.arrival.tally.http2Refused++;
+    if (!this.#hasRefusedHttp2) {
+      this.#engine.log.warning('HTTP/2 is not served yet: clients are told to use HTTP/1.1', {
+        listener: this.config.name,
+      });
+    }
+    this.#hasRefusedHttp2 = true;
+    this.#refused.add(wire);
+    refuseHttp2(this.#engine, wire, () => {
+      this.#refused.delete(wire);
+      this.gone();
+    });
   }
 
   #closeSocket(): void {
@@ -243,14 +351,14 @@ export class Listener {
 
   /** Closes, of a listener that drains, the connections that nobody uses, and looks again while there are others. */
   #closeQuiet(): void {
-    for (const server of this.#http) if (server.quietMs >= DRAIN_QUIET_MS) server.drain();
+    for (const server of this.#http.keys()) if (server.quietMs >= DRAIN_QUIET_MS) server.drain();
     if (this.#http.size > 0) this.#engine.wheel.arm(this.#retireTimer, DRAIN_LOOK_MS);
   }
 
   /** Closes retired connections that have been quiet for a while, and looks again while there are others. */
   #closeRetired(): void {
     let left = 0;
-    for (const server of this.#http) {
+    for (const server of this.#http.keys()) {
       if (!server.isRetired) continue;
       if (server.quietMs >= RETIRE_LOOK_MS) server.drain();
       else left++;
@@ -261,4 +369,8 @@ export class Listener {
 
 function newServer(): Server {
   return createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: false });
+}
+
+function findNone(): null {
+  return null;
 }

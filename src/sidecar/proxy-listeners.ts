@@ -15,6 +15,7 @@ import type { CompiledRoutes, ManagerRoutes } from './compile-manager.ts';
 import type { Engine } from './engine.ts';
 import type { RoutesRef } from './http-manager.ts';
 import { Listener } from './listener.ts';
+import { prepareArrivals } from './listener-arrivals.ts';
 import type { ListenerConfig } from './listener-config.ts';
 import type { ListenerHost } from './listener-host.ts';
 
@@ -148,6 +149,17 @@ export class ListenerSet {
     this.#leaving.clear();
   }
 
+  /** The listener in force on this address, else on every address of its port; null for none. */
+  readonly #find = (address: string, port: number): Listener | null => {
+    let wildcard: Listener | null = null;
+    for (const { live } of this.#slots.values()) {
+      if (live === null || live.config.port !== port) continue;
+      if (live.config.address === address) return live;
+      if (live.config.address === ANY_IPV4 || live.config.address === ANY_IPV6) wildcard ??= live;
+    }
+    return wildcard;
+  };
+
   #slotOf(name: string): Slot {
     let slot = this.#slots.get(name);
     if (slot === undefined) {
@@ -188,6 +200,12 @@ export class ListenerSet {
 
   async #publish(slot: Slot, compiled: CompiledListener): Promise<PutResult> {
     const { config } = compiled;
+    const fault = await prepareArrivals(config).then(noFault, faultOf);
+    if (slot.warming !== compiled) return { kind: 'superseded' };
+    if (fault !== null) {
+      slot.warming = null;
+      return { kind: 'failed', message: fault };
+    }
     const before = slot.live;
     if (before !== null && isSameAddress(before.config, config)) {
       this.#install(slot, compiled, before);
@@ -195,12 +213,12 @@ export class ListenerSet {
       return { kind: 'listening' };
     }
     const live = new Listener(this.#options.engine, config, this.#options.host);
+    live.findListener = this.#find;
     try {
       await live.listen();
     } catch (cause) {
       if (slot.warming === compiled) slot.warming = null;
-      const message = cause instanceof Error ? cause.message : String(cause);
-      return { kind: 'failed', message };
+      return { kind: 'failed', message: faultOf(cause) };
     }
     if (slot.warming !== compiled) {
       live.destroy();
@@ -240,6 +258,17 @@ export class ListenerSet {
   }
 }
 
+const ANY_IPV4 = '0.0.0.0';
+const ANY_IPV6 = '::';
+
+function noFault(): null {
+  return null;
+}
+
+function faultOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
+}
+
 function install(routes: ManagerRoutes, compiled: CompiledRoutes | null): void {
   if (compiled === null) return;
   routes.ref.table = compiled.table;
@@ -258,5 +287,5 @@ function isComplete({ routes }: CompiledListener): boolean {
 }
 
 function isSameAddress(one: ListenerConfig, other: ListenerConfig): boolean {
-  return one.address === other.address && one.port === other.port;
+  return one.address === other.address && one.port === other.port && one.bindsToPort === other.bindsToPort;
 }

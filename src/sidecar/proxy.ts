@@ -22,6 +22,7 @@ import { CLUSTER_TYPE, LISTENER_TYPE, type TypeUrl } from '../xds/type-url.ts';
 import type { ProxyState } from './admin/source.ts';
 import { compileBootstrap, grpcClustersOf, type CompiledBootstrap } from './compile-bootstrap.ts';
 import type { CompileContext } from './compile.ts';
+import { connectionLimitOf } from './connection-limit.ts';
 import { readRuntime } from './compile-runtime.ts';
 import { DiscoveryClient, type DiscoveryClientOptions } from './discovery.ts';
 import { newEngineCounters, type Engine } from './engine.ts';
@@ -134,10 +135,12 @@ export class Proxy {
     this.stats.attachTo(this.registry);
     this.#logFiles = new LogFiles({ registry: this.registry });
     this.#spans = new SpanPipeline({ registry: this.registry, log });
+    const runtime = readRuntime(bootstrap.layeredRuntime);
+    this.engine.counters.downstreamMax = connectionLimitOf(runtime);
     const context: CompileContext = {
       clusterRef: this.store.ref,
       random,
-      runtime: readRuntime(bootstrap.layeredRuntime),
+      runtime,
       node: readNodeIdentity(bootstrap.node),
       registry: this.registry,
       stats: this.stats,

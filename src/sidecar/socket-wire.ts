@@ -1,10 +1,12 @@
 // The same Wire over a net.Socket or TLSSocket by its public interface: slower, and right on any Node. It
 // serves where Node's handles have another shape than the one we know, and with OUTRIGGER_WIRE=socket.
 import type { Socket } from 'node:net';
+import type { ConnectionFacts } from './arrival/connection-facts.ts';
 import { BUFFERED_BYTES_MAX, NO_USER, type Wire, type WireUser } from './wire.ts';
 
 export class SocketWire implements Wire {
   user: WireUser = NO_USER;
+  facts: ConnectionFacts | null = null;
   isPaused = true;
   readonly #socket: Socket;
   #isEnding = false;
@@ -89,6 +91,10 @@ export class SocketWire implements Wire {
   resume(): void {
     this.isPaused = false;
     this.#socket.resume();
+  }
+
+  unread(bytes: Buffer): void {
+    this.#socket.unshift(bytes);
   }
 
   end(): void {

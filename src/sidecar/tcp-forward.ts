@@ -1,38 +1,50 @@
 // Forwards one opaque TCP connection to an endpoint of a cluster (Envoy tcp_proxy): bytes both ways
-// with back-pressure, half-close passed on, an idle timeout, and a reset on one side made a reset on
-// the other. What the client sends before the upstream is there stays in the kernel.
+// with back-pressure, half-close passed on, timeouts, and a reset on one side made a reset on the other.
+// What the client sends before the upstream is there stays in the kernel, or in what was read ahead. It
+// may also dial for a client that has said nothing (see arrival/arrival.ts): then it touches the
+// downstream only once the connection is given to it, and leaves no trace when it is not.
+//
+//   start() ─► dialling ─► open ─► one side ended ─► both ended ─► closed
+//   speculate() ─► dialling ─► connected ─► begin() ─► open
 import { WheelTimer } from '../base/timer-wheel.ts';
 import type { TcpCounters } from '../observe/tcp-metrics.ts';
 import { formatAddress, type ClusterRef, type Endpoint } from '../plan/cluster.ts';
 import { Exchange } from '../plan/exchange.ts';
 import { FLAGS } from '../plan/response-flags.ts';
 import { run } from '../plan/run.ts';
+import type { Speculation, SpeculationUser } from './arrival/arrival.ts';
 import { SocketConnection } from './connection.ts';
 import type { Engine } from './engine.ts';
 import type { TcpProxy } from './listener-config.ts';
 import { dialEndpoint } from './dial-secure.ts';
 import type { Dial } from './wire-dial.ts';
-import type { Wire } from './wire.ts';
+import { NO_USER, type Wire } from './wire.ts';
 
 export interface TcpOwner {
   readonly isInbound: boolean;
   closed(forward: TcpForward): void;
 }
 
-export class TcpForward {
+export class TcpForward implements Speculation {
   readonly #engine: Engine;
   readonly #proxy: TcpProxy;
   readonly #downstream: Wire;
   readonly #owner: TcpOwner;
   readonly #x: Exchange = new Exchange();
-  readonly #idleTimer: WheelTimer;
+  readonly #idleTimer = new WheelTimer(() => this.#onIdleTimer());
+  readonly #durationTimer = new WheelTimer(() => this.#onDurationTimer());
+  readonly #flushTimer = new WheelTimer(() => this.#onFlushTimer());
   #dial: Dial | null = null;
   #upstream: Wire | null = null;
   #connectTimer: WheelTimer | null = null;
   /** Istio's metrics of this connection; null until the upstream is there. */
   #counters: TcpCounters | null = null;
+  /** Whoever decides whether the connection is ours; null when it is. */
+  #watcher: SpeculationUser | null = null;
   #attempts = 0;
   #lastActivityMs: number;
+  #hasClosedOne = false;
+  #isBegun = false;
   #isOver = false;
 
   constructor(engine: Engine, proxy: TcpProxy, downstream: Wire, owner: TcpOwner) {
@@ -44,15 +56,40 @@ export class TcpForward {
     this.#x.startMs = this.#lastActivityMs;
     this.#x.startWallMs = engine.clock.wall();
     this.#x.connection = new SocketConnection(downstream, owner.isInbound);
-    this.#idleTimer = new WheelTimer(() => this.#onIdleTimer());
-    proxy.tally.connectionsTotal++;
-    downstream.user = {
-      onWireBytes() {},
-      onWireEnd() {},
-      onWireDrain() {},
+  }
+
+  /** Takes the connection, and dials. The owner knows it already: it may be closed before this returns. */
+  start(): void {
+    this.begin();
+    this.#connect();
+  }
+
+  /** Dials, and leaves the downstream alone until begin(). */
+  speculate(watcher: SpeculationUser): void {
+    this.#watcher = watcher;
+    this.#connect();
+  }
+
+  begin(): void {
+    if (this.#isBegun || this.#isOver) return;
+    this.#isBegun = true;
+    this.#watcher = null;
+    const { tally, durationMaxMs } = this.#proxy;
+    tally.connectionsTotal++;
+    if (durationMaxMs > 0) this.#engine.wheel.arm(this.#durationTimer, durationMaxMs);
+    this.#downstream.user = {
+      ...NO_USER,
       onWireClose: (cause) => this.#end(cause === '' ? 0 : FLAGS.DC, cause !== ''),
     };
-    this.#connect();
+    if (this.#upstream !== null && this.#x.endpoint !== null) this.#open(this.#upstream, this.#x.endpoint);
+  }
+
+  abandon(): void {
+    if (this.#isOver || this.#isBegun) return;
+    this.#isOver = true;
+    this.#watcher = null;
+    this.#release();
+    this.#upstream?.destroy();
   }
 
   destroy(): void {
@@ -64,7 +101,7 @@ export class TcpForward {
     const cluster = reference === null ? null : reference.cluster;
     this.#x.cluster = reference;
     if (cluster === null) {
-      this.#proxy.tally.withoutRoute++;
+      if (this.#isBegun) this.#proxy.tally.withoutRoute++;
       this.#end(FLAGS.NC, true);
       return;
     }
@@ -115,7 +152,22 @@ export class TcpForward {
     endpoint.connectionsActive++;
     x.upstreamStartMs = this.#engine.clock.now();
     x.upstreamLocalAddress = formatAddress(wire.localAddress, wire.localPort);
-    const { metrics, tally } = this.#proxy;
+    const downstream = this.#downstream;
+    this.#pipe(wire, downstream, FLAGS.UC, (bytes) => {
+      // The first bytes decide whose connection it is, before they are written.
+      this.#watcher?.onServerFirst();
+      x.responseBytes += bytes;
+      this.#proxy.tally.sentBytes += bytes;
+      this.#counters?.addSent(bytes);
+    });
+    if (this.#isBegun) this.#open(wire, endpoint);
+    else wire.resume();
+  }
+
+  /** Both ends are there, and the connection is ours. */
+  #open(wire: Wire, endpoint: Endpoint): void {
+    const x = this.#x;
+    const { metrics, tally, logsConnected, logIntervalMs } = this.#proxy;
     const counters = metrics.open(x.connection, x.cluster, endpoint);
     this.#counters = counters;
     const downstream = this.#downstream;
@@ -124,14 +176,12 @@ export class TcpForward {
       tally.receivedBytes += bytes;
       counters.addReceived(bytes);
     });
-    this.#pipe(wire, downstream, FLAGS.UC, (bytes) => {
-      x.responseBytes += bytes;
-      tally.sentBytes += bytes;
-      counters.addSent(bytes);
-    });
+    this.#lastActivityMs = this.#engine.clock.now();
+    if (this.#proxy.idleTimeoutMs > 0) this.#engine.wheel.arm(this.#idleTimer, this.#proxy.idleTimeoutMs);
+    if (logsConnected) run(x, this.#proxy.onEnd);
+    if (logIntervalMs > 0) this.#engine.wheel.arm(this.#flushTimer, logIntervalMs);
     downstream.resume();
     wire.resume();
-    this.#armIdle();
   }
 
   /** Per connection: what `source` reads goes to `target`; an error of `source` is told by `flag`. */
@@ -140,23 +190,52 @@ export class TcpForward {
       onWireBytes: (bytes) => {
         this.#lastActivityMs = this.#engine.clock.now();
         count(bytes.length);
+        if (this.#isOver) return;
         if (!target.writeBytes(bytes)) source.pause();
       },
-      onWireEnd: () => target.end(),
-      onWireDrain: () => target.resume(),
-      onWireClose: (cause) => this.#end(cause === '' ? 0 : flag, cause !== ''),
+      onWireEnd: () => {
+        if (this.#isBegun) target.end();
+        else this.#end(0, false);
+      },
+      onWireDrain: () => {
+        this.#lastActivityMs = this.#engine.clock.now();
+        target.resume();
+      },
+      onWireClose: (cause) => this.#closedOne(flag, cause),
     };
   }
 
-  #armIdle(): void {
-    const { idleTimeoutMs } = this.#proxy;
-    if (idleTimeoutMs > 0) this.#engine.wheel.arm(this.#idleTimer, Math.max(idleTimeoutMs / 4, 10));
+  /** A side that ended well leaves what it sent to the other, which may need a while to take it. */
+  #closedOne(flag: number, cause: string): void {
+    if (cause !== '') this.#end(flag, true);
+    else if (this.#hasClosedOne || !this.#isBegun) this.#end(0, false);
+    else this.#hasClosedOne = true;
   }
 
   #onIdleTimer(): void {
     if (this.#isOver) return;
-    if (this.#engine.clock.now() - this.#lastActivityMs >= this.#proxy.idleTimeoutMs) this.#end(FLAGS.SI, false);
-    else this.#armIdle();
+    const leftMs = this.#lastActivityMs + this.#proxy.idleTimeoutMs - this.#engine.clock.now();
+    if (leftMs > 0) {
+      this.#engine.wheel.arm(this.#idleTimer, leftMs);
+      return;
+    }
+    this.#proxy.tally.idleTimeouts++;
+    this.#end(FLAGS.SI, false);
+  }
+
+  #onDurationTimer(): void {
+    this.#proxy.tally.durationTimeouts++;
+    this.#end(FLAGS.DT, false);
+  }
+
+  /** A line of the access log about a connection that goes on. */
+  #onFlushTimer(): void {
+    if (this.#isOver) return;
+    const x = this.#x;
+    x.endMs = this.#engine.clock.now();
+    run(x, this.#proxy.onEnd);
+    x.endMs = 0;
+    this.#engine.wheel.arm(this.#flushTimer, this.#proxy.logIntervalMs);
   }
 
   #disarmConnect(): void {
@@ -164,18 +243,33 @@ export class TcpForward {
     this.#connectTimer = null;
   }
 
+  /** Timers, the dial, and what the endpoint counts. */
+  #release(): void {
+    const { wheel } = this.#engine;
+    const x = this.#x;
+    this.#disarmConnect();
+    this.#dial?.cancel();
+    wheel.disarm(this.#idleTimer);
+    wheel.disarm(this.#durationTimer);
+    wheel.disarm(this.#flushTimer);
+    if (x.endpoint !== null) x.endpoint.active--;
+    if (x.endpoint !== null && this.#upstream !== null) x.endpoint.connectionsActive--;
+  }
+
   /** `isAbrupt`: the far sides see a reset where the kernel can say one. */
   #end(flag: number, isAbrupt: boolean): void {
     if (this.#isOver) return;
+    if (!this.#isBegun) {
+      const watcher = this.#watcher;
+      this.abandon();
+      watcher?.onLost();
+      return;
+    }
     this.#isOver = true;
     const x = this.#x;
     x.flags |= flag;
     x.endMs = this.#engine.clock.now();
-    this.#disarmConnect();
-    this.#dial?.cancel();
-    this.#engine.wheel.disarm(this.#idleTimer);
-    if (x.endpoint !== null) x.endpoint.active--;
-    if (x.endpoint !== null && x.upstreamStartMs > 0) x.endpoint.connectionsActive--;
+    this.#release();
     this.#close(this.#upstream, isAbrupt);
     this.#close(this.#downstream, isAbrupt);
     // One that never reached its upstream is opened and closed at once, with the flags that say why.

@@ -124,11 +124,10 @@ const BOOTSTRAP: Readonly<Record<string, MessageFields>> = {
 const LISTENER: Readonly<Record<string, MessageFields>> = {
   'envoy.config.listener.v3.Listener': {
     supported: `name address filter_chains default_filter_chain per_connection_buffer_limit_bytes metadata
-      traffic_direction listener_filters bind_to_port stat_prefix`,
+      traffic_direction listener_filters listener_filters_timeout continue_on_listener_filters_timeout use_original_dst
+      bind_to_port stat_prefix access_log`,
     harmless: {
       drain_type: NO_EFFECT_YET,
-      listener_filters_timeout: NO_EFFECT_YET,
-      continue_on_listener_filters_timeout: NO_EFFECT_YET,
       socket_options: KERNEL,
       tcp_fast_open_queue_length: KERNEL,
       connection_balance_config: ONE_THREAD,
@@ -140,11 +139,9 @@ const LISTENER: Readonly<Record<string, MessageFields>> = {
       ignore_global_conn_limit: NO_EFFECT_YET,
       bypass_overload_manager: NO_EFFECT_YET,
       freebind: KERNEL,
-      access_log: 'has no effect yet: write access_log in the network filter',
     },
     refused: {
-      use_original_dst: 'capture of traffic is not supported yet: listen on the port itself',
-      transparent: 'capture of traffic is not supported yet',
+      transparent: 'TPROXY is not supported: write use_original_dst and redirect with iptables',
       additional_addresses: 'write one listener for each address',
       filter_chain_matcher: 'write filter_chains',
       udp_listener_config: 'UDP is not supported',
@@ -155,20 +152,32 @@ const LISTENER: Readonly<Record<string, MessageFields>> = {
     values: { traffic_direction: 'UNSPECIFIED INBOUND OUTBOUND' },
   },
   'envoy.config.listener.v3.ListenerFilter': {
-    supported: 'name typed_config',
-    harmless: { filter_disabled: NO_EFFECT_YET },
+    supported: 'name typed_config filter_disabled',
+    required: 'name',
     refused: { config_discovery: 'write typed_config' },
   },
   'envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector': ALL,
   'envoy.extensions.filters.listener.http_inspector.v3.HttpInspector': ALL,
+  'envoy.extensions.filters.listener.original_dst.v3.OriginalDst': ALL,
+  'envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol': {
+    supported: 'allow_requests_without_proxy_protocol disallowed_versions',
+    harmless: {
+      rules: 'has no effect: vectors of a PROXY header are not kept',
+      pass_through_tlvs: 'has no effect: vectors of a PROXY header are not kept',
+      stat_prefix: 'has no effect: PROXY headers are counted for all listeners together',
+    },
+  },
+  'envoy.config.listener.v3.ListenerFilterChainMatchPredicate': ALL,
+  'envoy.config.listener.v3.ListenerFilterChainMatchPredicate.MatchSet': ALL,
   'envoy.config.listener.v3.FilterChain': {
     supported: 'filters transport_socket transport_socket_connect_timeout name metadata filter_chain_match',
     harmless: { on_demand_configuration: NO_EFFECT_YET },
-    refused: { use_proxy_proto: 'the PROXY protocol is not supported' },
+    refused: { use_proxy_proto: 'write the listener filter envoy.filters.listener.proxy_protocol' },
   },
   'envoy.config.listener.v3.FilterChainMatch': {
-    supported: '',
-    values: { source_type: 'ANY' },
+    supported: `destination_port prefix_ranges direct_source_prefix_ranges source_type source_prefix_ranges source_ports
+      server_names transport_protocol application_protocols`,
+    refused: { address_suffix: 'write prefix_ranges', suffix_len: 'write prefix_ranges' },
   },
   'envoy.config.core.v3.TransportSocket': { supported: 'name typed_config' },
   'envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer': ALL,
@@ -177,14 +186,13 @@ const LISTENER: Readonly<Record<string, MessageFields>> = {
     refused: { config_discovery: 'write typed_config' },
   },
   'envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy': {
-    supported: 'stat_prefix cluster weighted_clusters idle_timeout max_connect_attempts access_log access_log_options',
+    supported: `stat_prefix cluster weighted_clusters idle_timeout max_connect_attempts access_log access_log_options
+      access_log_flush_interval flush_access_log_on_connected max_downstream_connection_duration`,
     required: 'stat_prefix',
     harmless: {
-      access_log_flush_interval: NO_EFFECT_YET,
-      flush_access_log_on_connected: NO_EFFECT_YET,
       downstream_idle_timeout: NO_EFFECT_YET,
       upstream_idle_timeout: NO_EFFECT_YET,
-      hash_policy: NO_EFFECT_YET,
+      hash_policy: 'has no effect: balancers that hash are not supported yet',
     },
     refused: {
       tunneling_config: 'tunnels are not supported',
@@ -199,9 +207,9 @@ const LISTENER: Readonly<Record<string, MessageFields>> = {
     refused: { metadata_match: 'subsets of endpoints are not supported: write a cluster of its own' },
   },
   'envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.TcpAccessLogOptions': {
-    supported: '',
-    harmless: { access_log_flush_interval: NO_EFFECT_YET, flush_access_log_on_connected: NO_EFFECT_YET },
+    supported: 'access_log_flush_interval flush_access_log_on_connected',
   },
+  'envoy.config.core.v3.CidrRange': ALL,
 };
 
 const MANAGER: Readonly<Record<string, MessageFields>> = {

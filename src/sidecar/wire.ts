@@ -4,6 +4,7 @@
 //
 //   paused ──resume()──► reading ──► onWireEnd (writes go on) ──► end() ──► destroy() ──► onWireClose
 import type { Socket } from 'node:net';
+import type { ConnectionFacts } from './arrival/connection-facts.ts';
 
 export interface WireUser {
   /** `bytes` are valid during the call only: copy what must stay. Writing them to a wire in this call is safe. */
@@ -18,6 +19,8 @@ export interface WireUser {
 
 export interface Wire {
   user: WireUser;
+  /** What listener filters have found out; null where none has run. */
+  facts: ConnectionFacts | null;
   /** Bytes written that the kernel has not taken yet. */
   readonly bufferedBytes: number;
   /** True from destroy(), reset() or an error on. */
@@ -32,6 +35,8 @@ export interface Wire {
   readonly isPaused: boolean;
   pause(): void;
   resume(): void;
+  /** Puts back bytes that were read, for the next user: they come first when the wire, which is paused, is resumed. */
+  unread(bytes: Buffer): void;
   /** FIN after what was written. When the peer has ended too, the wire closes by itself. */
   end(): void;
   /** Closes now; what the kernel has is still sent, what it has not is dropped. */
@@ -40,7 +45,7 @@ export interface Wire {
   reset(): void;
   /**
    * Gives the connection away as a net.Socket, paused: this wire is over, and tells its user nothing. Once the
-   * wire has been resumed the socket is good for a TLSSocket over it only.
+   * wire has been resumed the socket is good for a TLSSocket over it only. What was put back comes first.
    */
   toSocket(): Socket;
   /** The file descriptor, or -1. */

@@ -1,6 +1,6 @@
 // The three parsers of what a connection brings first: they never throw, and wherever the same bytes are
 // cut they say the same.
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { HttpPreface } from '../../src/sidecar/arrival/http-preface.ts';
 import { parseProxyHeader } from '../../src/sidecar/arrival/proxy-protocol.ts';

@@ -61,6 +61,8 @@ export const MANAGER: Omit<HttpManager, 'routes' | 'missPlan'> = {
   headerCountMax: 100,
 };
 
+const WHERE = { bindsToPort: true, handsOff: false, connectionsMax: 0, arrival: null } as const;
+
 export interface DataPlane {
   readonly port: number;
   readonly engine: Engine;
@@ -152,8 +154,9 @@ export async function startDataPlane(upstreamPort: number, options: DataPlaneOpt
     missPlan: merge(init, [{ onEnd: [note] }]),
     ...options.manager,
   };
-  const chains = [{ kind: 'http', name: 'http', transport: null, manager } as const];
+  const chains = [{ kind: 'http', name: 'http', fingerprint: '', transport: null, manager } as const];
   const config = {
+    ...WHERE,
     name: 'test',
     tally: new ListenerTally(),
     fingerprint: '',

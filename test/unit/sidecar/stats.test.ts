@@ -6,8 +6,9 @@ import { connect, createServer } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
 import { silentLog, type Log } from '../../../src/base/log.ts';
 import { renderPrometheus } from '../../../src/observe/exposition.ts';
-import { fingerprintOf } from '../../../src/sidecar/listener-fingerprint.ts';
+import { chainFingerprint, frameFingerprint } from '../../../src/sidecar/listener-fingerprint.ts';
 import { Proxy } from '../../../src/sidecar/proxy.ts';
+import type { Listener } from '../../../src/xds/gen/envoy/config/listener/v3/listener_pb.js';
 import { listen } from '../../support/free-port.ts';
 import { until } from '../../support/until.ts';
 import {
@@ -152,3 +153,7 @@ test.each<[string, JsonObject, JsonObject, boolean]>([
   const before = fingerprintOf(aListener([aManager()]));
   expect(fingerprintOf(aListener([aManager(manager)], listener)) === before).toBe(isSame);
 });
+
+function fingerprintOf(listener: Listener): string {
+  return [frameFingerprint(listener), ...listener.filterChains.map(chainFingerprint)].join('\n');
+}

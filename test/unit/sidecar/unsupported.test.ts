@@ -164,9 +164,9 @@ describe('what is not supported is refused with its path and a remedy', () => {
       `${MANAGER}.rds.config_source.path: ConfigSource.path is not supported; files as a source are not supported: use ads`,
     ],
     [
-      'the original destination',
-      listening(aListenerJson([aManager()], { use_original_dst: true })),
-      `${LISTENER}.use_original_dst: Listener.use_original_dst is not supported; capture of traffic is not supported yet: listen on the port itself`,
+      'TPROXY',
+      listening(aListenerJson([aManager()], { transparent: true })),
+      `${LISTENER}.transparent: Listener.transparent is not supported; TPROXY is not supported: write use_original_dst and redirect with iptables`,
     ],
     [
       'UDP',
@@ -183,11 +183,18 @@ describe('what is not supported is refused with its path and a remedy', () => {
       `${LISTENER}.address.socket_address.address: "localhost" is not an IP address; write 0.0.0.0 for every interface`,
     ],
     [
-      'a chain that matches on SNI',
+      'a server name with a wildcard inside',
       listening(
-        aListenerJson([], { filter_chains: [{ filter_chain_match: { server_names: ['a'] }, filters: [aManager()] }] }),
+        aListenerJson([], { filter_chains: [{ filter_chain_match: { server_names: ['a*'] }, filters: [aManager()] }] }),
       ),
-      `${LISTENER}.filter_chains[0].filter_chain_match.server_names: FilterChainMatch.server_names is not supported; remove it`,
+      `${LISTENER}.filter_chains[0].filter_chain_match.server_names[0]: "a*" is not a server name; write a name, or *. and a domain; leave server_names out for every name`,
+    ],
+    [
+      'two chains for the same connections',
+      listening(
+        aListenerJson([], { filter_chains: [{ filters: [aManager()] }, { filters: [aTcpProxy({ cluster: 'web' })] }] }),
+      ),
+      `${LISTENER}.filter_chains[1].filter_chain_match: takes connections that ${LISTENER}.filter_chains[0] takes; make one of them more specific, or remove it`,
     ],
     [
       'a listener without chains',
@@ -270,20 +277,11 @@ describe('what is harmless is a warning', () => {
       `${CLUSTER}.health_checks`,
     ],
     [
-      'the TLS inspector',
+      'a chain that needs a TLS inspector',
       listening(
-        aListenerJson([aManager()], {
-          listener_filters: [
-            {
-              name: 'tls',
-              typed_config: {
-                '@type': 'type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector',
-              },
-            },
-          ],
-        }),
+        aListenerJson([], { filter_chains: [{ filter_chain_match: { server_names: ['a'] }, filters: [aManager()] }] }),
       ),
-      `${LISTENER}.listener_filters[0]`,
+      `${LISTENER}.listener_filters`,
     ],
     [
       'an optional filter that we do not have',

@@ -1,0 +1,27 @@
+// How many downstream connections the process may have. A connection usually needs a descriptor on either
+// side, and the process some of its own: without a setting the limit keeps both in reach, so that a flood of
+// connections is refused one by one and never takes the descriptors of what runs.
+import { readFileSync } from 'node:fs';
+
+/** Envoy's runtime key. */
+const KEY = 'overload.global_downstream_max_connections';
+/** Descriptors kept for logs, the control service, admin and listening sockets. */
+const RESERVED = 256;
+
+export function connectionLimitOf(runtime: ReadonlyMap<string, number>): number {
+  const configured = runtime.get(KEY);
+  if (configured !== undefined) return configured;
+  const descriptors = descriptorsMax();
+  // A very small allowance (a test, a shell) still leaves half for downstreams.
+  return Math.floor(Math.max(descriptors - RESERVED, descriptors / 2) / 2);
+}
+
+/** The soft limit of open files; unlimited where the system does not tell. */
+function descriptorsMax(): number {
+  try {
+    const [, soft] = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8')) ?? [];
+    return soft === undefined ? Number.POSITIVE_INFINITY : Number(soft);
+  } catch {
+    return Number.POSITIVE_INFINITY;
+  }
+}

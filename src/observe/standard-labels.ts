@@ -57,6 +57,13 @@ interface Workload {
   readonly cluster: string;
 }
 
+/** Istio's clusters for what no rule names: they stand for a service's name in its metrics. */
+const SERVICELESS: ReadonlySet<string> = new Set([
+  'PassthroughCluster',
+  'BlackHoleCluster',
+  'InboundPassthroughCluster',
+]);
+
 const NOBODY: Workload = {
   workload: '',
   namespace: '',
@@ -126,5 +133,6 @@ function serviceOf(cluster: Cluster | null): {
 } {
   if (cluster === null) return { host: '', name: '', namespace: '' };
   const fact = (key: string): string => cluster.metadata.get(key) ?? '';
-  return { host: fact('host'), name: fact('name'), namespace: fact('namespace') };
+  const name = SERVICELESS.has(cluster.name) ? cluster.name : fact('name');
+  return { host: fact('host'), name, namespace: fact('namespace') };
 }

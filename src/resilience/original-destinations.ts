@@ -34,7 +34,8 @@ export class OriginalDestinations implements Picker {
   /** In the order they came; changes in place. */
   readonly endpoints: Endpoint[] = [];
   readonly #options: OriginalDestinationsOptions;
-  readonly #byAuthority = new Map<string, Endpoint>();
+  /** By address, then port: a pick makes no string. */
+  readonly #byAddress = new Map<string, Map<number, Endpoint>>();
   readonly #picked = new Set<Endpoint>();
   #onRemoved: (removed: readonly Endpoint[]) => void = ignore;
 
@@ -81,17 +82,16 @@ export class OriginalDestinations implements Picker {
   }
 
   #endpoint(address: string, port: number): Endpoint | null {
-    const key = address + '|' + port;
-    const known = this.#byAuthority.get(key);
+    const known = this.#byAddress.get(address)?.get(port);
     if (known !== undefined) {
       this.#picked.add(known);
       return known;
     }
-    return this.#add(key, address, port);
+    return this.#add(address, port);
   }
 
   /** At most once per connection: for a destination that is new. */
-  #add(key: string, address: string, port: number): Endpoint | null {
+  #add(address: string, port: number): Endpoint | null {
     if (this.endpoints.length >= DESTINATIONS_MAX) {
       this.#forget((endpoint) => endpoint.active === 0);
       if (this.endpoints.length >= DESTINATIONS_MAX) return null;
@@ -106,7 +106,9 @@ export class OriginalDestinations implements Picker {
       weight: 1,
     });
     endpoint.sourceAddress = this.#options.sourceFor(address);
-    this.#byAuthority.set(key, endpoint);
+    const ports = this.#byAddress.get(address);
+    if (ports === undefined) this.#byAddress.set(address, new Map([[port, endpoint]]));
+    else ports.set(port, endpoint);
     this.endpoints.push(endpoint);
     this.#picked.add(endpoint);
     if (this.endpoints.length === 1) this.#options.onFirst();
@@ -123,7 +125,9 @@ export class OriginalDestinations implements Picker {
     }
     this.endpoints.length = kept;
     for (const endpoint of removed) {
-      this.#byAuthority.delete(endpoint.address + '|' + endpoint.port);
+      const ports = this.#byAddress.get(endpoint.address);
+      ports?.delete(endpoint.port);
+      if (ports?.size === 0) this.#byAddress.delete(endpoint.address);
       this.#picked.delete(endpoint);
     }
     if (removed.length > 0) this.#onRemoved(removed);

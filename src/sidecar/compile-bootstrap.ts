@@ -14,6 +14,7 @@ import {
 import { GrpcService_EnvoyGrpcSchema } from '../xds/gen/envoy/config/core/v3/grpc_service_pb.js';
 import type { Listener } from '../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import { RouteConfigurationSchema } from '../xds/gen/envoy/config/route/v3/route_pb.js';
+import { compileUpstreamBind } from '../resilience/upstream-bind.ts';
 import type { Variant } from '../xds/update.ts';
 import { extensions } from './bootstrap-registry.ts';
 import {
@@ -59,6 +60,7 @@ export function compileBootstrap(bootstrap: Bootstrap, context: CompileContext):
   const frame = create(BootstrapSchema, { ...bootstrap });
   delete frame.staticResources;
   findUnsupported(BootstrapSchema, frame, { registry: extensions, problems, path: '' });
+  compileUpstreamBind(bootstrap.clusterManager?.upstreamBindConfig, problems, 'cluster_manager.upstream_bind_config');
   const { clusters: allClusters, listeners: allListeners } = bootstrap.staticResources ?? {
     clusters: [],
     listeners: [],

@@ -39,6 +39,8 @@ export interface CompileContext {
    * known, as in CDS, which comes before the listeners that name such a cluster: proxy-dynamic.ts warns then.
    */
   readonly grpcClusters: ReadonlySet<string> | null;
+  /** Where clusters that do not say it themselves dial from (bootstrap cluster_manager.upstream_bind_config). */
+  readonly sourceAddresses: readonly string[];
 }
 
 /** A cluster's settings with how its endpoints are dialled; null: in plaintext. */
@@ -78,7 +80,9 @@ export function compileClusterSettings(
   const { secrets, stats } = context;
   const tally = (): TlsTally => stats.tls('cluster', compiled?.statName ?? cluster.name);
   const transport = compileClusterTransport(cluster, { secrets, problems: env.problems, path, tally });
-  const settings = compiled === null ? null : Object.freeze({ ...compiled, transport });
+  const sourceAddresses =
+    cluster.upstreamBindConfig === undefined ? context.sourceAddresses : (compiled?.sourceAddresses ?? []);
+  const settings = compiled === null ? null : Object.freeze({ ...compiled, transport, sourceAddresses });
   checkEndpointSource(cluster, env, path);
   if (settings?.protocol === 'http2' && context.grpcClusters?.has(cluster.name) === false) {
     const at = path === '' ? 'typed_extension_protocol_options' : `${path}.typed_extension_protocol_options`;

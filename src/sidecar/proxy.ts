@@ -16,6 +16,7 @@ import { ProxyStats, type Numbers } from '../observe/proxy-stats.ts';
 import { Registry } from '../observe/registry.ts';
 import { SpanPipeline } from '../observe/span-pipeline.ts';
 import { createNodeResolver } from '../resilience/resolver.ts';
+import { compileUpstreamBind } from '../resilience/upstream-bind.ts';
 import type { Bootstrap } from '../xds/gen/envoy/config/bootstrap/v3/bootstrap_pb.js';
 import { NodeSchema } from '../xds/gen/envoy/config/core/v3/base_pb.js';
 import { CLUSTER_TYPE, LISTENER_TYPE, type TypeUrl } from '../xds/type-url.ts';
@@ -148,6 +149,8 @@ export class Proxy {
       spans: this.#spans,
       secrets: this.secrets,
       grpcClusters: grpcClustersOf(bootstrap),
+      // What is wrong with it is told by compileBootstrap.
+      sourceAddresses: compileUpstreamBind(bootstrap.clusterManager?.upstreamBindConfig, [], ''),
     };
     this.listeners = new ListenerSet({
       engine: this.engine,

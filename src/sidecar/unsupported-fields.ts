@@ -46,7 +46,7 @@ const BOOTSTRAP: Readonly<Record<string, MessageFields>> = {
     refused: { lds_resources_locator: 'write lds_config', cds_resources_locator: 'write cds_config' },
   },
   'envoy.config.bootstrap.v3.ClusterManager': {
-    supported: 'local_cluster_name',
+    supported: 'local_cluster_name upstream_bind_config',
     harmless: {
       outlier_detection: NO_EFFECT_YET,
       load_stats_config: NO_EFFECT_YET,

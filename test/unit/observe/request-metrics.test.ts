@@ -247,6 +247,17 @@ describe('tcp metrics', () => {
     ).toEqual(['15', '3', '1', '1']);
   });
 
+  test.each([
+    ['PassthroughCluster', 'PassthroughCluster'],
+    ['BlackHoleCluster', 'BlackHoleCluster'],
+    ['InboundPassthroughCluster', 'InboundPassthroughCluster'],
+    ['another', 'unknown'],
+  ])('what goes to %s has the service %s', (cluster, service) => {
+    const registry = new Registry();
+    new TcpMetrics(registry, NODE).open(NO_CONNECTION, aCluster(cluster, []), null);
+    expect(renderPrometheus(registry)).toContain(`destination_service_name="${service}"`);
+  });
+
   test('a connection is closed under the flags that it ended with', () => {
     const registry = new Registry();
     new TcpMetrics(registry, NODE).open(NO_CONNECTION, CLUSTER, ENDPOINT).close(FLAGS.UC);

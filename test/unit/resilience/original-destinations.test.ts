@@ -56,6 +56,9 @@ describe('an ORIGINAL_DST cluster', () => {
     const first = cluster.picker.pick(restored('10.0.0.1'));
     expect(cluster.picker.pick(restored('10.0.0.1'))).toBe(first);
     expect(cluster.endpoints).toEqual([first]);
+    const second = cluster.picker.pick(restored('10.0.0.1', 81));
+    expect(second?.authority).toBe('10.0.0.1:81');
+    expect(cluster.endpoints).toEqual([first, second]);
   });
 
   it('forgets endpoints that were not used for a whole cleanup interval, and tells who left', async () => {

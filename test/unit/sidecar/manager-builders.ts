@@ -106,5 +106,6 @@ export function aContext(runtime: Readonly<Record<string, number>> = {}): Compil
     spans: new SpanPipeline({ registry }),
     secrets: new SecretStore(silentLog),
     grpcClusters: new Set(),
+    sourceAddresses: [],
   };
 }

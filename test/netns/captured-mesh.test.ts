@@ -7,9 +7,9 @@ import type { Agent } from '../support/pod-agent-client.ts';
 import { OUTRIGGER } from '../support/real-parts.ts';
 import { until } from '../support/until.ts';
 import { capturePod, type SidecarKind } from './captured-pod.ts';
-import { CapturedRules, GUESSED, REVIEWS, STORE } from './captured-rules.ts';
+import { CapturedRules, GUESSED, MAIL, REVIEWS, STORE } from './captured-rules.ts';
 
-const KINDS: readonly SidecarKind[] = ['envoy'];
+const KINDS: readonly SidecarKind[] = ['envoy', 'outrigger'];
 
 describe.each(KINDS)('a captured mesh of %s', (kind) => {
   let network: PodNetwork;
@@ -36,6 +36,7 @@ describe.each(KINDS)('a captured mesh of %s', (kind) => {
     await app('server').listen('http', 9080);
     await app('server').listen('echo', 5432);
     await app('server').listen('greeting', 3306);
+    await app('server').listen('greeting', 3307);
     await app('server').listen('http', 8088);
     await app('outside').listen('http', 8080);
     await app('outside').listen('greeting', 2525);
@@ -60,36 +61,35 @@ describe.each(KINDS)('a captured mesh of %s', (kind) => {
     expect(await app('caller').dial(STORE, 5432, { text: 'ping', until: 'ping' })).toEqual({ error: '', text: 'ping' });
   });
 
+  it('a server that speaks first on a port declared as TCP is not waited for', async () => {
+    const startMs = performance.now();
+    const { text } = await app('caller').dial(MAIL, 25, { until: '\n' });
+    expect(text).not.toBe('');
+    expect(performance.now() - startMs).toBeLessThan(1500);
+  });
+
   it('HTTP on a port that nobody declared has the rules of its service', async () => {
-    expect((await app('caller').get(GUESSED, 81, '/b', 'whoever')).text).toBe(
-      '200 GET whoever /b from 127.0.0.6',
-    );
+    expect((await app('caller').get(GUESSED, 81, '/b', 'whoever')).text).toBe('200 GET whoever /b from 127.0.0.6');
   });
 
   it('the service itself may be called by its own app', async () => {
-    expect((await app('server').get(REVIEWS, 80, '/c', 'reviews')).text).toBe(
-      '200 GET reviews /c from 127.0.0.6',
-    );
+    expect((await app('server').get(REVIEWS, 80, '/c', 'reviews')).text).toBe('200 GET reviews /c from 127.0.0.6');
   });
 
   it('an app reaches itself by loopback without its sidecar', async () => {
-    expect((await app('server').get('127.0.0.1', 9080, '/d', 'me')).text).toBe(
-      '200 GET me /d from 127.0.0.1',
-    );
+    expect((await app('server').get('127.0.0.1', 9080, '/d', 'me')).text).toBe('200 GET me /d from 127.0.0.1');
   });
 
   it('ports that no service has pass, also when the server speaks first', async () => {
     const server = address('server');
     expect((await app('caller').get(server, 8088, '/e', 'x')).text).toBe('200 GET x /e from 127.0.0.6');
-    const { text } = await app('caller').dial(server, 3306, { until: '\n' });
+    const { text } = await app('caller').dial(server, 3307, { until: '\n' });
     expect(text).not.toBe('');
   });
 
   it('what is outside is reached as it is, HTTP and what speaks first', async () => {
     const outside = address('outside');
-    expect((await app('caller').get(outside, 8080, '/f', 'out')).text).toBe(
-      `200 GET out /f from ${address('caller')}`,
-    );
+    expect((await app('caller').get(outside, 8080, '/f', 'out')).text).toBe(`200 GET out /f from ${address('caller')}`);
     const { text } = await app('caller').dial(outside, 2525, { until: '\n' });
     expect(text).not.toBe('');
   });
@@ -114,8 +114,6 @@ describe.each(KINDS)('a captured mesh of %s', (kind) => {
     await until('unknown hosts are refused', async () =>
       (await app('caller').get(outside, 80, '/h', 'out')).text.startsWith('502 '),
     );
-    expect((await app('caller').get(REVIEWS, 80, '/i', 'reviews')).text).toBe(
-      '200 GET reviews /i from 127.0.0.6',
-    );
+    expect((await app('caller').get(REVIEWS, 80, '/i', 'reviews')).text).toBe('200 GET reviews /i from 127.0.0.6');
   });
 });

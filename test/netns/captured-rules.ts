@@ -6,6 +6,7 @@ import { join } from 'node:path';
 
 export const REVIEWS = '10.96.0.10';
 export const STORE = '10.96.0.11';
+export const MAIL = '10.96.0.13';
 export const GUESSED = '10.96.0.12';
 
 interface ServiceParts {
@@ -19,6 +20,7 @@ interface ServiceParts {
 const SERVICES: readonly ServiceParts[] = [
   { name: 'reviews', ip: REVIEWS, portName: 'http', port: 80, target: 9080 },
   { name: 'store', ip: STORE, portName: 'tcp-store', port: 5432, target: 5432 },
+  { name: 'mail', ip: MAIL, portName: 'tcp-mail', port: 25, target: 3306 },
   { name: 'guessed', ip: GUESSED, portName: 'web', port: 81, target: 9080 },
 ];
 
@@ -48,7 +50,7 @@ export class CapturedRules {
   /** `address` is that of the pod that serves everything. */
   static async write(address: string): Promise<CapturedRules> {
     const rules = new CapturedRules(await mkdtemp(join(tmpdir(), 'outrigger-captured-')));
-    const mesh = 'apiVersion: outrigger.dev/v1alpha1\nkind: MeshConfig\nprotocolDetectionTimeout: 200ms\n';
+    const mesh = 'apiVersion: outrigger.dev/v1alpha1\nkind: MeshConfig\nprotocolDetectionTimeout: 2s\n';
     await rules.put('services', [mesh, ...SERVICES.map((service) => serviceText(service, address))]);
     return rules;
   }

@@ -18,7 +18,7 @@ import { accessLogs } from './access-log.ts';
 import { DETECTION_TIMEOUT_MS, everywhere, plaintextHttp, wildcard } from './captured-outbound.ts';
 import { BLACK_HOLE, INBOUND_PASSTHROUGH } from './fixed-clusters.ts';
 import { httpManager } from './http-manager.ts';
-import { httpInspector, originalDestination, tcpFilter } from './listener-parts.ts';
+import { inspectors, originalDestination, tcpFilter } from './listener-parts.ts';
 import { inboundRoutes } from './listeners.ts';
 import { duration } from './proto.ts';
 import { matchAll } from './route-match.ts';
@@ -40,7 +40,7 @@ export function capturedInbound(node: MeshNode, scope: Scope, ports: readonly In
     name: INBOUND_LISTENER,
     ...everywhere(node, node.inboundPort),
     trafficDirection: TrafficDirection.INBOUND,
-    listenerFilters: [originalDestination(), httpInspector([node.inboundPort, ...undetected])],
+    listenerFilters: [originalDestination(), ...inspectors([node.inboundPort, ...undetected])],
     listenerFiltersTimeout: duration(scope.snapshot.mesh.detectionTimeoutMs ?? DETECTION_TIMEOUT_MS),
     continueOnListenerFiltersTimeout: true,
     filterChains: [

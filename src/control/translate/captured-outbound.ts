@@ -17,7 +17,7 @@ import type { CapturedPort } from './captured-ports.ts';
 import { adsSource } from './clusters.ts';
 import { BLACK_HOLE, PASSTHROUGH } from './fixed-clusters.ts';
 import { httpManager } from './http-manager.ts';
-import { httpInspector, socket, tcpFilter, tlsInspector } from './listener-parts.ts';
+import { inspectors, socket, tcpFilter, tlsInspector } from './listener-parts.ts';
 import { OUTBOUND_LISTENER } from './listeners.ts';
 import { duration } from './proto.ts';
 import type { TcpChain } from './tcp-chains.ts';
@@ -109,8 +109,8 @@ function listenerOf(captured: CapturedPort, node: MeshNode, scope: Scope): Liste
       name: 'PassthroughFilterChain',
       filters: [toCluster(fallback(scope), scope, node)],
     });
-  if (isTls || routes !== '') listener.listenerFilters.push(tlsInspector());
-  if (routes !== '') listener.listenerFilters.push(httpInspector([]));
+  if (routes !== '') listener.listenerFilters.push(...inspectors([]));
+  else if (isTls) listener.listenerFilters.push(tlsInspector());
   if (listener.listenerFilters.length > 0) {
     listener.listenerFiltersTimeout = duration(scope.snapshot.mesh.detectionTimeoutMs ?? DETECTION_TIMEOUT_MS);
     listener.continueOnListenerFiltersTimeout = true;

@@ -62,6 +62,18 @@ export function originalDestination(): ListenerFilter {
   });
 }
 
+/**
+ * The inspectors of TLS and of HTTP. Connections to the ports of `except` are not looked at: there the server may
+ * speak first, and nothing would come to look at.
+ */
+export function inspectors(except: readonly number[]): readonly ListenerFilter[] {
+  return [tlsInspector(), httpInspector()].map((filter) => {
+    const disabled = anyPort(except);
+    if (disabled !== null) filter.filterDisabled = disabled;
+    return filter;
+  });
+}
+
 export function tlsInspector(): ListenerFilter {
   return create(ListenerFilterSchema, {
     name: 'envoy.filters.listener.tls_inspector',
@@ -69,15 +81,11 @@ export function tlsInspector(): ListenerFilter {
   });
 }
 
-/** Connections to the ports of `except` are not looked at: there the server may speak first. */
-export function httpInspector(except: readonly number[]): ListenerFilter {
-  const filter = create(ListenerFilterSchema, {
+function httpInspector(): ListenerFilter {
+  return create(ListenerFilterSchema, {
     name: 'envoy.filters.listener.http_inspector',
     configType: { case: 'typedConfig', value: pack(HttpInspectorSchema, create(HttpInspectorSchema)) },
   });
-  const disabled = anyPort(except);
-  if (disabled !== null) filter.filterDisabled = disabled;
-  return filter;
 }
 
 function anyPort(ports: readonly number[]): ListenerFilterChainMatchPredicate | null {

@@ -154,11 +154,11 @@ test.each([
   [{ control: 'a:1', service: 'b', inbound: '0' }, ['--inbound: "0" is not a whole number from 1 to 65535']],
   [{ configPath: 'f', control: 'a:1' }, ['--control and -c exclude each other: a bootstrap file says where to ask']],
   [
-    { configPath: 'f', concurrency: '2', logLevel: 'loud', drainSeconds: '-1' },
+    { configPath: 'f', concurrency: '0', logLevel: 'loud', drainSeconds: '-1' },
     [
       '--drain-seconds: "-1" is not a whole number from 0 to 3600',
+      '--concurrency: "0" is not a whole number from 1 to 128',
       '--log-level: write one of trace, debug, info, warning, error, critical, off',
-      '--concurrency: only 1 is supported yet',
     ],
   ],
 ])('wrong usage %j is told in sentences', (flags, mistakes) => {

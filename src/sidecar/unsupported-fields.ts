@@ -240,13 +240,15 @@ const MANAGER: Readonly<Record<string, MessageFields>> = {
     },
     values: { codec_type: 'AUTO HTTP1' },
   },
-  'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.SetCurrentClientCertDetails': {
-    supported: 'uri',
-    harmless: { subject: NO_EFFECT_YET, cert: NO_EFFECT_YET, chain: NO_EFFECT_YET, dns: NO_EFFECT_YET },
-  },
+  'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.SetCurrentClientCertDetails': ALL,
+  'envoy.config.core.v3.CidrRange': ALL,
   'envoy.config.core.v3.SchemeHeaderTransformation': {
     supported: 'scheme_to_overwrite',
     harmless: { match_upstream: NO_EFFECT_YET },
+  },
+  'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.InternalAddressConfig': {
+    supported: 'cidr_ranges',
+    harmless: { unix_sockets: NO_EFFECT_YET },
   },
   'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.HcmAccessLogOptions': {
     supported: '',

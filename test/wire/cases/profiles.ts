@@ -14,7 +14,7 @@ const PROFILES: Readonly<Record<string, Settings>> = {
     internalAddresses: { has: (address) => address.startsWith('10.') },
     underscoredHeaders: 'reject',
   },
-  stall: { requestHeadersTimeoutMs: STALL_MS, streamIdleTimeoutMs: STALL_MS },
+  stall: { requestHeadersTimeoutMs: STALL_MS, requestTimeoutMs: STALL_MS },
   NONE: { normalizesPath: false },
   MERGE_SLASHES: { mergesSlashes: true },
   DECODE_AND_MERGE_SLASHES: { mergesSlashes: true, escapedSlashes: 'unescape-forward' },

@@ -1,6 +1,6 @@
-// Sessions that a client may resume, per endpoint and server name: the newest few of each. A TLS 1.3 ticket
-// is used once (RFC 8446 appendix C.4), so one that is taken is gone; TLS 1.2 brings a new one or the same.
-// What is held is bounded by the number of keys and by the number per key.
+// Sessions that a client may resume, per endpoint and server name: the newest few of each. One that is taken is
+// gone until its user puts it back: a server that resumed it need not send another. What is held is bounded
+// by the number of keys and by the number per key.
 
 const KEYS_MAX = 4096;
 

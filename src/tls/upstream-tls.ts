@@ -78,7 +78,7 @@ export class UpstreamTls {
       return null;
     }
     const serverName = target.serverName === '' ? this.init.serverName : target.serverName;
-    const key = `${target.authority} ${serverName}`;
+    const key = `${target.authority} ${serverName} ${target.expectedName}`;
     const session = context.sessions.take(key);
     const { protocols } = this.init.settings;
     const socket = connect({
@@ -91,13 +91,18 @@ export class UpstreamTls {
       rejectUnauthorized: false,
       checkServerIdentity: acceptAny,
     });
-    const onSession = (ticket: Buffer): void => context.sessions.put(key, ticket);
+    // Sessions of a server that is refused in the end are not kept.
+    const early: Buffer[] = [];
+    let isAccepted = false;
+    const onSession = (ticket: Buffer): void => {
+      if (isAccepted) context.sessions.put(key, ticket);
+      else early.push(ticket);
+    };
     const finish = (peer: TlsPeer | null, cause: string): void => {
       socket.off('error', onError);
       socket.off('close', onClose);
       socket.off('secureConnect', onSecure);
       if (peer === null) {
-        socket.off('session', onSession);
         socket.on('error', ignore);
         socket.destroy();
       }
@@ -110,10 +115,10 @@ export class UpstreamTls {
     const onClose = (): void => finish(null, 'closed');
     const onSecure = (): void => {
       const fault = this.#judge(socket, context, target.expectedName);
-      // Before TLS 1.3 a session is good for more than one connection, and the server need not send another.
-      if (fault === '' && session !== null && socket.isSessionReused() && socket.getProtocol() !== 'TLSv1.3') {
-        context.sessions.put(key, session);
-      }
+      isAccepted = fault === '';
+      // A server need not send another session when it resumes one: until it does, this one is used again.
+      if (isAccepted && session !== null && socket.isSessionReused()) context.sessions.put(key, session);
+      if (isAccepted) for (const ticket of early) context.sessions.put(key, ticket);
       finish(fault === '' ? this.#peerOf(socket, context) : null, fault);
     };
     socket.once('error', onError);
@@ -133,13 +138,14 @@ export class UpstreamTls {
   #judge(socket: TLSSocket, { trust }: Context, expectedName: string): string {
     const { tally } = this.init;
     if (trust === null && expectedName === '') return '';
+    // Only sessions of servers that were accepted by these very rules are kept; with one of them no certificate comes.
+    if (socket.isSessionReused()) return '';
     const leaf = socket.getPeerX509Certificate();
     if (leaf === undefined) {
       tally.failNoCertificate++;
       return tlsError('no server certificate');
     }
-    const isResumed = socket.isSessionReused();
-    const presented = { leaf, chainError: trust === null ? '' : verifyErrorOf(socket), isResumed };
+    const presented = { leaf, chainError: trust === null ? '' : verifyErrorOf(socket), isResumed: false };
     const base = trust ?? NO_TRUST;
     const verdict = judge(expectedName === '' ? base : { ...base, names: [hostMatcher(expectedName)] }, presented);
     if (verdict.kind === 'accepted') return '';

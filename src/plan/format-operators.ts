@@ -2,7 +2,7 @@
 // exchange. What this proxy cannot know (trailers, filter state) is null, that is absent; what
 // Envoy does not know either is refused by name.
 // Source: Envoy 1.40, substitution formatter.
-import { randomUUID } from 'node:crypto';
+import { newUniqueId } from '../base/unique-id.ts';
 import { hostname } from 'node:os';
 import { error, type Problem } from '../base/problem.ts';
 import { H } from '../http/header-name.ts';
@@ -64,7 +64,7 @@ const PLAIN = new Map<string, Read>([
   ['STREAM_ID', (x) => x.request.get(H.requestId)],
   ['SPAN_ID', (x) => (x.trace === null ? null : x.trace.serverSpanId)],
   ['TRACE_ID', (x) => (x.trace === null ? null : x.trace.traceId)],
-  ['UNIQUE_ID', () => randomUUID()],
+  ['UNIQUE_ID', () => newUniqueId()],
   ['UPSTREAM_CLUSTER', (x) => (x.cluster === null ? null : x.cluster.name)],
   ['UPSTREAM_CLUSTER_RAW', (x) => (x.cluster === null ? null : x.cluster.name)],
   ['UPSTREAM_HOST', (x) => (x.endpoint === null ? null : x.endpoint.authority)],

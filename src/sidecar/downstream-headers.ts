@@ -3,7 +3,7 @@
 // is written, as Envoy's does: path normalisation, forwarded address and scheme, request id, internal
 // fields that outsiders may not set, Server, Date and Via.
 // Source: Envoy HttpConnectionManager and its header handling documentation.
-import { randomUUID } from 'node:crypto';
+import { newUniqueId } from '../base/unique-id.ts';
 import { isIP } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import type { HeaderId } from '../base/brand.ts';
@@ -79,7 +79,7 @@ export function prepareRequest(x: Exchange, manager: HttpManager): number {
   if (manager.schemeToOverwrite !== '') request.scheme = manager.schemeToOverwrite;
   if (manager.generatesRequestId) {
     const mustRenew = isEdge && !manager.preservesExternalRequestId;
-    if (mustRenew || (request.get(H.requestId) ?? '') === '') request.set(H.requestId, randomUUID());
+    if (mustRenew || (request.get(H.requestId) ?? '') === '') request.set(H.requestId, newUniqueId());
   }
   if (manager.via !== '') appendVia(request, manager.via);
   return PREPARED;

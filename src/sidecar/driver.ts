@@ -247,7 +247,7 @@ export class Driver implements UpstreamRequestOwner, StreamTimersOwner {
 
   #writeHead(kind: BodyKind, hasConnectionField: boolean): void {
     const { x, manager } = this;
-    finishResponse(x, manager, x.startWallMs + (this.#engine.clock.now() - x.startMs));
+    finishResponse(x, manager, x.startWallMs + (x.responseStartMs - x.startMs));
     x.response.minor = manager.acceptsHttp10 ? x.request.minor : 1;
     this.#isResponseStarted = true;
     const text = writeResponseHead(x.response, kind, hasConnectionField ? this.#downstream.connectionField(kind) : '');

@@ -56,6 +56,8 @@ const RESPONSE_LIMITS: HeadLimits = { bytesMax: 80 * 1024, countMax: 100 };
 
 export class UpstreamConnection implements BodySink, WireUser {
   readonly wire: Wire;
+  /** In its pool's roster. */
+  place = -1;
   readonly owner: UpstreamOwner;
   readonly localAddress: string;
   /** Requests sent so far, the one under way included. */

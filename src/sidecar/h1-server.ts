@@ -8,13 +8,14 @@
 import { BodyDecoder, CHUNKED, NO_BODY, UNTIL_CLOSE, type BodyKind, type BodySink } from '../http/body-decoder.ts';
 import { Framing } from '../http/framing.ts';
 import { HeadParser, INCOMPLETE } from '../http/head-parser.ts';
-import { Exchange } from '../plan/exchange.ts';
+import type { Exchange } from '../plan/exchange.ts';
 import { BodyWriter } from './body-writer.ts';
 import { SocketConnection } from './connection.ts';
 import type { Downstream } from './downstream.ts';
 import { DelayedClose } from './delayed-close.ts';
 import { Driver } from './driver.ts';
 import type { Engine } from './engine.ts';
+import { giveExchange, takeExchange } from './exchange-pool.ts';
 import { HeadTimer } from './head-timer.ts';
 import { IdleWatch } from './idle-watch.ts';
 import type { HttpManager } from './http-manager.ts';
@@ -34,12 +35,13 @@ export interface H1Owner {
 
 export class H1Server implements Downstream, BodySink, WireUser {
   readonly wire: Wire;
+  place = -1;
   /** True: the next response is the last, because the filter chain was replaced. */
   isRetired = false;
   readonly #engine: Engine;
   readonly #owner: H1Owner;
   readonly #manager: HttpManager;
-  readonly #x: Exchange = new Exchange();
+  readonly #x: Exchange = takeExchange();
   readonly #driver: Driver;
   readonly #parser: HeadParser;
   readonly #framing = new Framing();
@@ -373,6 +375,7 @@ export class H1Server implements Downstream, BodySink, WireUser {
     this.#headTimer.disarm();
     this.#delayedClose?.stop();
     this.#driver.onDownstreamClose();
+    giveExchange(this.#x);
     this.#owner.closed(this);
   }
 

@@ -22,6 +22,7 @@ import type { ConnectionFacts } from './arrival/connection-facts.ts';
 import { TcpForward } from './tcp-forward.ts';
 import { kernelPath, removeLeftover } from './unix-path.ts';
 import { acceptWires, wireOf } from './wire-socket.ts';
+import { Roster } from './roster.ts';
 import type { Wire } from './wire.ts';
 
 const BACKLOG = 4096;
@@ -49,8 +50,8 @@ export class Listener implements ArrivalHost {
   readonly #server: Server;
   /** Further sockets of the same address, inherited from a process that had more threads. */
   readonly #others: Server[] = [];
-  readonly #http = new Map<H1Server, FilterChain>();
-  readonly #tcp = new Set<TcpForward>();
+  readonly #http = new Roster<H1Server, FilterChain>();
+  readonly #tcp = new Roster<TcpForward, null>();
   /** Connections whose TLS handshake is not over. */
   readonly #handshakes = new Set<Socket>();
   readonly #arrivals: ListenerArrivals;
@@ -152,8 +153,8 @@ export class Listener implements ArrivalHost {
     this.config = config;
     const kept = new Set(isSame ? config.chains.map(({ fingerprint }) => fingerprint) : []);
     let retired = 0;
-    for (const [server, { fingerprint }] of this.#http) {
-      if (kept.has(fingerprint)) continue;
+    for (const server of this.#http.members()) {
+      if (kept.has(this.#http.noteOf(server)?.fingerprint ?? '')) continue;
       server.retire();
       retired++;
     }
@@ -201,8 +202,8 @@ export class Listener implements ArrivalHost {
     this.drain();
     this.#engine.wheel.disarm(this.#retireTimer);
     this.#arrivals.destroy();
-    for (const server of this.#http.keys()) server.destroy();
-    for (const forward of this.#tcp) forward.destroy();
+    for (const server of this.#http.members()) server.destroy();
+    for (const forward of this.#tcp.members()) forward.destroy();
     for (const socket of this.#handshakes) socket.destroy();
     for (const wire of this.#refused) wire.destroy();
   }
@@ -317,13 +318,13 @@ export class Listener implements ArrivalHost {
   #hand(chain: FilterChain, wire: Wire, dialled: TcpForward | null): void {
     if (chain.kind === 'tcp') {
       const forward = dialled ?? new TcpForward(this.#engine, chain.proxy, wire, this);
-      this.#tcp.add(forward);
+      this.#tcp.add(forward, null);
       if (dialled === null) forward.start();
       else forward.begin();
     } else if (wire.facts !== null && wire.facts.applicationProtocols[0] === 'h2c') {
       this.#refuseHttp2(wire);
     } else {
-      this.#http.set(new H1Server(this.#engine, chain.manager, wire, this), chain);
+      this.#http.add(new H1Server(this.#engine, chain.manager, wire, this), chain);
     }
   }
 
@@ -351,14 +352,14 @@ export class Listener implements ArrivalHost {
 
   /** Closes, of a listener that drains, the connections that nobody uses, and looks again while there are others. */
   #closeQuiet(): void {
-    for (const server of this.#http.keys()) if (server.quietMs >= DRAIN_QUIET_MS) server.drain();
+    for (const server of this.#http.members()) if (server.quietMs >= DRAIN_QUIET_MS) server.drain();
     if (this.#http.size > 0) this.#engine.wheel.arm(this.#retireTimer, DRAIN_LOOK_MS);
   }
 
   /** Closes retired connections that have been quiet for a while, and looks again while there are others. */
   #closeRetired(): void {
     let left = 0;
-    for (const server of this.#http.keys()) {
+    for (const server of this.#http.members()) {
       if (!server.isRetired) continue;
       if (server.quietMs >= RETIRE_LOOK_MS) server.drain();
       else left++;

@@ -1,38 +1,46 @@
 // @hot
 // Keeps a copy of the request body that was already sent, up to a bound, until the first byte of
-// the response: what one more attempt on a fresh connection needs.
+// the response: what one more attempt on a fresh connection needs. The copy lies in a block that is
+// used again, since most bodies are answered soon.
 import type { UpstreamConnection } from './h1-client.ts';
+import { READ_BYTES, giveBuffer, takeBuffer } from './read-buffer.ts';
 
-const BYTES_MAX = 64 * 1024;
+const BYTES_MAX = READ_BYTES;
 
 export class ReplayBuffer {
   /** True when the body outgrew the bound: the request cannot be sent again. */
   isOverflown = false;
-  readonly #pieces: Buffer[] = [];
+  #block: Buffer | null = null;
   #bytes = 0;
+  /** A connection may still be writing out of the block. */
+  #isLent = false;
 
   keep(bytes: Buffer, start: number, end: number): void {
     if (this.isOverflown) return;
-    this.#bytes += end - start;
-    if (this.#bytes > BYTES_MAX) {
+    if (this.#bytes + (end - start) > BYTES_MAX) {
       this.isOverflown = true;
-      this.#pieces.length = 0;
+      this.#release();
       return;
     }
-    this.#pieces.push(Buffer.from(bytes.subarray(start, end)));
+    this.#block ??= takeBuffer();
+    this.#bytes += bytes.copy(this.#block, this.#bytes, start, end);
   }
 
   replayTo(connection: UpstreamConnection): void {
-    for (let i = 0; i < this.#pieces.length; i++) {
-      const piece = this.#pieces[i] as Buffer;
-      connection.writeBody(piece, 0, piece.length);
-    }
+    if (this.#block === null) return;
+    this.#isLent = true;
+    connection.writeBody(this.#block, 0, this.#bytes);
   }
 
   clear(): void {
-    if (this.#bytes === 0) return;
     this.isOverflown = false;
-    this.#pieces.length = 0;
+    if (this.#block !== null) this.#release();
+  }
+
+  #release(): void {
+    if (this.#block !== null && !this.#isLent) giveBuffer(this.#block);
+    this.#block = null;
+    this.#isLent = false;
     this.#bytes = 0;
   }
 }

@@ -26,6 +26,8 @@ export interface TcpOwner {
 }
 
 export class TcpForward implements Speculation {
+  /** In its listener's roster. */
+  place = -1;
   readonly #engine: Engine;
   readonly #proxy: TcpProxy;
   readonly #downstream: Wire;

@@ -15,6 +15,7 @@ import { NamedPools } from './named-pools.ts';
 import { Dialling } from './dialling.ts';
 import type { SecureTarget } from './dial-secure.ts';
 import { UpstreamConnection, type UpstreamOwner } from './h1-client.ts';
+import { Roster } from './roster.ts';
 import type { Wire } from './wire.ts';
 
 export interface PoolUser {
@@ -29,7 +30,7 @@ export class EndpointPool implements UpstreamOwner {
   readonly #registry: PoolRegistry;
   #cluster: Cluster;
   readonly #idle: UpstreamConnection[] = [];
-  readonly #open = new Set<UpstreamConnection>();
+  readonly #open = new Roster<UpstreamConnection, null>();
   readonly #waiting: PoolUser[] = [];
   readonly #dialling = new Set<Dialling>();
   /** The host of the requests that share these connections (auto_sni); empty: any. */
@@ -126,7 +127,7 @@ export class EndpointPool implements UpstreamOwner {
     this.#waiting.length = 0;
     for (const dialling of this.#dialling) dialling.cancel();
     this.#dialling.clear();
-    for (const connection of this.#open) connection.abandon();
+    for (const connection of this.#open.members()) connection.abandon();
   }
 
   /** Opens one more connection (per connection, not per request). */
@@ -145,7 +146,7 @@ export class EndpointPool implements UpstreamOwner {
   #connected(dialling: Dialling, wire: Wire): void {
     this.#dialling.delete(dialling);
     const connection = new UpstreamConnection(wire, this);
-    this.#open.add(connection);
+    this.#open.add(connection, null);
     this.endpoint.connectionsActive++;
     this.release(connection);
   }

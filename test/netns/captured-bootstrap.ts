@@ -7,15 +7,16 @@ export interface CapturedPod {
   readonly server: string;
   /** Where what no rule names goes. */
   readonly policy: 'ALLOW_ANY' | 'REGISTRY_ONLY';
+  /** How long what a client speaks may stay unknown. */
+  readonly filtersTimeout: string;
 }
 
 const ANY = 'type.googleapis.com/envoy.extensions';
-const FILTERS_TIMEOUT = '0.3s';
 
 export function capturedBootstrap(pod: CapturedPod): JsonValue {
   return {
     static_resources: {
-      listeners: [virtualOutbound(pod), httpListener('0.0.0.0', pod), httpListener('::', pod), virtualInbound()],
+      listeners: [virtualOutbound(pod), httpListener('0.0.0.0', pod), httpListener('::', pod), virtualInbound(pod)],
       clusters: [
         originalDestination('PassthroughCluster', {}),
         originalDestination('InboundPassthroughCluster', {
@@ -49,14 +50,14 @@ function virtualOutbound({ policy }: CapturedPod): JsonValue {
   };
 }
 
-function httpListener(address: string, { policy }: CapturedPod): JsonValue {
+function httpListener(address: string, { policy, filtersTimeout }: CapturedPod): JsonValue {
   return {
     name: `${address}_80`,
     address: socket(address, 80),
     bind_to_port: false,
     traffic_direction: 'OUTBOUND',
     listener_filters: [inspector('tls'), inspector('http')],
-    listener_filters_timeout: FILTERS_TIMEOUT,
+    listener_filters_timeout: filtersTimeout,
     continue_on_listener_filters_timeout: true,
     filter_chains: [
       {
@@ -78,7 +79,7 @@ function httpListener(address: string, { policy }: CapturedPod): JsonValue {
   };
 }
 
-function virtualInbound(): JsonValue {
+function virtualInbound({ filtersTimeout }: CapturedPod): JsonValue {
   return {
     name: 'virtualInbound',
     address: socket('::', 15_006),
@@ -90,7 +91,7 @@ function virtualInbound(): JsonValue {
       },
       inspector('http'),
     ],
-    listener_filters_timeout: FILTERS_TIMEOUT,
+    listener_filters_timeout: filtersTimeout,
     continue_on_listener_filters_timeout: true,
     filter_chains: [
       {

@@ -63,6 +63,7 @@ export async function meetPredecessor(path: string | null, log: Log): Promise<Su
 
 function inheritingHost(takeAll: Succession['takeAll']): ListenerHost {
   return {
+    limits: null,
     claim(address, port) {
       const descriptors = takeAll('listener', address, port);
       return Promise.resolve(

@@ -7,6 +7,7 @@
 import { createServer, isIP, Socket, type AddressInfo, type ListenOptions, type Server } from 'node:net';
 import { getSystemErrorName } from 'node:util';
 import { WheelTimer } from '../base/timer-wheel.ts';
+import type { Budget } from '../base/shared-limits.ts';
 import type { ListenerTally } from '../observe/proxy-tally.ts';
 import type { DownstreamTls } from '../tls/downstream-tls.ts';
 import { emptyBacklog } from './backlog.ts';
@@ -61,6 +62,8 @@ export class Listener implements ArrivalHost {
   #lastComplaintMs = Number.NEGATIVE_INFINITY;
   #hasRefusedHttp2 = false;
   readonly #host: ListenerHost | null;
+  /** Connections of this listener, and of all, in all threads; null where this is the only one. */
+  readonly #shared: { readonly own: Budget; readonly all: Budget } | null;
   /** The port that others have bound for this listener; 0 when it listens by itself. */
   #portElsewhere = 0;
   #isDraining = false;
@@ -73,6 +76,9 @@ export class Listener implements ArrivalHost {
   constructor(engine: Engine, config: ListenerConfig, host: ListenerHost | null = null) {
     this.#engine = engine;
     this.#host = host;
+    const limits = host === null ? null : host.limits;
+    this.#shared =
+      limits === null ? null : { own: limits.budget(`listener ${config.name}`), all: limits.budget('downstream') };
     this.config = config;
     this.#tally = config.tally;
     this.#arrivals = new ListenerArrivals(engine, this);
@@ -222,6 +228,7 @@ export class Listener implements ArrivalHost {
   gone(): void {
     this.#tally.connectionsActive--;
     this.#engine.counters.downstreamActive--;
+    this.#release();
     if (this.#host !== null) this.#host.closed();
   }
 
@@ -266,6 +273,7 @@ export class Listener implements ArrivalHost {
     this.#tally.connectionsTotal++;
     const chain = this.config.chains[0];
     if (chain === undefined) {
+      this.#release();
       wire.destroy();
       return;
     }
@@ -302,11 +310,26 @@ export class Listener implements ArrivalHost {
   #isFull(): boolean {
     const { counters } = this.#engine;
     const { connectionsMax } = this.config;
-    const isFull = connectionsMax > 0 && this.#tally.connectionsActive >= connectionsMax;
-    if (isFull) this.#tally.overflow++;
-    else if (counters.downstreamActive >= counters.downstreamMax) this.#tally.globalOverflow++;
-    else return false;
+    const max = connectionsMax > 0 ? connectionsMax : Infinity;
+    const shared = this.#shared;
+    const isFull = shared === null ? this.#tally.connectionsActive >= max : !shared.own.acquire(max);
+    if (isFull) {
+      this.#tally.overflow++;
+      return true;
+    }
+    const { downstreamMax } = counters;
+    const areAllFull =
+      shared === null ? counters.downstreamActive >= downstreamMax : !shared.all.acquire(downstreamMax);
+    if (!areAllFull) return false;
+    if (shared !== null) shared.own.release();
+    this.#tally.globalOverflow++;
     return true;
+  }
+
+  #release(): void {
+    if (this.#shared === null) return;
+    this.#shared.own.release();
+    this.#shared.all.release();
   }
 
   serve(chain: FilterChain, wire: Wire, dialled: TcpForward | null): void {

@@ -17,12 +17,14 @@ export interface SidecarPorts {
   readonly port: number;
   readonly admin: number;
   readonly upstream: number;
+  /** `envoy.resource_limits.listener.ingress.connection_limit`; none by default. */
+  readonly connectionLimit?: number;
 }
 
 const address = (port: number): object => ({ socket_address: { address: '127.0.0.1', port_value: port } });
 
 /** One listener, one route, one cluster. */
-export function forwardingBootstrap({ port, admin, upstream }: SidecarPorts): object {
+export function forwardingBootstrap({ port, admin, upstream, connectionLimit = 0 }: SidecarPorts): object {
   const manager = {
     '@type': MANAGER,
     stat_prefix: 'ingress',
@@ -34,7 +36,9 @@ export function forwardingBootstrap({ port, admin, upstream }: SidecarPorts): ob
     },
     http_filters: [{ name: 'envoy.filters.http.router', typed_config: { '@type': ROUTER } }],
   };
+  const limits = { envoy: { resource_limits: { listener: { ingress: { connection_limit: connectionLimit } } } } };
   return {
+    ...(connectionLimit === 0 ? {} : { layered_runtime: { layers: [{ name: 'limits', static_layer: limits }] } }),
     admin: { address: address(admin) },
     static_resources: {
       listeners: [

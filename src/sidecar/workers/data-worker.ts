@@ -28,9 +28,11 @@ async function runWorker(start: WorkerStart): Promise<void> {
   process.on('unhandledRejection', (reason) => log.error('unexpected rejection', { error: String(reason) }));
   const shares = new ConnectionShares(workers, start.shares);
   const calls = await loadDescriptorCalls();
+  const limits = new SharedLimits(workers, index, start.limits);
   const seat = new WorkerSeat({
     index,
     shares,
+    limits,
     calls,
     post,
     adopt: ({ listener, descriptor }) => {
@@ -47,7 +49,7 @@ async function runWorker(start: WorkerStart): Promise<void> {
     drainDelaySeconds: start.drainDelaySeconds,
     drainStrategy: start.drainStrategy,
     host: seat,
-    limits: new SharedLimits(workers, index, start.limits),
+    limits,
     connect: (options) => {
       ({ onUpdate } = options);
       // As a discovery client, which is only then asked for anything.

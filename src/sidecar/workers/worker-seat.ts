@@ -3,6 +3,7 @@
 // thread as a copy of its descriptor, for Node cannot move a socket between threads.
 import { closeSync } from 'node:fs';
 import type { MessagePort } from 'node:worker_threads';
+import type { Limits } from '../../base/shared-limits.ts';
 import type { DescriptorCalls } from '../descriptor-calls.ts';
 import type { ListenerHost, SocketClaim } from '../listener-host.ts';
 import type { ConnectionShares } from './connection-shares.ts';
@@ -11,6 +12,7 @@ import type { FromWorker, PassedConnection } from './worker-message.ts';
 export interface WorkerSeatOptions {
   readonly index: number;
   readonly shares: ConnectionShares;
+  readonly limits: Limits;
   /** Null: connections stay where they were accepted. */
   readonly calls: DescriptorCalls | null;
   readonly post: (message: FromWorker) => void;
@@ -19,6 +21,7 @@ export interface WorkerSeatOptions {
 }
 
 export class WorkerSeat implements ListenerHost {
+  readonly limits: Limits;
   readonly #options: WorkerSeatOptions;
   readonly #peers = new Map<number, MessagePort>();
   readonly #claims = new Map<number, PromiseWithResolvers<SocketClaim>>();
@@ -26,6 +29,7 @@ export class WorkerSeat implements ListenerHost {
 
   constructor(options: WorkerSeatOptions) {
     this.#options = options;
+    this.limits = options.limits;
   }
 
   claim(address: string, port: number): Promise<SocketClaim> {

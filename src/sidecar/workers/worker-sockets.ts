@@ -42,6 +42,7 @@ export class WorkerSockets {
   /** For the main thread, whose listeners only know where the workers listen. */
   mainHost(): ListenerHost {
     return {
+      limits: null,
       claim: async (address, port) => {
         if (isPath(address, port)) return ELSEWHERE;
         return { kind: 'elsewhere', port: (await this.#find(address, port)).port };

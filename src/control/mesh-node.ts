@@ -15,10 +15,12 @@ export interface Abilities {
   readonly upgrades: boolean;
   readonly http2: boolean;
   readonly tls: boolean;
+  /** Listeners with more than one address. */
+  readonly addresses: boolean;
 }
 
-export const ALL_ABILITIES: Abilities = { upgrades: true, http2: true, tls: true };
-export const SIDECAR_ABILITIES: Abilities = { upgrades: true, http2: false, tls: true };
+export const ALL_ABILITIES: Abilities = { upgrades: true, http2: true, tls: true, addresses: true };
+export const SIDECAR_ABILITIES: Abilities = { upgrades: true, http2: false, tls: true, addresses: false };
 
 export const MESH_MODES = ['explicit', 'redirect'] as const;
 export type MeshMode = (typeof MESH_MODES)[number];

@@ -87,6 +87,13 @@ describe.each(KINDS)('a captured mesh of %s', (kind) => {
     expect(text).not.toBe('');
   });
 
+  it('IPv6 is captured as well', async () => {
+    const { server, outside } = { server: network.pod('server').ipv6, outside: network.pod('outside').ipv6 };
+    expect((await app('caller').get(server, 8088, '/j', 'x')).text).toBe('200 GET x /j from ::6');
+    const { text } = await app('caller').get(outside, 8080, '/k', 'x');
+    expect(text).toBe(`200 GET x /k from ${network.pod('caller').ipv6}`);
+  });
+
   it('what is outside is reached as it is, HTTP and what speaks first', async () => {
     const outside = address('outside');
     expect((await app('caller').get(outside, 8080, '/f', 'out')).text).toBe(`200 GET out /f from ${address('caller')}`);

@@ -42,7 +42,16 @@ export async function capturePod(pod: Pod, agent: Agent, options: CapturedPodOpt
 
 function sidecarCommand(pod: Pod, { service, control }: CapturedPodOptions): readonly string[] {
   const flags = ['--control', `${control}:${XDS_PORT}`, '--service', service, '--mode', 'redirect'];
-  return [process.execPath, OUTRIGGER, 'sidecar', ...flags, '--address', pod.ipv4, '--log-level', 'warning'];
+  return [
+    process.execPath,
+    OUTRIGGER,
+    'sidecar',
+    ...flags,
+    '--address',
+    `${pod.ipv4},${pod.ipv6}`,
+    '--log-level',
+    'warning',
+  ];
 }
 
 async function envoyCommand(pod: Pod, { service, control, folder }: CapturedPodOptions): Promise<readonly string[]> {
@@ -55,7 +64,7 @@ async function envoyCommand(pod: Pod, { service, control, folder }: CapturedPodO
     mode: 'redirect',
     inboundPort: 15_006,
     outboundPort: 15_001,
-    address: pod.ipv4,
+    address: `${pod.ipv4},${pod.ipv6}`,
     instance: pod.name,
     serviceAccount: 'default',
   });

@@ -3,8 +3,8 @@
 // outbound policy says. Shapes and names are Istio's, and none of the others binds its port.
 import { create, toBinary } from '@bufbuild/protobuf';
 import { TrafficDirection } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
-import { ListenerSchema } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
-import type { Listener } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
+import { AdditionalAddressSchema, ListenerSchema } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
+import type { AdditionalAddress, Listener } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import {
   FilterChainMatchSchema,
   FilterChainSchema,
@@ -30,20 +30,30 @@ export function plaintextHttp(node: MeshNode): string[] {
   return node.abilities.http2 ? ['http/1.1', 'h2c'] : ['http/1.1'];
 }
 
-export function wildcard(node: MeshNode): string {
-  return node.addresses.some((address) => !address.includes(':')) ? '0.0.0.0' : '::';
+/** Every address of the families that the node has. */
+function wildcards(node: MeshNode): readonly string[] {
+  const isV6 = node.addresses.some((address) => address.includes(':'));
+  const isV4 = node.addresses.some((address) => !address.includes(':'));
+  return [...(isV4 ? ['0.0.0.0'] : []), ...(isV6 ? ['::'] : [])];
 }
 
-/** The addresses of a listener for every address of the node's families. */
+/** Names what is for every address. */
+export function wildcard(node: MeshNode): string {
+  return wildcards(node)[0] ?? '0.0.0.0';
+}
+
+/** The addresses of a listener that binds its port on every address; one that takes both families for our own sidecar. */
 export function everywhere(node: MeshNode, port: number): Pick<Listener, 'address' | 'additionalAddresses'> {
-  const first = wildcard(node);
-  const isBoth = first === '0.0.0.0' && node.addresses.some((address) => address.includes(':'));
-  return {
-    address: socket(first, port),
-    additionalAddresses: isBoth
-      ? [{ $typeName: 'envoy.config.listener.v3.AdditionalAddress', address: socket('::', port) }]
-      : [],
-  };
+  const [first = '0.0.0.0', second] = wildcards(node);
+  if (second === undefined) return { address: socket(first, port), additionalAddresses: [] };
+  if (node.abilities.addresses) return { address: socket(first, port), additionalAddresses: [also(second, port)] };
+  const both = socket(second, port);
+  if (both.address.case === 'socketAddress') both.address.value.ipv4Compat = true;
+  return { address: both, additionalAddresses: [] };
+}
+
+function also(address: string, port: number): AdditionalAddress {
+  return create(AdditionalAddressSchema, { address: socket(address, port) });
 }
 
 /** Equal for two nodes whose outbound listeners are equal when their scopes and ports are. */
@@ -54,7 +64,7 @@ export function outboundKey(node: MeshNode, scope: Scope): string {
 }
 
 export function capturedOutbound(node: MeshNode, scope: Scope, ports: readonly CapturedPort[]): readonly Listener[] {
-  return [entrance(node, scope), ...ports.map((port) => listenerOf(port, node, scope))];
+  return [entrance(node, scope), ...ports.flatMap((port) => listenersOf(port, node, scope))];
 }
 
 function entrance(node: MeshNode, scope: Scope): Listener {
@@ -87,17 +97,27 @@ function toCluster(cluster: string, scope: Scope, node: MeshNode): Filter {
   });
 }
 
-function listenerOf(captured: CapturedPort, node: MeshNode, scope: Scope): Listener {
-  const { address, port, routes, chains } = captured;
-  const isWild = address === '';
+/** One, or one for each family where a listener cannot have more than one address. */
+function listenersOf(captured: CapturedPort, node: MeshNode, scope: Scope): readonly Listener[] {
+  const all = captured.address === '' ? wildcards(node) : [captured.address];
+  const [first = '', ...rest] = all;
+  if (!node.abilities.addresses) return all.map((address) => listenerAt([address], captured, node, scope));
+  return [listenerAt([first, ...rest], captured, node, scope)];
+}
+
+function listenerAt(addresses: readonly string[], captured: CapturedPort, node: MeshNode, scope: Scope): Listener {
+  const { port, routes, chains } = captured;
+  const [address = '', ...more] = addresses;
+  const isWild = captured.address === '';
   const filterChains: FilterChain[] = [];
   if (routes !== '') filterChains.push(httpChain(routes, node, scope));
   filterChains.push(...chains.filter(hasCondition).map((chain) => tcpChain(chain, node, scope)));
   const rest = chains.find((chain) => !hasCondition(chain));
   const isTls = chains.some((chain) => chain.serverNames.length > 0);
   const listener = create(ListenerSchema, {
-    name: `${isWild ? wildcard(node) : address}_${port}`,
-    ...(isWild ? everywhere(node, port) : { address: socket(address, port) }),
+    name: `${address}_${port}`,
+    address: socket(address, port),
+    additionalAddresses: more.map((other) => also(other, port)),
     trafficDirection: TrafficDirection.OUTBOUND,
     bindToPort: false,
     filterChains,

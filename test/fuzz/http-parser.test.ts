@@ -119,7 +119,8 @@ function parse(side: Side, text: string, sizes: readonly number[]): Parsed {
   let before = 0;
   for (const piece of split(text, sizes)) {
     const code = parser.parse(piece, 0, head);
-    if (code < 0) return { code, taken: 0, head };
+    // A response is refused in one way only, whatever is wrong with it.
+    if (code < 0) return { code: side === 'request' ? code : -502, taken: 0, head };
     if (code !== INCOMPLETE) {
       expect(code).toBeLessThanOrEqual(piece.length);
       return { code: 1, taken: before + code, head };
@@ -146,7 +147,8 @@ function checkHead(side: Side, text: string, sizes: readonly number[]): void {
   const { head } = whole;
   const framing = new Framing();
   const status = side === 'request' ? inspectRequest(head, framing) : inspectResponse(head, framing, false);
-  if (status !== 0) return;
+  // HTTP/1.0 may come without a host, but goes no further then.
+  if (status !== 0 || (side === 'request' && head.authority === '')) return;
   const written =
     side === 'request' ? writeRequestHead(head, framing.bodyKind) : writeResponseHead(head, framing.bodyKind, '');
   const again = new Head();

@@ -236,3 +236,83 @@ test.each([
   await until('room', () => proxy.engine.counters.downstreamActive === 0);
   expect(await answer(await aClient(proxy), ['c'], 5)).toBe('web:c');
 });
+
+test.each([
+  ['its address', '198.51.100.7 40000 443', 'inner:x'],
+  ['every address of its port', '203.0.113.1 40000 444', 'any:x'],
+  ['nobody: it stays', '203.0.113.1 40000 445', 'outer:x'],
+])('a connection with an original destination is handed to the listener of %s', async (_, rest, expected) => {
+  const [outer, inner, any] = await Promise.all(['outer', 'inner', 'any'].map((name) => anUpstream(name)));
+  const hidden = (name: string, address: string, port_value: number): JsonObject => ({
+    ...aListenerJson([to(name)], { name, bind_to_port: false }),
+    address: { socket_address: { address, port_value } },
+  });
+  const proxy = await aProxy({
+    listeners: [
+      aListenerJson([to('outer')], { listener_filters: [PROXY_PROTOCOL], use_original_dst: true }),
+      hidden('inner', '198.51.100.7', 443),
+      hidden('any', '0.0.0.0', 444),
+    ],
+    clusters: { outer: outer?.port ?? 0, inner: inner?.port ?? 0, any: any?.port ?? 0 },
+  });
+  const client = await aClient(proxy);
+  expect(await answer(client, [`PROXY TCP4 192.0.2.1 ${rest}\r\nx`], expected.length)).toBe(expected);
+  client.destroy();
+  await until('no connection', () => proxy.engine.counters.downstreamActive === 0);
+});
+
+test('a client that reads nothing holds back its server, and what it then reads is whole', async () => {
+  const size = 64 * 1024 * 1024;
+  const block = Buffer.alloc(64 * 1024, 7);
+  let written = 0;
+  const server = createServer((socket) => {
+    const fill = (): void => {
+      while (written < size) {
+        written += block.length;
+        if (!socket.write(block)) return;
+      }
+      socket.end();
+    };
+    socket.on('drain', fill);
+    socket.on('error', () => {});
+    fill();
+  });
+  cleanups.push(() => server.close());
+  const proxy = await aProxy({ listeners: [aListenerJson([to('web')])], clusters: { web: await listen(server) } });
+  const client = await aClient(proxy);
+  client.pause();
+  let before = -1;
+  await until('a server that waits', async () => {
+    const isStill = written === before;
+    before = written;
+    await new Promise((done) => setTimeout(done, 100));
+    return isStill && written > 0;
+  });
+  // Kernel buffers of two connections, one read and 64 KiB of ours.
+  expect(written).toBeLessThan(size / 2);
+  let seen = 0;
+  client.on('data', (bytes: Buffer) => (seen += bytes.length));
+  client.resume();
+  await once(client, 'end');
+  expect(seen).toBe(size);
+});
+
+test('a reset of one side is a reset of the other', async () => {
+  const server = createServer((socket) => void socket.on('data', () => socket.resetAndDestroy()));
+  cleanups.push(() => server.close());
+  const proxy = await aProxy({ listeners: [aListenerJson([to('web')])], clusters: { web: await listen(server) } });
+  const client = await aClient(proxy);
+  client.removeAllListeners('error');
+  client.write('x');
+  const [error] = await once(client, 'error');
+  expect(error).toMatchObject({ code: 'ECONNRESET' });
+  client.on('error', () => {});
+});
+
+test('a connection lasts no longer than it may', async () => {
+  const upstream = await anUpstream('web');
+  const limited = aTcpProxy({ cluster: 'web', stat_prefix: 'web', max_downstream_connection_duration: '0.05s' });
+  const proxy = await aProxy({ listeners: [aListenerJson([limited])], clusters: { web: upstream.port } });
+  expect(await answer(await aClient(proxy), ['x'], 100)).toBe('web:x');
+  expect(statOf(proxy, 'tcp.web.max_downstream_connection_duration')).toBe(1);
+});

@@ -57,6 +57,8 @@ async function readText(file: string): Promise<string | null> {
 
 async function write(text: string, output: string | undefined): Promise<number> {
   if (output === undefined || output === '-') {
+    // Whoever reads may have seen enough.
+    process.stdout.on('error', () => {});
     process.stdout.write(text);
     return 0;
   }

@@ -1,8 +1,9 @@
 // What DownstreamTlsContext and UpstreamTlsContext have in common: versions, ciphers, ALPN, certificates and
 // validation, each from the configuration itself, from the bootstrap's secrets or from SDS.
-import { createSecureContext, type SecureVersion } from 'node:tls';
+import type { SecureVersion } from 'node:tls';
 import { error, warning, type Problem } from '../base/problem.ts';
 import type { KeyPair } from '../tls/key-pair.ts';
+import { nodeTls } from '../tls/node-tls.ts';
 import type { Slot } from '../tls/slot.ts';
 import { cipherList, cipherNames, DEFAULT_CIPHERS, DEFAULT_CURVES, type TlsSettings } from '../tls/tls-settings.ts';
 import type { Trust } from '../tls/trust.ts';
@@ -160,7 +161,7 @@ function compileNames(
 /** OpenSSL drops what it does not know from a list without a word, so each name is tried alone. */
 function isTaken(options: object): boolean {
   try {
-    createSecureContext({ ca: [], ...options });
+    nodeTls().createSecureContext({ ca: [], ...options });
     return true;
   } catch {
     return false;

@@ -2,7 +2,6 @@
 // TlsSessionTicketKeys, with everything they point to read and checked. Null means refused, with Problems that
 // say why and never show a key.
 import { createHash } from 'node:crypto';
-import { getCACertificates } from 'node:tls';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { error, type Problem } from '../base/problem.ts';
 import { compileStringMatch } from '../plan/string-match.ts';
@@ -10,6 +9,7 @@ import type { NameKind } from '../tls/alternative-names.ts';
 import { parseCertificates, type Certificate } from '../tls/certificate.ts';
 import { readKeyPair, type KeyPair } from '../tls/key-pair.ts';
 import type { NameMatcher } from '../tls/name-match.ts';
+import { nodeTls } from '../tls/node-tls.ts';
 import type { Trust } from '../tls/trust.ts';
 import type { StringMatcher } from '../xds/gen/envoy/type/matcher/v3/string_pb.js';
 import {
@@ -196,7 +196,7 @@ function readAuthorities(
   const at = `${path}.trusted_ca`;
   const pem =
     message.trustedCa === undefined
-      ? getCACertificates('system').join('\n')
+      ? nodeTls().getCACertificates('system').join('\n')
       : readDataSource(message.trustedCa, problems, at)?.toString('utf8');
   if (pem === undefined) return [];
   const authorities = parseCertificates(pem);

@@ -5,9 +5,10 @@
 // began under, so a resumed one was judged by the rules of today.
 import { constants, createHash, randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
-import { createSecureContext, TLSSocket, type SecureContext, type SecureContextOptions } from 'node:tls';
+import type { SecureContext, SecureContextOptions, TLSSocket } from 'node:tls';
 import { WheelTimer, type TimerWheel } from '../base/timer-wheel.ts';
 import { serverNamesOf, type KeyPair } from './key-pair.ts';
+import { nodeTls } from './node-tls.ts';
 import type { Slot } from './slot.ts';
 import { TlsPeer } from './tls-peer.ts';
 import { contextOptions, type TlsSettings } from './tls-settings.ts';
@@ -123,7 +124,7 @@ class Handshake {
     this.#user = user;
     this.#chosen = contexts.nameless;
     this.#timer = new WheelTimer(() => this.#fail('handshake timeout'));
-    this.#socket = new TLSSocket(socket, {
+    this.#socket = new (nodeTls().TLSSocket)(socket, {
       isServer: true,
       secureContext: contexts.nameless,
       requestCert: contexts.trust !== null || init.requiresCertificate,
@@ -227,7 +228,7 @@ function buildContexts(init: DownstreamTlsInit, pairs: readonly KeyPair[], gener
     const key = chosen.map((pair) => pairs.indexOf(pair)).join();
     const known = made.get(key);
     if (known !== undefined) return known;
-    const context = createSecureContext({
+    const context = nodeTls().createSecureContext({
       ...options,
       cert: chosen.map(({ source }) => source.chain),
       key: chosen.map(({ source }) => ({ pem: source.key, passphrase: source.password })),

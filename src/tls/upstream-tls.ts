@@ -3,9 +3,10 @@
 // checked only where a matcher says so, and its chain only where there is something to trust. Sessions are
 // kept per endpoint and are given up with the version of the secrets that they began under.
 import { constants, createHash } from 'node:crypto';
-import { connect, createSecureContext, type ConnectionOptions, type SecureContext, type TLSSocket } from 'node:tls';
+import type { ConnectionOptions, SecureContext, TLSSocket } from 'node:tls';
 import type { KeyPair } from './key-pair.ts';
 import { hostMatcher } from './name-match.ts';
+import { nodeTls } from './node-tls.ts';
 import { SessionCache } from './session-cache.ts';
 import type { Slot } from './slot.ts';
 import { TlsPeer } from './tls-peer.ts';
@@ -81,7 +82,7 @@ export class UpstreamTls {
     const key = `${target.authority} ${serverName} ${target.expectedName}`;
     const session = context.sessions.take(key);
     const { protocols } = this.init.settings;
-    const socket = connect({
+    const socket = nodeTls().connect({
       ...options,
       secureContext: context.secure,
       servername: serverName,
@@ -178,7 +179,7 @@ export class UpstreamTls {
 
   #build(pairs: readonly KeyPair[], trust: Trust | null, generation: string): Context {
     const { settings, sessionsMax } = this.init;
-    const secure = createSecureContext({
+    const secure = nodeTls().createSecureContext({
       ...contextOptions(settings),
       ca: trust === null ? [] : trust.authorities.map(({ x509 }) => x509.toString()),
       ...(trust === null || trust.revocations.length === 0 ? {} : { crl: [...trust.revocations] }),

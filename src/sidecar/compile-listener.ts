@@ -59,7 +59,8 @@ export function compileListenerConfig(listener: Listener, scope: CompileScope): 
   const limits = { bufferBytesMax, connectionsMax: env.runtimeNumber(`${LIMITS}.${name}.connection_limit`, 0) };
   const bindsToPort = listener.bindToPort !== false;
   const handsOff = listener.useOriginalDst === true;
-  const config = { name, ...address, bindsToPort, handsOff, tally, fingerprint, isInbound, ...limits, arrival, chains };
+  const place = compileWiderAddress(address, listener, scope);
+  const config = { name, ...place, bindsToPort, handsOff, tally, fingerprint, isInbound, ...limits, arrival, chains };
   return { config: Object.freeze(config), routes };
 }
 
@@ -87,6 +88,23 @@ function compileChains(listener: Listener, scope: CompileScope, options: ChainOp
   const defaultChain =
     defaultFilterChain === undefined ? null : compileChain(defaultFilterChain, { ...scope, path }, options);
   return { chains, defaultChain };
+}
+
+/**
+ * A listener for every address of both families is one socket on `::`, which takes IPv4 too. Other addresses
+ * beside the first are refused: they would need sockets of their own.
+ */
+function compileWiderAddress(first: ListenAddress, listener: Listener, { env, path }: CompileScope): ListenAddress {
+  let place = first;
+  for (const [index, { address }] of listener.additionalAddresses.entries()) {
+    const at = join(path, `additional_addresses[${index}].address`);
+    const other = compileAddress(address, env, at);
+    if (other === null) continue;
+    const isBoth = [first.address, other.address].toSorted().join() === '0.0.0.0,::' && first.port === other.port;
+    if (isBoth) place = { address: '::', port: first.port };
+    else env.problems.push(error(at, 'only :: beside 0.0.0.0 is supported', 'write one listener for each address'));
+  }
+  return place;
 }
 
 interface ListenAddress {

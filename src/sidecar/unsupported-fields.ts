@@ -125,7 +125,7 @@ const LISTENER: Readonly<Record<string, MessageFields>> = {
   'envoy.config.listener.v3.Listener': {
     supported: `name address filter_chains default_filter_chain per_connection_buffer_limit_bytes metadata
       traffic_direction listener_filters listener_filters_timeout continue_on_listener_filters_timeout use_original_dst
-      bind_to_port stat_prefix access_log`,
+      bind_to_port stat_prefix access_log additional_addresses`,
     harmless: {
       drain_type: NO_EFFECT_YET,
       socket_options: KERNEL,
@@ -142,7 +142,6 @@ const LISTENER: Readonly<Record<string, MessageFields>> = {
     },
     refused: {
       transparent: 'TPROXY is not supported: write use_original_dst and redirect with iptables',
-      additional_addresses: 'write one listener for each address',
       filter_chain_matcher: 'write filter_chains',
       udp_listener_config: 'UDP is not supported',
       api_listener: 'write an address',
@@ -151,6 +150,7 @@ const LISTENER: Readonly<Record<string, MessageFields>> = {
     },
     values: { traffic_direction: 'UNSPECIFIED INBOUND OUTBOUND' },
   },
+  'envoy.config.listener.v3.AdditionalAddress': { supported: 'address', harmless: { socket_options: KERNEL } },
   'envoy.config.listener.v3.ListenerFilter': {
     supported: 'name typed_config filter_disabled',
     required: 'name',

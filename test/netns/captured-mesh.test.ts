@@ -97,6 +97,9 @@ describe.each(KINDS)('a captured mesh of %s', (kind) => {
   it('what is outside is reached as it is, HTTP and what speaks first', async () => {
     const outside = address('outside');
     expect((await app('caller').get(outside, 8080, '/f', 'out')).text).toBe(`200 GET out /f from ${address('caller')}`);
+    const { ipv6 } = network.pod('outside');
+    const from = network.pod('caller').ipv6;
+    expect((await app('caller').get(ipv6, 8080, '/f', 'out')).text).toBe(`200 GET out /f from ${from}`);
     const { text } = await app('caller').dial(outside, 2525, { until: '\n' });
     expect(text).not.toBe('');
   });

@@ -237,6 +237,34 @@ describe('a TCP proxy', () => {
   });
 });
 
+describe('additional addresses', () => {
+  const at = (address: string, port = 15_001): JsonObject => ({ socket_address: { address, port_value: port } });
+  const withAddresses = (first: JsonObject, ...others: readonly JsonObject[]) => {
+    const listener = aListener([aTcpProxy({ cluster: 'a' })], {
+      address: first,
+      additional_addresses: others.map((address) => ({ address })),
+    });
+    const { value, problems } = compileListener(listener, aContext());
+    return { place: value?.config.address, problems: problems.map(formatProblem) };
+  };
+
+  test('of both families are one socket for both', () => {
+    expect(withAddresses(at('0.0.0.0'), at('::'))).toEqual({ place: '::', problems: [] });
+    expect(withAddresses(at('::'), at('0.0.0.0'))).toEqual({ place: '::', problems: [] });
+    expect(withAddresses(at('0.0.0.0'))).toEqual({ place: '0.0.0.0', problems: [] });
+  });
+
+  test.each([
+    ['of another port', at('0.0.0.0'), at('::', 15_002)],
+    ['of one interface', at('0.0.0.0'), at('fd00::1')],
+    ['beside one interface', at('127.0.0.1'), at('::')],
+  ])('%s are refused', (_, first, other) => {
+    expect(withAddresses(first, other).problems).toEqual([
+      'additional_addresses[0].address: only :: beside 0.0.0.0 is supported; write one listener for each address',
+    ]);
+  });
+});
+
 test('runtime values are numbers by dotted key, later layers win, percents are percent', () => {
   const layers = [
     { name: 'one', static_layer: { a: { b: 1, c: true }, 'd.e': '2.5', text: 'no' } },

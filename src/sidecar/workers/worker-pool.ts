@@ -7,7 +7,7 @@ import { createBackoff, type Backoff } from '../../base/backoff.ts';
 import type { Log } from '../../base/log.ts';
 import { SharedLimits } from '../../base/shared-limits.ts';
 import { BootstrapSchema, type Bootstrap } from '../../xds/gen/envoy/config/bootstrap/v3/bootstrap_pb.js';
-import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, ROUTE_TYPE } from '../../xds/type-url.ts';
+import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, ROUTE_TYPE, SECRET_TYPE } from '../../xds/type-url.ts';
 import type { Update } from '../../xds/update.ts';
 import { DiscoveryClient, type DiscoveryClientOptions } from '../discovery.ts';
 import type { ListenerHost } from '../listener-host.ts';
@@ -58,6 +58,9 @@ export class WorkerPool {
   readonly #timers = new Set<NodeJS.Timeout>();
   /** What a worker that is started later must hear, too. */
   readonly #lasting = new Map<ToWorker['kind'], ToWorker>();
+  /** Secrets that were accepted, which stand in no book, by name. */
+  readonly #secrets = new Map<string, UpdateBytes['changed'][number]>();
+  #secretsVersion = '';
   #proxy: Proxy | null = null;
   #departed: WorkerReport | null = null;
   #refreshing: Promise<void> | null = null;
@@ -102,6 +105,7 @@ export class WorkerPool {
       onUpdate: (update) => {
         const refusals = options.onUpdate(update);
         const bytes = bytesOf(update);
+        if (update.typeUrl === SECRET_TYPE) this.#keepSecrets(bytes, new Set(refusals.map(({ name }) => name)));
         for (const thread of this.threads) if (thread.hasJoined) thread.post({ kind: 'update', update: bytes });
         return refusals;
       },
@@ -229,12 +233,19 @@ export class WorkerPool {
     this.#timers.add(timer);
   }
 
+  #keepSecrets({ version, changed, removed }: UpdateBytes, refused: ReadonlySet<string>): void {
+    this.#secretsVersion = version;
+    for (const name of removed) this.#secrets.delete(name);
+    for (const secret of changed) if (!refused.has(secret.name)) this.#secrets.set(secret.name, secret);
+  }
+
   /** All dynamic resources in force, in the order in which they need each other. */
   #everything(): readonly UpdateBytes[] {
     const proxy = this.#proxy;
     const { dynamic = null, books = null } = proxy ?? {};
     if (dynamic === null || books === null) return [];
-    return (
+    const secrets = { typeUrl: SECRET_TYPE, version: this.#secretsVersion, removed: [] };
+    const booked = (
       [
         [CLUSTER_TYPE, books.clusters],
         [ENDPOINT_TYPE, books.endpoints],
@@ -245,6 +256,7 @@ export class WorkerPool {
       const version = dynamic.version(typeUrl);
       return version === '' ? [] : [{ typeUrl, version, changed: dynamicOf(book), removed: [] }];
     });
+    return this.#secrets.size === 0 ? booked : [...booked, { ...secrets, changed: [...this.#secrets.values()] }];
   }
 }
 

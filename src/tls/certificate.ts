@@ -39,7 +39,7 @@ export function certificateOf(x509: X509Certificate): Certificate {
     names: alternativeNamesOf(x509),
     subject: nameText(x509.subject),
     issuer: nameText(x509.issuer),
-    serial: x509.serialNumber.toLowerCase().replace(/^0+(?=.)/, ''),
+    serial: x509.serialNumber.toLowerCase(),
     notBeforeMs: x509.validFromDate.getTime(),
     notAfterMs: x509.validToDate.getTime(),
     fingerprint256: hashOf('sha256', x509),

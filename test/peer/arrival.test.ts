@@ -133,12 +133,6 @@ async function start(side: SideName): Promise<void> {
 }
 
 function listener(name: string, { filters, chains }: Setup, port: number): JsonObject {
-  const forward = (cluster: string): JsonObject[] => [
-    {
-      name: 'tcp',
-      typed_config: { '@type': `${TYPE}.network.tcp_proxy.v3.TcpProxy`, stat_prefix: cluster, cluster },
-    },
-  ];
   const isDefault = 'default' in chains;
   return {
     name,
@@ -149,6 +143,11 @@ function listener(name: string, { filters, chains }: Setup, port: number): JsonO
       .map(([chain, filter_chain_match]) => ({ name: chain, filter_chain_match, filters: forward(chain) })),
     ...(isDefault ? { default_filter_chain: { name: 'default', filters: forward('default') } } : {}),
   };
+}
+
+function forward(cluster: string): JsonObject[] {
+  const type = `${TYPE}.network.tcp_proxy.v3.TcpProxy`;
+  return [{ name: 'tcp', typed_config: { '@type': type, stat_prefix: cluster, cluster } }];
 }
 
 /** A server that answers with its name and what it read. */

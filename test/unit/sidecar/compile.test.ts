@@ -237,17 +237,20 @@ describe('a TCP proxy', () => {
   });
 });
 
-describe('additional addresses', () => {
-  const at = (address: string, port = 15_001): JsonObject => ({ socket_address: { address, port_value: port } });
-  const withAddresses = (first: JsonObject, ...others: readonly JsonObject[]) => {
-    const listener = aListener([aTcpProxy({ cluster: 'a' })], {
-      address: first,
-      additional_addresses: others.map((address) => ({ address })),
-    });
-    const { value, problems } = compileListener(listener, aContext());
-    return { place: value?.config.address, problems: problems.map(formatProblem) };
-  };
+function at(address: string, port = 15_001): JsonObject {
+  return { socket_address: { address, port_value: port } };
+}
 
+function withAddresses(first: JsonObject, ...others: readonly JsonObject[]) {
+  const listener = aListener([aTcpProxy({ cluster: 'a' })], {
+    address: first,
+    additional_addresses: others.map((address) => ({ address })),
+  });
+  const { value, problems } = compileListener(listener, aContext());
+  return { place: value?.config.address, problems: problems.map(formatProblem) };
+}
+
+describe('additional addresses', () => {
   test('of both families are one socket for both', () => {
     expect(withAddresses(at('0.0.0.0'), at('::'))).toEqual({ place: '::', problems: [] });
     expect(withAddresses(at('::'), at('0.0.0.0'))).toEqual({ place: '::', problems: [] });

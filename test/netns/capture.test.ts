@@ -16,25 +16,29 @@ const envoy = join(root, '.realparts', 'envoy-venv', 'bin', 'envoy');
 const VIRTUAL = '10.88.0.1';
 const families = ['ipv4', 'ipv6'] as const;
 
-type Kind = 'outrigger' | 'envoy';
+type Kind = 'outrigger' | 'two threads of outrigger' | 'envoy';
 
 /** Starts the sidecar of a pod as the user that the redirect leaves alone. */
 async function startSidecar(kind: Kind, pod: Pod, bootstrap: CapturedPod, folder: string): Promise<Child> {
   const file = join(folder, `${pod.name}-${bootstrap.policy}.json`);
   writeFileSync(file, JSON.stringify(capturedBootstrap(bootstrap)));
+  const threads = kind === 'two threads of outrigger' ? '2' : '1';
+  const ours = [process.execPath, launcher, 'sidecar', '-c', file, '--drain-seconds', '0', '--concurrency', threads];
   const child =
     kind === 'envoy'
       ? pod.start(PROXY_UID, envoy, '-c', file, '--concurrency', '1', '--use-dynamic-base-id', '--disable-hot-restart')
-      : pod.start(PROXY_UID, process.execPath, launcher, 'sidecar', '-c', file, '--drain-seconds', '0');
+      : pod.start(PROXY_UID, ...ours);
   const listening = (): boolean => {
     const table = pod.run('ss', '-Hltn').stdout;
     return table.includes(':15001 ') && table.includes(':15006 ');
   };
-  await untilReady(child, () => Promise.resolve(listening()));
+  // Ours says when it is ready: a socket of it may listen a moment earlier.
+  const isReady = (): boolean => (kind === 'envoy' ? listening() : child.stderr().includes('"ready"'));
+  await untilReady(child, () => Promise.resolve(isReady()));
   return child;
 }
 
-describe.each<Kind>(['outrigger', 'envoy'])('captured pods with %s', (kind) => {
+describe.each<Kind>(['outrigger', 'two threads of outrigger', 'envoy'])('captured pods with %s', (kind) => {
   let folder: string;
   let network: PodNetwork;
   let client: Pod;

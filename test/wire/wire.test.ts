@@ -5,6 +5,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
+import { internals } from '../../src/sidecar/stream-handle.ts';
 import { HandleWire } from '../../src/sidecar/handle-wire.ts';
 import { SocketWire } from '../../src/sidecar/socket-wire.ts';
 import { dial } from '../../src/sidecar/wire-dial.ts';
@@ -235,7 +236,7 @@ describe('dialling', () => {
     wire.user = user;
     wire.resume();
     await until('end', () => user.told.includes('end'));
-    expect([wire instanceof HandleWire, user.text]).toEqual([true, 'hello']);
+    expect([wire instanceof HandleWire, user.text]).toEqual([internals !== null, 'hello']);
     wire.destroy();
   });
 

@@ -7,6 +7,8 @@ import { compileTime, ISO_TIME } from './format-time.ts';
 import type { CertificateFacts, TlsFacts } from './tls-facts.ts';
 import { wireText } from './wire-text.ts';
 
+const CONTROLS = /\p{Cc}/gu;
+
 type Read = (x: Exchange) => string | null;
 type ReadCertificate = (certificate: CertificateFacts) => string;
 
@@ -63,7 +65,7 @@ function textOf(certificate: CertificateFacts | null | undefined, read: ReadCert
 
 /** A certificate may hold any byte in its names; a log line and a header may not. */
 function orNull(text: string): string | null {
-  return text === '' ? null : wireText(text.replaceAll(/[\0-\x1f\x7f]/g, ''));
+  return text === '' ? null : wireText(text.replaceAll(CONTROLS, ''));
 }
 
 function compileCertificateTime(

@@ -9,6 +9,8 @@ import type { Connection } from '../plan/exchange.ts';
 import type { TlsFacts } from '../plan/tls-facts.ts';
 import { wireText } from '../plan/wire-text.ts';
 
+const CONTROLS = /\p{Cc}/gu;
+
 const CLIENT_CERT = internHeader('x-forwarded-client-cert');
 
 /** SetCurrentClientCertDetails: what is told beside our own URI and the certificate's hash. */
@@ -71,7 +73,7 @@ function writeElement(tls: TlsFacts, details: ClientCertDetails): string {
   if (details.uri) parts.push(...(certificate.names.uri.length === 0 ? [''] : certificate.names.uri).map(asUri));
   if (details.dns) parts.push(...certificate.names.dns.map((name) => `DNS=${name}`));
   // A certificate may hold any byte in its names; a field value may not.
-  return wireText(parts.join(';').replaceAll(/[\0-\x1f\x7f]/g, '')); // per connection
+  return wireText(parts.join(';').replaceAll(CONTROLS, '')); // per connection
 }
 
 /** Per connection. */

@@ -16,22 +16,45 @@ const NEW_KEY = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes
 /** The name in the certificate. */
 export const BENCH_HOST = 'bench.test';
 
+function openssl(...args: readonly string[]): void {
+  execFileSync('openssl', args, { stdio: 'pipe' });
+}
+
 export function makeCertificates(folder: string): BenchCertificates {
   mkdirSync(folder, { recursive: true });
   const at = (name: string): string => join(folder, name);
-  const openssl = (...args: readonly string[]): void => {
-    execFileSync('openssl', args, { stdio: 'pipe' });
-  };
   const authority = at('authority.pem');
   openssl(
-    ...['req', '-x509', ...NEW_KEY, '-keyout', at('authority.key'), '-out', authority],
-    ...['-subj', '/CN=bench authority', '-days', '1'],
+    'req',
+    '-x509',
+    ...NEW_KEY,
+    '-keyout',
+    at('authority.key'),
+    '-out',
+    authority,
+    '-subj',
+    '/CN=bench authority',
+    '-days',
+    '1',
   );
   openssl('req', ...NEW_KEY, '-keyout', at('key.pem'), '-out', at('request.pem'), '-subj', `/CN=${BENCH_HOST}`);
   writeFileSync(at('extensions'), `subjectAltName=DNS:${BENCH_HOST},URI:spiffe://bench.test/ns/a/sa/a\n`);
   openssl(
-    ...['x509', '-req', '-in', at('request.pem'), '-CA', authority, '-CAkey', at('authority.key'), '-CAcreateserial'],
-    ...['-out', at('certificate.pem'), '-days', '1', '-extfile', at('extensions')],
+    'x509',
+    '-req',
+    '-in',
+    at('request.pem'),
+    '-CA',
+    authority,
+    '-CAkey',
+    at('authority.key'),
+    '-CAcreateserial',
+    '-out',
+    at('certificate.pem'),
+    '-days',
+    '1',
+    '-extfile',
+    at('extensions'),
   );
   return { authority, certificate: at('certificate.pem'), key: at('key.pem') };
 }

@@ -11,6 +11,8 @@ import { RawClient } from '../support/raw-client.ts';
 import { statusOf } from '../support/until.ts';
 import { startUpstream } from './sidecar-process.ts';
 
+const at = (port: number): string => `127.0.0.1:${port}`;
+
 const LAUNCHER = fileURLToPath(new URL('../../bin/outrigger.js', import.meta.url));
 const CONNECTIONS = 12;
 
@@ -50,15 +52,37 @@ it('every worker follows the rules, from the first and from then on', async () =
   const [xds = 0, http = 0, inbound = 0, outbound = 0, admin = 0] = await freePorts(5);
   const children: Child[] = [];
   try {
-    const at = (port: number): string => `127.0.0.1:${port}`;
     const control = startChild(process.execPath, [
-      ...[LAUNCHER, 'control', '--rules', rules, '--xds', at(xds), '--http', at(http), '--settle-ms', '0'],
+      LAUNCHER,
+      'control',
+      '--rules',
+      rules,
+      '--xds',
+      at(xds),
+      '--http',
+      at(http),
+      '--settle-ms',
+      '0',
     ]);
     children.push(control);
     await untilReady(control, async () => (await statusOf(http, '/ready')) === 200);
     const sidecar = startChild(process.execPath, [
-      ...[LAUNCHER, 'sidecar', '--control', at(xds), '--service', 'app', '--app', `${upstream.port}`],
-      ...['--inbound', `${inbound}`, '--outbound', `${outbound}`, '--admin', `${admin}`, '--concurrency', '2'],
+      LAUNCHER,
+      'sidecar',
+      '--control',
+      at(xds),
+      '--service',
+      'app',
+      '--app',
+      `${upstream.port}`,
+      '--inbound',
+      `${inbound}`,
+      '--outbound',
+      `${outbound}`,
+      '--admin',
+      `${admin}`,
+      '--concurrency',
+      '2',
     ]);
     children.push(sidecar);
     await untilReady(sidecar, async () => (await statusOf(admin, '/ready')) === 200);

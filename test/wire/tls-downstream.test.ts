@@ -212,23 +212,23 @@ describe('the app behind', () => {
   });
 });
 
+function folder(name: string): string {
+  const root = mkdtempSync(join(tmpdir(), 'outrigger-tls-'));
+  mkdirSync(join(root, name));
+  for (const end of ['pem', 'key']) copyFileSync(pathOf(`server.${end}`), join(root, name, `tls.${end}`));
+  return root;
+}
+
+function inFiles(at: string): JsonObject {
+  const chain = { filename: join(at, 'tls.pem') };
+  return { tls_certificates: [{ certificate_chain: chain, private_key: { filename: join(at, 'tls.key') } }] };
+}
+
+async function untilServer(port: number, expected: string): Promise<void> {
+  for (;;) if ((await ask(port)).server.startsWith(expected)) return;
+}
+
 describe('a certificate in files', () => {
-  function folder(name: string): string {
-    const root = mkdtempSync(join(tmpdir(), 'outrigger-tls-'));
-    mkdirSync(join(root, name));
-    for (const end of ['pem', 'key']) copyFileSync(pathOf(`server.${end}`), join(root, name, `tls.${end}`));
-    return root;
-  }
-
-  function inFiles(at: string): JsonObject {
-    const chain = { filename: join(at, 'tls.pem') };
-    return { tls_certificates: [{ certificate_chain: chain, private_key: { filename: join(at, 'tls.key') } }] };
-  }
-
-  async function untilServer(port: number, expected: string): Promise<void> {
-    for (;;) if ((await ask(port)).server.startsWith(expected)) return;
-  }
-
   it('is replaced when both files were, and an open connection stays', async () => {
     const root = folder('v1');
     const port = await serve(downstream(inFiles(join(root, 'v1'))));

@@ -15,6 +15,8 @@ import { SECRET_TYPE, type TypeUrl } from '../../../src/xds/type-url.ts';
 import { formatRefusals, type Refusal, type Update } from '../../../src/xds/update.ts';
 import { ask, downstream, listener, pem, portOf } from '../../support/tls-proxy.ts';
 
+const refuseNothing = (): readonly Refusal[] => [];
+
 const proxies: Proxy[] = [];
 afterEach(async () => {
   for (const proxy of proxies.splice(0)) await proxy.stop(0);
@@ -49,7 +51,7 @@ test('a listener waits for its secret, and takes each good version of it', async
   };
   const bootstrap = fromJson(BootstrapSchema, json, { registry: extensions });
   const asked = new Map<TypeUrl, ReadonlySet<string> | '*'>();
-  let push: (update: Update) => readonly Refusal[] = () => [];
+  let push: (update: Update) => readonly Refusal[] = refuseNothing;
   const proxy = new Proxy({
     bootstrap,
     log: silentLog,
@@ -68,7 +70,11 @@ test('a listener waits for its secret, and takes each good version of it', async
   let isStarted = false;
   const starting = proxy.start().then(() => (isStarted = true));
   await new Promise((resolve) => setImmediate(resolve));
-  expect([[...(asked.get(SECRET_TYPE) ?? [])], isStarted, proxy.listeners.live().length]).toEqual([['own'], false, 0]);
+  expect([Array.from(asked.get(SECRET_TYPE) ?? []), isStarted, proxy.listeners.live().length]).toEqual([
+    ['own'],
+    false,
+    0,
+  ]);
 
   expect(send({ tls_certificate: inline('server') })).toBe('');
   await starting;

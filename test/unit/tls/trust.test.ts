@@ -30,12 +30,12 @@ describe('a certificate', () => {
   });
 });
 
-describe('a key pair', () => {
-  const pairOf = (chain: string, key: string): unknown => {
-    const pair = readKeyPair({ path: '', chain: pem(chain), key: pem(key), password: '' });
-    return typeof pair === 'string' ? pair : pair.keyType;
-  };
+const pairOf = (chain: string, key: string): unknown => {
+  const pair = readKeyPair({ path: '', chain: pem(chain), key: pem(key), password: '' });
+  return typeof pair === 'string' ? pair : pair.keyType;
+};
 
+describe('a key pair', () => {
   test.each([
     ['server.pem', 'server.key', 'ec'],
     ['server.pem', 'client.key', 'private_key does not belong to the certificate'],

@@ -10,7 +10,7 @@ const TOKEN_MARKS = "!#$%&'*+-.^_`|~";
 const letter = (code: number): string => String.fromCharCode(code);
 
 function bytes(): readonly WireCase[] {
-  const inName = [...CONTROLS, 0x20, ...HIGH, ...[...DELIMITERS].map((mark) => mark.charCodeAt(0))];
+  const inName = [...CONTROLS, 0x20, ...HIGH, ...Array.from(DELIMITERS).map((mark) => mark.charCodeAt(0))];
   return [
     ...[...CONTROLS, ...HIGH].flatMap((code) => [
       refused(`own-byte-method-${byteName(code)}`, message(`G${letter(code)}T / HTTP/1.1`, ['Host: a.test'], '')),
@@ -27,7 +27,7 @@ function bytes(): readonly WireCase[] {
         upstreamMustContain: [`x-a: a${letter(code)}b\r\n`],
       }),
     ),
-    ...[...TOKEN_MARKS].map((mark) =>
+    ...Array.from(TOKEN_MARKS).map((mark) =>
       passed(`own-byte-name-kept-${byteName(mark.charCodeAt(0))}`, get('/', `X${mark}A: v`), {
         upstreamMustContain: [`x${mark}a: v\r\n`],
       }),

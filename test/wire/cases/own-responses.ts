@@ -12,7 +12,7 @@ const HEAD_REQUEST = { request: 'HEAD / HTTP/1.1\r\nHost: a.test\r\n\r\n' };
 const BODY = '5\r\nhello\r\n0\r\n\r\n';
 
 function bytes(): readonly WireCase[] {
-  const inName = [...CONTROLS, 0x20, ...HIGH, ...[...'"(),/;<=>?@[\\]{}'].map((mark) => mark.charCodeAt(0))];
+  const inName = [...CONTROLS, 0x20, ...HIGH, ...Array.from('"(),/;<=>?@[\\]{}').map((mark) => mark.charCodeAt(0))];
   return [
     ...CONTROLS.filter((code) => code !== 0x09).flatMap((code) => [
       broken(

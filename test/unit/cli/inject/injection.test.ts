@@ -1,6 +1,6 @@
 // Injection as a function of text. What it promises for every spelling is checked over generated manifests: taking out
 // gives the bytes back, and doing it twice is doing it once.
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
 import { formatProblem } from '../../../../src/base/problem.ts';

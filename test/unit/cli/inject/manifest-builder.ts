@@ -1,6 +1,6 @@
 // Manifests in many spellings: every combination of how the parts that injection touches may be written, with
 // comments, line endings and flow style where YAML allows them. Each is valid and has one Deployment or Pod.
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 
 const INIT_BLOCK = [
   'initContainers: # before the app',

@@ -113,9 +113,17 @@ export function handleOf(owner: object): StreamHandle | null {
   return isStreamHandle(handle) ? handle : null;
 }
 
+/** What the last handle was made of that was looked at whole: accepted ones are all alike. */
+let lastKnown: unknown = null;
+
 /** True for TCP, Unix and TLS handles. */
 export function isStreamHandle(value: unknown): value is StreamHandle {
-  return hasMethods(value, STREAM_METHODS);
+  if (typeof value !== 'object' || value === null) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if (prototype === lastKnown) return true;
+  if (!hasMethods(value, STREAM_METHODS)) return false;
+  lastKnown = prototype;
+  return true;
 }
 
 export function isTcpHandle(value: unknown): value is TcpHandle {

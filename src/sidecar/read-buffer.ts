@@ -7,7 +7,8 @@
 export const READ_BYTES = 64 * 1024;
 /** Views of the shared buffer up to this length are kept: most heads come again in the same few lengths. */
 const VIEWS_MAX = 2048;
-const SPARE_MAX = 16;
+/** As many as may be in use at once under usual load: one more than is kept would be made anew for each use. */
+const SPARE_MAX = 64;
 
 export const SHARED: Buffer = Buffer.allocUnsafeSlow(READ_BYTES);
 const views: (Buffer | undefined)[] = new Array<Buffer | undefined>(VIEWS_MAX).fill(undefined);

@@ -158,6 +158,24 @@ function httpStats(stats: Stat[], prefix: string, tally: HttpTally): void {
     ['downstream_cx_total', 'counter', tally.connectionsTotal],
     ['downstream_cx_active', 'gauge', tally.connectionsActive],
     ['downstream_cx_protocol_error', 'counter', tally.protocolErrors],
+    ['downstream_cx_idle_timeout', 'counter', tally.idleTimeouts],
+    ['downstream_cx_max_duration_reached', 'counter', tally.ageLimits],
+    ['downstream_cx_max_requests_reached', 'counter', tally.requestLimits],
+    ['downstream_cx_drain_close', 'counter', tally.drainCloses],
+    ['downstream_cx_delayed_close_timeout', 'counter', tally.delayedCloseTimeouts],
+    ['downstream_cx_destroy_remote_active_rq', 'counter', tally.departures],
+    ['downstream_cx_upgrades_total', 'counter', tally.upgradesTotal],
+    ['downstream_cx_upgrades_active', 'gauge', tally.upgradesActive],
+    ['downstream_rq_header_timeout', 'counter', tally.headTimeouts],
+    ['downstream_rq_timeout', 'counter', tally.requestTimeouts],
+    ['downstream_rq_idle_timeout', 'counter', tally.streamIdleTimeouts],
+    ['downstream_rq_max_duration_reached', 'counter', tally.durationTimeouts],
+    // Envoy has no counter of its own for heads that are too large.
+    ['downstream_rq_head_too_large', 'counter', tally.headsTooLarge],
+    ['downstream_rq_failed_path_normalization', 'counter', tally.pathsRefused],
+    ['downstream_rq_redirected_with_normalized_path', 'counter', tally.pathsRedirected],
+    ['downstream_rq_ws_on_non_ws_route', 'counter', tally.upgradesRefused],
+    ['no_route', 'counter', tally.withoutRoute],
   ];
   add(stats, { scope: 'http', name: prefix, labelNames: HTTP_LABELS }, numbers);
   addClasses(stats, { scope: 'http', name: prefix, labelNames: HTTP_CLASS_LABELS }, 'downstream_rq', tally.classes);

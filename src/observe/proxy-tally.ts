@@ -23,11 +23,41 @@ export class HttpTally {
   /** headers_with_underscores_action: header lines left out, and requests refused. */
   underscoresDropped = 0;
   underscoresRejected = 0;
+  /** Requests whose head, or whose whole, took too long; streams on which nothing moved, or that lasted too long. */
+  headTimeouts = 0;
+  requestTimeouts = 0;
+  streamIdleTimeouts = 0;
+  durationTimeouts = 0;
+  /** Heads that were larger than they may be, by bytes or by lines: 431 and 414. */
+  headsTooLarge = 0;
+  pathsRefused = 0;
+  pathsRedirected = 0;
+  /** Offers of a protocol that the route does not take. */
+  upgradesRefused = 0;
+  withoutRoute = 0;
+  /** Clients that left before their answer was complete. */
+  departures = 0;
+  /** Why connections ended: quiet, too old, as many requests as they may have, draining, the client's FIN did not come. */
+  idleTimeouts = 0;
+  ageLimits = 0;
+  requestLimits = 0;
+  drainCloses = 0;
+  delayedCloseTimeouts = 0;
+  upgradesTotal = 0;
+  upgradesActive = 0;
 
   /** A request begins; whoever ends it takes one from `requestsActive`. */
   begin(): void {
     this.requestsTotal++;
     this.requestsActive++;
+  }
+
+  /** The codec refuses a request with `status`; Envoy does not count one that was too slow among the errors. */
+  countRefusal(status: number, details: string): void {
+    if (details === 'request_header_timeout') this.headTimeouts++;
+    else if (details === 'request_overall_timeout') this.requestTimeouts++;
+    else this.protocolErrors++;
+    if (status === 431 || status === 414) this.headsTooLarge++;
   }
 
   count(statusClass: number): void {

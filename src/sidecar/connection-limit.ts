@@ -5,13 +5,16 @@ import { readFileSync } from 'node:fs';
 
 /** Envoy's runtime key. */
 const KEY = 'overload.global_downstream_max_connections';
+/** What a setting must leave of the open files: past them the kernel's refusal would be seen by nobody. */
+const USABLE_SHARE = 7 / 8;
 /** Descriptors kept for logs, the control service, admin and listening sockets. */
 const RESERVED = 256;
 
 export function connectionLimitOf(runtime: ReadonlyMap<string, number>): number {
   const configured = runtime.get(KEY);
-  if (configured !== undefined) return configured;
   const descriptors = descriptorsMax();
+  // Descriptors that are not there cannot be configured.
+  if (configured !== undefined) return Math.min(configured, Math.floor(descriptors * USABLE_SHARE));
   // A very small allowance (a test, a shell) still leaves half for downstreams.
   return Math.floor(Math.max(descriptors - RESERVED, descriptors / 2) / 2);
 }

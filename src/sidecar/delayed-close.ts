@@ -5,21 +5,25 @@
 import { WheelTimer, type TimerWheel } from '../base/timer-wheel.ts';
 import type { Wire } from './wire.ts';
 
-/** A piece of up to 64 KiB counts as taken only as a whole, so that a slow reader is given several looks. */
-const LOOKS_MAX = 10;
 /** Where there is no delay there is still what was written to wait for. */
 const FLUSH_LOOK_MS = 1000;
+
+/** Counts peers that did not close in time. */
+export interface CloseTally {
+  delayedCloseTimeouts: number;
+}
 
 export class DelayedClose {
   readonly #wheel: TimerWheel;
   readonly #connection: Wire;
   readonly #delayMs: number;
   readonly #timer: WheelTimer;
+  readonly #tally: CloseTally | null;
   #bytesLeft = 0;
-  #looks = 0;
   #isPeerDone = false;
 
-  constructor(wheel: TimerWheel, connection: Wire, delayMs: number) {
+  constructor(wheel: TimerWheel, connection: Wire, delayMs: number, tally: CloseTally | null = null) {
+    this.#tally = tally;
     this.#wheel = wheel;
     this.#connection = connection;
     this.#delayMs = delayMs;
@@ -30,7 +34,7 @@ export class DelayedClose {
   begin(isPeerDone: boolean): void {
     this.#isPeerDone = isPeerDone || this.#delayMs === 0;
     this.#connection.end();
-    this.#bytesLeft = this.#connection.bufferedBytes;
+    this.#bytesLeft = this.#connection.unsentBytes;
     if (this.#bytesLeft === 0 && this.#isPeerDone) this.#connection.destroy();
     else this.#arm();
   }
@@ -46,11 +50,14 @@ export class DelayedClose {
 
   #look(): void {
     const before = this.#bytesLeft;
-    const left = this.#connection.bufferedBytes;
+    const left = this.#connection.unsentBytes;
     this.#bytesLeft = left;
-    this.#looks = left < before ? 0 : this.#looks + 1;
-    const isOver = left === 0 ? before === 0 || this.#isPeerDone : this.#looks >= LOOKS_MAX;
-    if (isOver) this.#connection.destroy();
-    else this.#arm();
+    const isDone = left === 0 && this.#isPeerDone;
+    if (left !== before && !isDone) {
+      this.#arm();
+      return;
+    }
+    if (!isDone && this.#tally !== null) this.#tally.delayedCloseTimeouts++;
+    this.#connection.destroy();
   }
 }

@@ -28,9 +28,10 @@ import { PROTOCOL_ERROR, type UpstreamEnd } from './h1-client.ts';
 import type { HttpManager } from './http-manager.ts';
 import { startMirrors, type MirrorSet } from './mirror-set.ts';
 import { explain, frameReply, rescue } from './rescue.ts';
+import { FORWARD_PLAIN, REFUSE, chooseRoute } from './route-choice.ts';
 import { closeFailure } from './stale-retry.ts';
 import { StreamTimers, type StreamTimersOwner } from './stream-timers.ts';
-import { CONNECT, chooseUpgrade, isTerminated, layFields } from './upgrade.ts';
+import { layFields } from './upgrade.ts';
 import { UpstreamRequest, type UpstreamRequestOwner } from './upstream-request.ts';
 
 export class Driver implements UpstreamRequestOwner, StreamTimersOwner {
@@ -41,7 +42,7 @@ export class Driver implements UpstreamRequestOwner, StreamTimersOwner {
   isActive = false;
   /** True once the protocol has changed: bytes pass both ways as they come. */
   isTunnel = false;
-  /** True when the route does not take the change of protocol that the client asks for. */
+  /** True when no route takes the request, or not the change of protocol that it asks for. */
   #isRefused = false;
   #isResponseStarted = false;
   /** Tunnels: the upstream has said its FIN. */
@@ -82,19 +83,9 @@ export class Driver implements UpstreamRequestOwner, StreamTimersOwner {
     x.maxStreamDurationMs = manager.maxStreamDurationMs;
     if (x.maxStreamDurationMs > 0) this.#timers.armDuration(x.maxStreamDurationMs);
     if (bodyKind !== NO_BODY) this.#timers.armRequest(manager.requestTimeoutMs);
-    const { table } = manager.routes;
-    const plan = table === null ? null : table.match(x);
-    x.plan = plan ?? manager.missPlan;
-    if (plan === null) {
-      x.flags |= FLAGS.NR;
-      x.details = 'route_not_found';
-      x.response.status = x.upgrade === CONNECT ? 405 : 404;
-    } else if (x.upgrade !== '' && !chooseUpgrade(x, plan.upgrades, manager.upgrades)) {
-      this.#isRefused = true;
-      x.details = 'upgrade_failed';
-      x.response.status = x.upgrade === CONNECT ? 405 : 403;
-    }
-    if (x.upgrade === CONNECT) this.#request.isPlain = plan !== null && isTerminated(plan.upgrades);
+    const choice = chooseRoute(x, manager);
+    this.#isRefused = choice === REFUSE;
+    this.#request.isPlain = choice === FORWARD_PLAIN;
     this.#walk();
     this.#request.isStarting = false;
   }
@@ -134,7 +125,7 @@ export class Driver implements UpstreamRequestOwner, StreamTimersOwner {
     const verdict = run(x, plan.onRequest);
     switch (verdict) {
       case CONTINUE:
-        if (this.#isRefused || x.plan === this.manager.missPlan) this.#reply();
+        if (this.#isRefused) this.#reply();
         else this.#forward();
         return;
       case PAUSE:
@@ -258,6 +249,8 @@ export class Driver implements UpstreamRequestOwner, StreamTimersOwner {
   /** The upstream has agreed: no limit of the request counts any more, those of the stream do. */
   #openTunnel(): void {
     this.isTunnel = true;
+    this.manager.tally.upgradesTotal++;
+    this.manager.tally.upgradesActive++;
     this.#request.openTunnel();
     this.x.response.remove(H.contentLength);
     this.#writeHead(UNTIL_CLOSE, false);
@@ -342,6 +335,7 @@ export class Driver implements UpstreamRequestOwner, StreamTimersOwner {
 
   /** No byte moved for the stream idle timeout (Envoy stream_idle_timeout). */
   onIdle(): void {
+    if (this.isActive) this.manager.tally.streamIdleTimeouts++;
     this.#giveUp(FLAGS.SI, failure('idle-timeout', 'internal', 'no'));
   }
 
@@ -350,10 +344,12 @@ export class Driver implements UpstreamRequestOwner, StreamTimersOwner {
   }
 
   onStreamTooLong(): void {
+    if (this.isActive) this.manager.tally.durationTimeouts++;
     this.#giveUp(0, failure('duration', 'internal', 'no'));
   }
 
   onRequestTooSlow(): void {
+    if (this.isActive) this.manager.tally.requestTimeouts++;
     this.#giveUp(0, failure('request-timeout', 'downstream', 'no'));
   }
 
@@ -378,6 +374,7 @@ export class Driver implements UpstreamRequestOwner, StreamTimersOwner {
   onDownstreamClose(): void {
     if (!this.isActive) return;
     const { x } = this;
+    this.manager.tally.departures++;
     x.flags |= FLAGS.DC;
     if (x.details === '' || !this.#isResponseStarted) x.details = 'downstream_remote_disconnect';
     this.#request.drop();
@@ -389,6 +386,7 @@ export class Driver implements UpstreamRequestOwner, StreamTimersOwner {
     if (!this.isActive) return;
     this.isActive = false;
     this.manager.tally.requestsActive--;
+    if (this.isTunnel) this.manager.tally.upgradesActive--;
     this.#timers.disarmAll();
     if (!this.#request.isComplete) this.#mirrors?.cut();
     this.#request.finish();

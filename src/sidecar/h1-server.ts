@@ -216,9 +216,7 @@ export class H1Server implements Downstream, BodySink, WireUser {
     }
     // The answer is out: the rest of the body is read and dropped, within reason.
     this.#discardBytes += at - start;
-    if (this.#discardBytes > DISCARD_BYTES_MAX) {
-      this.#linger();
-    }
+    if (this.#discardBytes > DISCARD_BYTES_MAX) this.#linger();
     return at;
   }
 
@@ -239,7 +237,7 @@ export class H1Server implements Downstream, BodySink, WireUser {
   #refuse(status: number, details: string): void {
     if (this.#isClosing || this.#driver.isActive) return;
     const x = this.#x;
-    this.#manager.tally.protocolErrors++;
+    this.#manager.tally.countRefusal(status, details);
     this.#framing.isKeptAlive = false;
     if (x.startMs === 0) {
       x.startMs = this.#engine.clock.now();
@@ -295,14 +293,17 @@ export class H1Server implements Downstream, BodySink, WireUser {
   }
 
   connectionField(kind: BodyKind): string {
-    const max = this.#manager.maxRequestsPerConnection;
+    const { maxRequestsPerConnection: max, tally } = this.#manager;
+    const isTooMany = max > 0 && this.#requests >= max;
+    if (isTooMany) tally.requestLimits++;
+    const isLeaving = this.isRetired || this.#owner.isDraining;
+    if (isLeaving) tally.drainCloses++;
     const isLast =
       !this.#framing.isKeptAlive ||
       kind === UNTIL_CLOSE ||
-      this.#owner.isDraining ||
-      this.isRetired ||
+      isLeaving ||
+      isTooMany ||
       (this.#hasEnded && this.#held.length === this.#heldAt) ||
-      (max > 0 && this.#requests >= max) ||
       this.#idle.isOverAge ||
       // What came behind an offer that was turned down may be meant for the protocol that was not taken.
       (this.#x.upgrade !== '' &&
@@ -387,7 +388,8 @@ export class H1Server implements Downstream, BodySink, WireUser {
       return this.destroy(); // Nothing can be unread, so that closing resets nothing.
     }
     this.wire.resume();
-    this.#delayedClose ??= new DelayedClose(this.#engine.wheel, this.wire, this.#manager.delayedCloseMs);
+    const { delayedCloseMs, tally } = this.#manager;
+    this.#delayedClose ??= new DelayedClose(this.#engine.wheel, this.wire, delayedCloseMs, tally);
     this.#delayedClose.begin(this.#hasEnded);
   }
 

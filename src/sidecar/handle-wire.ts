@@ -11,6 +11,7 @@ import { READ_BYTES, SHARED, giveBuffer, isShared, takeBuffer, viewOf } from './
 import {
   internals,
   isTcpHandle,
+  queuedBelow,
   type AddressOut,
   type EndWaiter,
   type HandleReader,
@@ -70,6 +71,11 @@ export class HandleWire implements Wire, HandleReader, WriteWaiter, EndWaiter {
 
   get fd(): number {
     return this.#handle.fd;
+  }
+
+  get unsentBytes(): number {
+    if (this.bufferedBytes === 0 || this.isClosed) return 0;
+    return this.#owner === null ? this.#handle.writeQueueSize : this.bufferedBytes + queuedBelow(this.#owner);
   }
 
   get remoteAddress(): string {

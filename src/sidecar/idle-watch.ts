@@ -78,14 +78,21 @@ export class IdleWatch {
     const idleMs = nowMs - this.lastMs;
     const { idleTimeoutMs, maxConnectionDurationMs, streamIdleTimeoutMs: unreadMs, drainMs } = this.#manager;
     const overAgeMs = nowMs - this.#openedMs - maxConnectionDurationMs;
-    if (maxConnectionDurationMs > 0 && overAgeMs >= 0) this.isOverAge = true;
+    if (maxConnectionDurationMs > 0 && overAgeMs >= 0 && !this.isOverAge) {
+      this.isOverAge = true;
+      this.#manager.tally.ageLimits++;
+    }
     if (this.#driver.isActive) {
       const { streamIdleTimeoutMs } = this.#driver.x;
       if (streamIdleTimeoutMs > 0 && idleMs >= streamIdleTimeoutMs) this.#driver.onIdle();
-    } else if ((this.isOverAge && overAgeMs >= drainMs) || (idleTimeoutMs > 0 && idleMs >= idleTimeoutMs)) {
+    } else if (idleTimeoutMs > 0 && idleMs >= idleTimeoutMs) {
+      this.#manager.tally.idleTimeouts++;
+      this.#owner.destroy();
+    } else if (this.isOverAge && overAgeMs >= drainMs) {
       this.#owner.destroy();
     } else if (unreadMs > 0 && idleMs >= unreadMs && this.#owner.wire.bufferedBytes > 0) {
       // The exchange is over for everybody but the client, who takes nothing of the answer.
+      this.#manager.tally.streamIdleTimeouts++;
       this.#owner.destroy();
     }
     if (!this.#isStopped) this.#arm();

@@ -45,11 +45,13 @@ export function takeRequest(x: Exchange, framing: Framing, manager: HttpManager)
 /** The message is well framed, but its names or its path are refused, or the client has to come again. */
 function refusePrepared(x: Exchange, prepared: number, framing: Framing, manager: HttpManager): number {
   if (prepared === REDIRECTED) {
+    manager.tally.pathsRedirected++;
     x.response.add(H.location, x.request.path);
     return refuse(x, -REDIRECTED, 'path_normalization_failed');
   }
   const isName = prepared === UNDERSCORED;
   const details = isName ? 'http1.unexpected_underscore' : 'path_normalization_failed';
+  if (!isName) manager.tally.pathsRefused++;
   if (isName && !manager.survivesInvalidMessages) return refuse(x, 400, details);
   if (!manager.survivesInvalidMessages) framing.isKeptAlive = false;
   return refuse(x, -400, details);

@@ -2,6 +2,7 @@
 // serves where Node's handles have another shape than the one we know, and with OUTRIGGER_WIRE=socket.
 import type { Socket } from 'node:net';
 import type { ConnectionFacts } from './arrival/connection-facts.ts';
+import { queuedBelow } from './stream-handle.ts';
 import { BUFFERED_BYTES_MAX, NO_USER, type Wire, type WireUser } from './wire.ts';
 
 export class SocketWire implements Wire {
@@ -34,6 +35,10 @@ export class SocketWire implements Wire {
 
   get bufferedBytes(): number {
     return this.#socket.writableLength;
+  }
+
+  get unsentBytes(): number {
+    return this.#socket.writableLength + queuedBelow(this.#socket);
   }
 
   get isClosed(): boolean {

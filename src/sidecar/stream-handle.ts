@@ -10,6 +10,8 @@ export interface StreamHandle {
   /** Our own: who the bytes are for. */
   wire: HandleReader | null;
   readonly fd: number;
+  /** Bytes that the kernel has not taken yet. */
+  readonly writeQueueSize: number;
   useUserBuffer(bytes: Buffer): void;
   readStart(): number;
   readStop(): number;
@@ -111,6 +113,15 @@ export const internals: Internals | null = process.env['OUTRIGGER_WIRE'] === 'so
 export function handleOf(owner: object): StreamHandle | null {
   const handle: unknown = Reflect.get(owner, '_handle');
   return isStreamHandle(handle) ? handle : null;
+}
+
+/** Bytes of a socket that stand in the queue of its lowest handle: a TLS handle writes to another. */
+export function queuedBelow(owner: object): number {
+  const handle: unknown = Reflect.get(owner, '_handle');
+  if (typeof handle !== 'object' || handle === null) return 0;
+  const parent: unknown = Reflect.get(handle, '_parent');
+  const size: unknown = Reflect.get(typeof parent === 'object' && parent !== null ? parent : handle, 'writeQueueSize');
+  return typeof size === 'number' ? size : 0;
 }
 
 /** What the last handle was made of that was looked at whole: accepted ones are all alike. */

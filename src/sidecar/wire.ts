@@ -23,6 +23,8 @@ export interface Wire {
   facts: ConnectionFacts | null;
   /** Bytes written that the kernel has not taken yet. */
   readonly bufferedBytes: number;
+  /** Changes with every byte that the kernel takes, while bufferedBytes counts a write until the whole of it is gone. */
+  readonly unsentBytes: number;
   /** True from destroy(), reset() or an error on. */
   readonly isClosed: boolean;
   /** Writes Latin-1, one character a byte. False: more should wait for onWireDrain. */

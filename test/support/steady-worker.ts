@@ -8,7 +8,8 @@ import { listen } from './free-port.ts';
 
 const ANSWER = `HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n${'x'.repeat(100)}`;
 const REQUEST = 'GET /steady HTTP/1.1\r\nHost: steady.test\r\n\r\n';
-const LARGE_BYTES = 1024 * 1024;
+/** More than the kernel takes for a reader that takes nothing. */
+const LARGE_BYTES = 16 * 1024 * 1024;
 const LARGE = Buffer.from(`HTTP/1.1 200 OK\r\ncontent-length: ${LARGE_BYTES}\r\n\r\n${'x'.repeat(LARGE_BYTES)}`);
 const TURN_MS = 2;
 const STALLED_MS = 10_000;
@@ -27,9 +28,9 @@ const lanes: Lane[] = [];
 const upstream = createServer({ noDelay: true }, (socket) => {
   socket.on('error', () => socket.destroy());
   socket.on('data', (bytes) => {
-    // One request is one packet here, but for the bodies of attackers, which need no answer to be right.
+    // One request is one packet here, but for those of attackers with a body, which is never complete.
     if (bytes.includes('/large ')) socket.write(LARGE);
-    else if (bytes.includes(' HTTP/1.1\r\n')) socket.write(ANSWER);
+    else if (!bytes.includes('POST ') && bytes.includes(' HTTP/1.1\r\n')) socket.write(ANSWER);
   });
 });
 say({ upstreamPort: await listen(upstream) });

@@ -77,6 +77,14 @@ export interface Picker {
   pick(x: Exchange | null): Endpoint | null;
 }
 
+/** Whom a connection to an endpoint is for. */
+export interface PoolScope {
+  /** Requests for one host (auto_sni, auto_san_validation). */
+  readonly host: boolean;
+  /** Requests of one downstream connection, whose addresses the PROXY protocol told. */
+  readonly client: boolean;
+}
+
 /** What the driver needs to know of a live cluster. */
 export interface Cluster {
   readonly name: ClusterId;
@@ -86,8 +94,8 @@ export interface Cluster {
   readonly idleTimeoutMs: number;
   /** A connection is closed after that many requests; 0 is unlimited. */
   readonly maxRequestsPerConnection: number;
-  /** True: a connection is for one host, that of its requests. False by default. */
-  readonly namesServers?: boolean;
+  /** What the requests of a connection have in common; null or absent: nothing, any request may use it. */
+  readonly poolScope?: PoolScope | null;
   readonly picker: Picker;
   /** Every endpoint, in configuration order. */
   readonly endpoints: readonly Endpoint[];

@@ -26,6 +26,8 @@ export interface Connection {
   readonly tls: TlsFacts | null;
   /** The listener's direction, for metrics and spans. */
   readonly isInbound: boolean;
+  /** True once nothing comes from it any more; absent: it is not known. */
+  readonly isClosed?: boolean;
 }
 
 export const NO_CONNECTION: Connection = {

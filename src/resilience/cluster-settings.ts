@@ -1,7 +1,7 @@
 // What is left of an Envoy Cluster after compilation: plain, frozen values with every default filled
 // in. LiveCluster runs on them; the admin server shows the `source` they came from.
 import type { ClusterId } from '../base/brand.ts';
-import type { Locality } from '../plan/cluster.ts';
+import type { Locality, PoolScope } from '../plan/cluster.ts';
 import type { Cluster as ClusterProto } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 
 /** Health as a configuration or EDS states it (core.v3.HealthStatus). */
@@ -100,8 +100,8 @@ export interface ClusterSettings {
 export interface Readiness {
   /** Equal for two versions whose connections may be used alike. */
   readonly fingerprint: string;
-  /** True: a connection is for one host, that of its requests (auto_sni, auto_san_validation). */
-  readonly namesServers: boolean;
+  /** Whom a connection is for; null: for anybody's requests. */
+  readonly poolScope: PoolScope | null;
   readonly isReady: boolean;
   /** Called once, when it is ready: at once when it is. */
   onReady(callback: () => void): void;

@@ -12,7 +12,7 @@ import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import type { Problem } from '../base/problem.ts';
 import { internHeader, UNKNOWN } from '../http/header-name.ts';
-import { Endpoint, type Cluster, type Picker } from '../plan/cluster.ts';
+import { Endpoint, type Cluster, type Picker, type PoolScope } from '../plan/cluster.ts';
 import type { ClusterLoadAssignment } from '../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
 import type { ClusterSettings, ConfiguredHealth, Discovery, EndpointTarget } from './cluster-settings.ts';
 import { DnsDiscovery, type Delay, type NameState } from './dns-discovery.ts';
@@ -76,8 +76,8 @@ export class LiveCluster implements Cluster {
     return this.#settings.maxRequestsPerConnection;
   }
 
-  get namesServers(): boolean {
-    return this.#settings.transport?.namesServers === true;
+  get poolScope(): PoolScope | null {
+    return this.#settings.transport?.poolScope ?? null;
   }
 
   get metadata(): ReadonlyMap<string, string> {

@@ -221,6 +221,7 @@ const RAW_BUFFER = 'envoy.transport_sockets.raw_buffer';
 const SOCKET_TYPES: readonly string[] = [
   'envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer',
   'envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext',
+  'envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport',
 ];
 
 /** Plaintext must never be sent where something else was asked for, so anything else is refused. */

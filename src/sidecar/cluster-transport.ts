@@ -1,16 +1,18 @@
-// How connections to the endpoints of one cluster are made: plain, or with the TLS context of the first of its
+// How connections to the endpoints of one cluster are made: plain, or with the PROXY header and TLS context of the first of its
 // transport_socket_matches whose criteria the endpoint's metadata meets, else with the cluster's own. Compiled
 // from the Cluster; asked once per connection.
 import type { Any } from '@bufbuild/protobuf/wkt';
 import { anyUnpack } from '@bufbuild/protobuf/wkt';
 import { toBinary, type JsonObject } from '@bufbuild/protobuf';
 import { error, warning, type Problem } from '../base/problem.ts';
-import type { Endpoint } from '../plan/cluster.ts';
+import type { Endpoint, PoolScope } from '../plan/cluster.ts';
 import type { Slot } from '../tls/slot.ts';
 import type { TlsTally } from '../tls/tls-tally.ts';
 import { fingerprintOf, UpstreamTls } from '../tls/upstream-tls.ts';
 import type { Cluster } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import { TransportSocketSchema, type TransportSocket } from '../xds/gen/envoy/config/core/v3/base_pb.js';
+import { ProxyProtocolConfig_Version as Version } from '../xds/gen/envoy/config/core/v3/proxy_protocol_pb.js';
+import { ProxyProtocolUpstreamTransportSchema } from '../xds/gen/envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol_pb.js';
 import { RawBufferSchema } from '../xds/gen/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.js';
 import {
   UpstreamTlsContextSchema,
@@ -21,11 +23,20 @@ import { typeNameOf, unpack } from '../xds/unpack.ts';
 import { compileCommonTls, type TlsScope } from './compile-tls.ts';
 import type { SecretStore } from './secrets.ts';
 
+/** What comes first on a connection. */
+export interface ClusterSocket {
+  /** Null is plaintext. */
+  readonly tls: UpstreamTls | null;
+  /** Of the PROXY header before everything else; null: none. */
+  readonly proxyVersion: 1 | 2 | null;
+}
+
+const PLAIN: ClusterSocket = { tls: null, proxyVersion: null };
+
 interface Choice {
   /** Key and value as JSON; all must be in the endpoint's `envoy.transport_socket_match` metadata. */
   readonly criteria: readonly (readonly [string, string])[];
-  /** Null is plaintext. */
-  readonly tls: UpstreamTls | null;
+  readonly socket: ClusterSocket;
 }
 
 /** HttpProtocolOptions.upstream_http_protocol_options. */
@@ -40,29 +51,31 @@ export class ClusterTransport {
   /** Equal for two versions whose connections may be used alike. */
   readonly fingerprint: string;
   readonly names: AutoNames;
-  readonly namesServers: boolean;
+  readonly poolScope: PoolScope | null;
   readonly #choices: readonly Choice[];
-  readonly #own: UpstreamTls | null;
+  readonly #own: ClusterSocket;
 
-  constructor(fingerprint: string, names: AutoNames, choices: readonly Choice[], own: UpstreamTls | null) {
+  constructor(fingerprint: string, names: AutoNames, choices: readonly Choice[], own: ClusterSocket) {
     this.fingerprint = fingerprint;
     this.names = names;
-    this.namesServers = names.sni || names.san;
+    const host = names.sni || names.san;
+    const client = [own, ...choices.map(({ socket }) => socket)].some(({ proxyVersion }) => proxyVersion !== null);
+    this.poolScope = host || client ? { host, client } : null;
     this.#choices = choices;
     this.#own = own;
   }
 
-  /** The context for connections to this endpoint; null: plaintext. */
-  of(endpoint: Endpoint): UpstreamTls | null {
-    for (const { criteria, tls } of this.#choices) {
-      if (criteria.every(([key, value]) => endpoint.transportMatch.get(key) === value)) return tls;
+  /** For connections to this endpoint. */
+  of(endpoint: Endpoint): ClusterSocket {
+    for (const { criteria, socket } of this.#choices) {
+      if (criteria.every(([key, value]) => endpoint.transportMatch.get(key) === value)) return socket;
     }
     return this.#own;
   }
 
   /** Every TLS context of the cluster. */
   contexts(): readonly UpstreamTls[] {
-    return [this.#own, ...this.#choices.map(({ tls }) => tls)].flatMap((tls) => (tls === null ? [] : [tls]));
+    return [this.#own, ...this.#choices.map(({ socket }) => socket)].flatMap(({ tls }) => (tls === null ? [] : [tls]));
   }
 
   get isReady(): boolean {
@@ -108,9 +121,9 @@ export function compileClusterTransport(cluster: Cluster, scope: TransportScope)
   const own = compileSocket(transportSocket, { ...scope, path: at('transport_socket') }, names);
   const choices = transportSocketMatches.map(({ match, transportSocket: socket }, index): Choice => {
     const path = at(`transport_socket_matches[${index}].transport_socket`);
-    return { criteria: criteriaOf(match), tls: compileSocket(socket, { ...scope, path }, names) };
+    return { criteria: criteriaOf(match), socket: compileSocket(socket, { ...scope, path }, names) };
   });
-  if (own === null && choices.every(({ tls }) => tls === null)) return null;
+  if ([own, ...choices.map(({ socket }) => socket)].every((socket) => socket === PLAIN)) return null;
   const sockets = [transportSocket, ...transportSocketMatches.map((match) => match.transportSocket)];
   const parts = sockets.map((socket) => (socket === undefined ? '' : toBinary(TransportSocketSchema, socket)));
   const rules = JSON.stringify([choices.map(({ criteria }) => criteria), names]);
@@ -129,19 +142,24 @@ function namesOf(cluster: Cluster): AutoNames {
   return { sni: names?.autoSni ?? false, san: names?.autoSanValidation ?? false };
 }
 
-function compileSocket(
-  socket: TransportSocket | undefined,
-  scope: TransportScope,
-  names: AutoNames,
-): UpstreamTls | null {
-  if (socket?.configType.case !== 'typedConfig') return null;
+function compileSocket(socket: TransportSocket | undefined, scope: TransportScope, names: AutoNames): ClusterSocket {
+  if (socket?.configType.case !== 'typedConfig') return PLAIN;
   const any = socket.configType.value;
-  if (typeNameOf(any) === RawBufferSchema.typeName) return null;
+  if (typeNameOf(any) === RawBufferSchema.typeName) return PLAIN;
+  const path = `${scope.path}.typed_config`;
   const context = unpack(any, UpstreamTlsContextSchema);
-  if (context !== null) return compileContext(context, { ...scope, path: `${scope.path}.typed_config` }, names);
-  const remedy = 'write an UpstreamTlsContext';
+  if (context !== null) return { tls: compileContext(context, { ...scope, path }, names), proxyVersion: null };
+  const announcing = unpack(any, ProxyProtocolUpstreamTransportSchema);
+  if (announcing !== null) {
+    const inner = compileSocket(announcing.transportSocket, { ...scope, path: `${path}.transport_socket` }, names);
+    if (inner.proxyVersion !== null) {
+      scope.problems.push(error(`${path}.transport_socket`, 'one PROXY header is enough', 'write raw_buffer or tls'));
+    }
+    return { tls: inner.tls, proxyVersion: announcing.config?.version === Version.V2 ? 2 : 1 };
+  }
+  const remedy = 'write an UpstreamTlsContext, or a ProxyProtocolUpstreamTransport';
   scope.problems.push(error(scope.path, `${typeNameOf(any)} is not the client end of a transport socket`, remedy));
-  return null;
+  return PLAIN;
 }
 
 function compileContext(context: UpstreamTlsContext, scope: TransportScope, names: AutoNames): UpstreamTls {

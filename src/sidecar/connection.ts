@@ -24,6 +24,10 @@ export class SocketConnection implements Connection {
     this.tls = tlsFacts.get(wire) ?? null;
   }
 
+  get isClosed(): boolean {
+    return this.#wire.isClosed;
+  }
+
   get isTls(): boolean {
     return this.tls !== null;
   }

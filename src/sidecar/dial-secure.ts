@@ -1,20 +1,29 @@
 // Dials an endpoint as its cluster wants it: in plaintext, or over TLS once the handshake is over and the server
-// was accepted. Either way exactly one of the two callbacks is called, later, unless the dial is cancelled.
+// was accepted; with a PROXY header as the very first bytes of the connection, before TLS, where the cluster
+// announces whom it forwards. Either way exactly one of the two callbacks is called, later, unless the dial is cancelled.
 import { SECRETS_MISSING, type UpstreamTls } from '../tls/upstream-tls.ts';
 import type { Endpoint } from '../plan/cluster.ts';
+import type { Connection } from '../plan/exchange.ts';
+import { proxyHeader } from './arrival/proxy-protocol-writer.ts';
 import { tlsFacts } from './connection.ts';
 import { dial, type Dial, type DialUser } from './wire-dial.ts';
 import type { Wire } from './wire.ts';
 import { wireOf } from './wire-socket.ts';
 
-/** TLS of one connection: the context, and the names that the request brings (auto_sni); empty: as configured. */
+/** What comes first on one connection. */
 export interface SecureTarget {
-  readonly tls: UpstreamTls;
+  /** Null: plaintext. */
+  readonly tls: UpstreamTls | null;
+  /** The names that the request brings (auto_sni); empty: as configured. */
   readonly serverName: string;
   readonly expectedName: string;
+  /** Of the PROXY header; null: there is none. */
+  readonly proxyVersion: 1 | 2 | null;
+  /** Whom the header tells of; null: no downstream, as for a health check. */
+  readonly client: Connection | null;
 }
 
-/** `secure` null is plaintext. */
+/** `secure` null is plaintext without a header. */
 export function dialEndpoint(endpoint: Endpoint, secure: SecureTarget | null, user: DialUser): Dial {
   return secure === null ? dial(endpoint, user) : new SecureDial(endpoint, secure, user);
 }
@@ -41,7 +50,13 @@ class SecureDial implements Dial, DialUser {
   }
 
   onDialled(wire: Wire): void {
-    const { tls, serverName, expectedName } = this.#secure;
+    const { tls, serverName, expectedName, proxyVersion, client } = this.#secure;
+    if (proxyVersion !== null) wire.writeBytes(announcement(proxyVersion, client, wire));
+    if (tls === null) {
+      this.#isOver = true;
+      this.#user.onDialled(wire);
+      return;
+    }
     if (!tls.isReady) {
       tls.init.tally.secretsNotReady++;
       wire.destroy();
@@ -69,4 +84,23 @@ class SecureDial implements Dial, DialUser {
     this.#isOver = true;
     this.#user.onDialFailed(cause);
   }
+}
+
+/** Without a client, version 1 tells of the connection itself, and version 2 that it is local, as Envoy does. */
+function announcement(version: 1 | 2, client: Connection | null, wire: Wire): Buffer {
+  if (client !== null) {
+    return proxyHeader(version, {
+      sourceAddress: client.remoteAddress,
+      sourcePort: client.remotePort,
+      destinationAddress: client.localAddress,
+      destinationPort: client.localPort,
+    });
+  }
+  const isTold = version === 1;
+  return proxyHeader(version, {
+    sourceAddress: isTold ? wire.localAddress : '',
+    sourcePort: isTold ? wire.localPort : 0,
+    destinationAddress: isTold ? wire.remoteAddress : '',
+    destinationPort: isTold ? wire.remotePort : 0,
+  });
 }

@@ -7,6 +7,7 @@
 //   open ──fail/destroy/reset──► closing ──the handle's close callback──► onWireClose
 import { Socket } from 'node:net';
 import { getSystemErrorName } from 'node:util';
+import { resetSocket } from './reset-socket.ts';
 import { READ_BYTES, SHARED, giveBuffer, isShared, takeBuffer, viewOf } from './read-buffer.ts';
 import {
   internals,
@@ -159,7 +160,7 @@ export class HandleWire implements Wire, HandleReader, WriteWaiter, EndWaiter {
     if (this.isClosed) return;
     if (this.#owner !== null) {
       this.isClosed = true;
-      this.#owner.resetAndDestroy();
+      resetSocket(this.#owner);
     } else if (isTcpHandle(this.#handle) && this.#handle.reset(onClosed) === 0) {
       this.isClosed = true;
     } else {

@@ -54,7 +54,7 @@ export function startMirrors(
       method: x.request.method,
       timeoutMs: x.timeoutMs,
     });
-    const pool = engine.pools.poolOf(cluster, endpoint, x.request);
+    const pool = engine.pools.poolOf(cluster, endpoint, x);
     request.join(pool, pool.acquire(cluster, request, false));
     started.push(request);
   }

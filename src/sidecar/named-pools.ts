@@ -1,33 +1,42 @@
-// Pools of connections that are for one host each (auto_sni, auto_san_validation): by endpoint, then by host. Hosts
-// come from requests, so their number is bounded: the oldest pool goes when there are too many.
+// Pools of connections that are for one origin each (pool-origin.ts): by endpoint, then by origin. Origins come
+// from requests, so their number is bounded: the oldest pool goes when there are too many. Pools without a
+// connection, and those whose client has left, go with the sweep.
 import type { Cluster, Endpoint } from '../plan/cluster.ts';
+import { originKey, type PoolOrigin } from './pool-origin.ts';
 
 /** Per endpoint. */
-const NAMES_MAX = 256;
+const HOSTS_MAX = 256;
+/** Per endpoint: clients are bounded by the limit of downstream connections. */
+const CLIENTS_MAX = 65_536;
 
 interface Pool {
+  readonly isEmpty: boolean;
+  readonly hasLostClient: boolean;
+  readonly idleCount: number;
+  sweep(nowMs: number): void;
   drain(): void;
 }
 
 export class NamedPools<P extends Pool> {
-  readonly #make: (cluster: Cluster, endpoint: Endpoint, name: string) => P;
+  readonly #make: (cluster: Cluster, endpoint: Endpoint, origin: PoolOrigin) => P;
   readonly #pools = new Map<Endpoint, Map<string, P>>();
 
-  constructor(make: (cluster: Cluster, endpoint: Endpoint, name: string) => P) {
+  constructor(make: (cluster: Cluster, endpoint: Endpoint, origin: PoolOrigin) => P) {
     this.#make = make;
   }
 
-  poolOf(cluster: Cluster, endpoint: Endpoint, host: string): P {
-    const name = host.toLowerCase();
+  poolOf(cluster: Cluster, endpoint: Endpoint, origin: PoolOrigin): P {
+    const name = originKey(origin);
     let named = this.#pools.get(endpoint);
     if (named === undefined) {
       named = new Map();
       this.#pools.set(endpoint, named);
     }
     const known = named.get(name);
-    if (known !== undefined) return known;
-    if (named.size >= NAMES_MAX) makeRoom(named);
-    const pool = this.#make(cluster, endpoint, name);
+    if (known !== undefined && !known.hasLostClient) return known;
+    if (known !== undefined) known.drain();
+    else if (named.size >= (origin.client === null ? HOSTS_MAX : CLIENTS_MAX)) makeRoom(named);
+    const pool = this.#make(cluster, endpoint, origin);
     named.set(name, pool);
     return pool;
   }
@@ -37,6 +46,21 @@ export class NamedPools<P extends Pool> {
     if (named === undefined) return;
     this.#pools.delete(endpoint);
     for (const pool of named.values()) pool.drain();
+  }
+
+  /** Closes what is idle for too long or for nobody, and returns how many idle connections are left. */
+  sweep(nowMs: number): number {
+    let idle = 0;
+    for (const [endpoint, named] of this.#pools) {
+      for (const [name, pool] of named) {
+        if (pool.hasLostClient) pool.drain();
+        else pool.sweep(nowMs);
+        if (pool.isEmpty || pool.hasLostClient) named.delete(name);
+        else idle += pool.idleCount;
+      }
+      if (named.size === 0) this.#pools.delete(endpoint);
+    }
+    return idle;
   }
 
   *all(): Iterable<P> {

@@ -129,8 +129,7 @@ export class Proxy {
     this.engine = { clock, wheel, log, random, pools, counters: newEngineCounters() };
     this.store = new StateStore({ clock, random, resolver: createNodeResolver(), log: log.child('cluster') }, pools);
     this.secrets = new SecretStore(log.child('secret'));
-    pools.secureTarget = (cluster, endpoint, serverName) =>
-      secureTargetOf(this.books, cluster.name, { endpoint, serverName });
+    pools.secureTarget = (cluster, endpoint, origin) => secureTargetOf(this.books, cluster.name, endpoint, origin);
     this.stats = new ProxyStats(() => this.store.clusters.values());
     this.stats.addNumbers(() => this.#numbers());
     this.stats.attachTo(this.registry);

@@ -1,6 +1,7 @@
 // The same Wire over a net.Socket or TLSSocket by its public interface: slower, and right on any Node. It
 // serves where Node's handles have another shape than the one we know, and with OUTRIGGER_WIRE=socket.
 import type { Socket } from 'node:net';
+import { resetSocket } from './reset-socket.ts';
 import type { ConnectionFacts } from './arrival/connection-facts.ts';
 import { queuedBelow } from './stream-handle.ts';
 import { BUFFERED_BYTES_MAX, NO_USER, type Wire, type WireUser } from './wire.ts';
@@ -113,7 +114,7 @@ export class SocketWire implements Wire {
   }
 
   reset(): void {
-    this.#socket.resetAndDestroy();
+    resetSocket(this.#socket);
   }
 
   toSocket(): Socket {

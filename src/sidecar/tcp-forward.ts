@@ -119,7 +119,7 @@ export class TcpForward implements Speculation {
     const timer = new WheelTimer(() => this.#connectFailed(endpoint));
     this.#connectTimer = timer;
     this.#engine.wheel.arm(timer, cluster.connectTimeoutMs);
-    const secure = this.#engine.pools.secureTarget(cluster, endpoint, '');
+    const secure = this.#engine.pools.secureTarget(cluster, endpoint, { serverName: '', client: this.#x.connection });
     this.#dial = dialEndpoint(endpoint, secure, {
       onDialled: (wire) => this.#connected(wire, endpoint),
       onDialFailed: () => this.#connectFailed(endpoint),

@@ -125,6 +125,14 @@ export const CLUSTER_FIELDS: Readonly<Record<string, MessageFields>> = {
     supported: 'auto_sni auto_san_validation',
     refused: { override_auto_sni_header: 'the server name is the host of the request: remove it' },
   },
+  'envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport': {
+    supported: 'config transport_socket',
+    required: 'transport_socket',
+  },
+  'envoy.config.core.v3.ProxyProtocolConfig': {
+    supported: 'version',
+    harmless: { pass_through_tlvs: 'has no effect yet: a PROXY header is sent without further values' },
+  },
   'envoy.config.endpoint.v3.ClusterLoadAssignment': {
     supported: 'cluster_name endpoints',
     harmless: { policy: NO_EFFECT_YET, named_endpoints: NO_EFFECT_YET },

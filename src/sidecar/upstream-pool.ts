@@ -9,9 +9,10 @@
 import type { Clock } from '../base/clock.ts';
 import { WheelTimer, type TimerWheel } from '../base/timer-wheel.ts';
 import type { Cluster, Endpoint } from '../plan/cluster.ts';
+import type { Exchange } from '../plan/exchange.ts';
 import type { Failure } from '../plan/failure.ts';
-import type { Head } from '../http/head.ts';
 import { NamedPools } from './named-pools.ts';
+import { ANYBODY, originOf, type PoolOrigin } from './pool-origin.ts';
 import { Dialling } from './dialling.ts';
 import type { SecureTarget } from './dial-secure.ts';
 import { UpstreamConnection, type UpstreamOwner } from './h1-client.ts';
@@ -33,12 +34,11 @@ export class EndpointPool implements UpstreamOwner {
   readonly #open = new Roster<UpstreamConnection, null>();
   readonly #waiting: PoolUser[] = [];
   readonly #dialling = new Set<Dialling>();
-  /** The host of the requests that share these connections (auto_sni); empty: any. */
-  readonly #serverName: string;
+  readonly #origin: PoolOrigin;
   #isDraining = false;
 
-  constructor(registry: PoolRegistry, cluster: Cluster, endpoint: Endpoint, serverName = '') {
-    this.#serverName = serverName;
+  constructor(registry: PoolRegistry, cluster: Cluster, endpoint: Endpoint, origin: PoolOrigin = ANYBODY) {
+    this.#origin = origin;
     this.#registry = registry;
     this.#cluster = cluster;
     this.endpoint = endpoint;
@@ -46,6 +46,11 @@ export class EndpointPool implements UpstreamOwner {
 
   get isEmpty(): boolean {
     return this.#open.size === 0 && this.#dialling.size === 0 && this.#waiting.length === 0;
+  }
+
+  /** True when the downstream connection that these are for is gone. */
+  get hasLostClient(): boolean {
+    return this.#origin.client !== null && this.#origin.client.isClosed === true;
   }
 
   /**
@@ -139,7 +144,7 @@ export class EndpointPool implements UpstreamOwner {
       failed: (failed) => this.#dialFailed(dialling, failed),
     });
     this.#dialling.add(dialling);
-    const secure = this.#registry.secureTarget(this.#cluster, endpoint, this.#serverName);
+    const secure = this.#registry.secureTarget(this.#cluster, endpoint, this.#origin);
     dialling.start(endpoint, secure, this.#cluster.connectTimeoutMs);
   }
 
@@ -159,8 +164,8 @@ export class EndpointPool implements UpstreamOwner {
   }
 }
 
-/** The TLS of connections to an endpoint of a cluster for requests to a host; null: plaintext. */
-export type FindSecureTarget = (cluster: Cluster, endpoint: Endpoint, serverName: string) => SecureTarget | null;
+/** What comes before the first request on a connection to an endpoint of a cluster; null: nothing. */
+export type FindSecureTarget = (cluster: Cluster, endpoint: Endpoint, origin: PoolOrigin) => SecureTarget | null;
 
 function plaintext(): null {
   return null;
@@ -179,12 +184,13 @@ export class PoolRegistry {
   constructor(clock: Clock, wheel: TimerWheel) {
     this.clock = clock;
     this.wheel = wheel;
-    this.#named = new NamedPools((cluster, endpoint, name) => new EndpointPool(this, cluster, endpoint, name));
+    this.#named = new NamedPools((cluster, endpoint, origin) => new EndpointPool(this, cluster, endpoint, origin));
   }
 
-  /** `request` is what the connection is for: its host counts where the cluster names servers. */
-  poolOf(cluster: Cluster, endpoint: Endpoint, request: Head): EndpointPool {
-    if (cluster.namesServers === true) return this.#named.poolOf(cluster, endpoint, request.hostname());
+  /** `x` is what the connection is for: its host and client count where the cluster asks for it. */
+  poolOf(cluster: Cluster, endpoint: Endpoint, x: Exchange): EndpointPool {
+    const scope = cluster.poolScope ?? null;
+    if (scope !== null) return this.#named.poolOf(cluster, endpoint, originOf(scope, x));
     const known = this.#pools.get(endpoint);
     if (known !== undefined) return known;
     const pool = new EndpointPool(this, cluster, endpoint);
@@ -221,10 +227,7 @@ export class PoolRegistry {
       pool.sweep(nowMs);
       idle += pool.idleCount;
     }
-    for (const pool of this.#named.all()) {
-      pool.sweep(nowMs);
-      idle += pool.idleCount;
-    }
+    idle += this.#named.sweep(nowMs);
     if (idle > 0) this.wheel.arm(this.#sweeper, SWEEP_MS);
   }
 }

@@ -82,7 +82,7 @@ export class UpstreamRequest implements PoolUser {
       return;
     }
     enterEndpoint(x, endpoint);
-    const pool = this.#engine.pools.poolOf(cluster, endpoint, x.request);
+    const pool = this.#engine.pools.poolOf(cluster, endpoint, x);
     this.#pool = pool;
     const connection = pool.acquire(cluster, this, isFresh);
     if (connection !== null) this.onPoolReady(connection);

@@ -24,7 +24,8 @@ export interface SidecarPlane {
   shareSockets(isShared: boolean): void;
   /** Resolves when nothing is accepted here any more; connections then end as in stop(). */
   yieldToSuccessor(): Promise<void>;
-  stop(drainSeconds?: number): Promise<void>;
+  /** Without `hasDelay`, new connections are not waited for. */
+  stop(drainSeconds?: number, hasDelay?: boolean): Promise<void>;
 }
 
 export interface SidecarPlaneOptions {
@@ -61,7 +62,7 @@ function singlePlane(proxy: Proxy): SidecarPlane {
       void proxy.yieldToSuccessor();
       return Promise.resolve();
     },
-    stop: (drainSeconds) => proxy.stop(drainSeconds),
+    stop: (drainSeconds, hasDelay) => proxy.stop(drainSeconds, hasDelay),
   };
 }
 
@@ -95,8 +96,8 @@ async function pooledPlane(
       void proxy.yieldToSuccessor();
       await pool.yieldToSuccessor();
     },
-    async stop(drainSeconds) {
-      await Promise.all([proxy.stop(drainSeconds), pool.leave(drainSeconds)]);
+    async stop(drainSeconds, hasDelay) {
+      await Promise.all([proxy.stop(drainSeconds, hasDelay), pool.leave(drainSeconds, hasDelay)]);
     },
   };
 }

@@ -95,9 +95,12 @@ async function run(plane: SidecarPlane, { settings, flags, succession }: Running
   process.on('uncaughtException', (error) => log.error('unexpected error', { error: error.stack ?? error.message }));
   process.on('unhandledRejection', (reason) => log.error('unexpected rejection', { error: String(reason) }));
   const ending = Promise.withResolvers<void>();
+  let hasDelay = true;
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     // A second signal ends at once.
     process.once(signal, () => {
+      // Nobody who presses Ctrl-C waits for a load balancer to notice.
+      if (signal === 'SIGINT') hasDelay = false;
       ending.resolve();
       process.once(signal, () => process.exit(DONE));
     });
@@ -130,7 +133,7 @@ async function run(plane: SidecarPlane, { settings, flags, succession }: Running
   }
   await ending.promise;
   log.info('draining');
-  await plane.stop();
+  await plane.stop(undefined, hasDelay);
   succession.abandon();
   await servers.close();
   log.info('stopped');
@@ -149,9 +152,9 @@ interface Succeeding {
 async function succeed(plane: SidecarPlane, { servers, succession, end }: Succeeding): Promise<void> {
   await succession.succeed({
     async sockets() {
-      const sockets = [...(await plane.openSockets()), ...servers.sockets()];
+      // Said first: whoever leaves from then on does nothing to the sockets but close them.
       plane.shareSockets(true);
-      return sockets;
+      return [...(await plane.openSockets()), ...servers.sockets()];
     },
     stay: () => plane.shareSockets(false),
     async leave() {

@@ -33,7 +33,6 @@ const RETIRE_LOOK_MS = 1000;
 /** While draining: connections that are quiet for so long are closed, and how often that is looked at. */
 const DRAIN_QUIET_MS = 500;
 const DRAIN_LOOK_MS = 100;
-
 /** How often at most it is told that connections cannot be accepted. */
 const COMPLAINT_MS = 1000;
 
@@ -168,8 +167,9 @@ export class Listener implements ArrivalHost {
     this.#engine.wheel.arm(this.#retireTimer, RETIRE_GRACE_MS);
   }
 
-  /** The listening sockets of this thread. */
+  /** The sockets on which this thread accepts. */
   get descriptors(): readonly number[] {
+    if (this.#isStopped) return [];
     return [this.#server, ...this.#others].map(descriptorOf).filter((descriptor) => descriptor >= 0);
   }
 
@@ -184,9 +184,9 @@ export class Listener implements ArrivalHost {
   async stopAccepting(): Promise<void> {
     this.drainGracefully();
     if (this.#isStopped) return;
+    const { descriptors } = this;
     this.#isStopped = true;
-    const accepted = (): number => this.#tally.connectionsTotal;
-    await Promise.all(this.descriptors.map((descriptor) => emptyBacklog(descriptor, accepted)));
+    await Promise.all(descriptors.map((descriptor) => emptyBacklog(descriptor, () => this.#tally.connectionsTotal)));
     this.#closeSocket();
   }
 
@@ -369,8 +369,7 @@ export class Listener implements ArrivalHost {
   #closeSocket(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#server.close();
-    for (const server of this.#others) server.close();
+    for (const server of [this.#server, ...this.#others]) server.close();
   }
 
   /** Closes, of a listener that drains, the connections that nobody uses, and looks again while there are others. */

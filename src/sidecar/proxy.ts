@@ -115,6 +115,7 @@ export class Proxy {
   #areSocketsShared = false;
   #hasFailedHealthcheck = false;
   #stopping: Promise<void> | null = null;
+  readonly #endDelay: PromiseWithResolvers<void> = Promise.withResolvers();
 
   constructor(options: ProxyOptions) {
     const { bootstrap, log, clock = systemClock, random = Math.random } = options;
@@ -225,10 +226,12 @@ export class Proxy {
 
   /**
    * Fails readiness, goes on accepting for the drain delay, stops accepting, waits for connections to end, and
-   * ends everything when `drainSeconds` are over. Safe to call twice.
+   * ends everything when `drainSeconds` are over. Without `hasDelay` it accepts no longer than a mesh needs to hear
+   * of it. Safe to call twice.
    */
-  stop(drainSeconds: number = this.#options.drainSeconds ?? DRAIN_SECONDS): Promise<void> {
-    this.#stopping ??= this.#stop(drainSeconds * 1000, false);
+  stop(drainSeconds: number = this.#options.drainSeconds ?? DRAIN_SECONDS, hasDelay = true): Promise<void> {
+    const delaySeconds = hasDelay ? (this.#options.drainDelaySeconds ?? 0) : 0;
+    this.#stopping ??= this.#stop(drainSeconds * 1000, delaySeconds * 1000);
     return this.#stopping;
   }
 
@@ -237,24 +240,29 @@ export class Proxy {
     this.#areSocketsShared = isShared;
   }
 
-  /** As stop(), when a successor accepts on the same sockets already: this one stops to at once. */
+  /** As stop(), when a successor accepts on the same sockets already: this one stops to at once, even in a stop(). */
   yieldToSuccessor(): Promise<void> {
-    this.#stopping ??= this.#stop((this.#options.drainSeconds ?? DRAIN_SECONDS) * 1000, true);
+    this.#areSocketsShared = true;
+    this.#endDelay.resolve();
+    this.#stopping ??= this.#stop((this.#options.drainSeconds ?? DRAIN_SECONDS) * 1000, 0);
     return this.#stopping;
   }
 
-  async #stop(drainMs: number, hasSuccessor: boolean): Promise<void> {
+  async #stop(drainMs: number, wantedMs: number): Promise<void> {
     this.#isDraining = true;
     const deadlineMs = this.clock.now() + drainMs;
     // Ending the stream takes this workload out of the mesh; others hear of it a moment later.
     this.#feed?.close();
-    if (hasSuccessor || drainMs === 0 || this.#areSocketsShared) this.drain();
+    if (drainMs === 0 || this.#areSocketsShared) this.drain();
     else {
-      const wantedMs = (this.#options.drainDelaySeconds ?? 0) * 1000;
       const delayMs = this.#isReady ? Math.min(Math.max(wantedMs, this.#feed === null ? 0 : LEAVE_MS), drainMs) : 0;
       this.listeners.drainGracefully(this.#options.drainStrategy === 'immediate' ? 0 : delayMs);
-      if (delayMs > 0) await pause(delayMs);
-      await this.listeners.stopAccepting();
+      const timer = setTimeout(this.#endDelay.resolve, delayMs);
+      if (delayMs > 0) await this.#endDelay.promise;
+      clearTimeout(timer);
+      // A successor that came meanwhile holds the same sockets: what is done to them is done to it.
+      if (this.#areSocketsShared) this.drain();
+      else await this.listeners.stopAccepting();
     }
     while (this.listeners.active > 0 && this.clock.now() < deadlineMs) {
       await pause(DRAIN_POLL_MS);

@@ -80,9 +80,16 @@ export class HandoverServer {
       text += bytes.toString('latin1');
       if (text.length > HELLO.length + READY.length) socket.destroy();
       else if (text === HELLO && this.#successor === null) void this.#send(socket);
+      // Two of them would share the ports for good.
+      else if (text === HELLO && this.#successor !== socket) this.#turnAway(socket);
       else if (text === HELLO + READY && this.#successor === socket) void this.#leave(socket);
       else if (!(HELLO + READY).startsWith(text)) socket.destroy();
     });
+  }
+
+  #turnAway(socket: Socket): void {
+    this.#options.log.warning('a second successor is turned away');
+    socket.destroy();
   }
 
   async #send(socket: Socket): Promise<void> {

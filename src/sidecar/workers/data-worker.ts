@@ -99,10 +99,10 @@ function obey(message: Exclude<ToWorker, { kind: 'update' }>, { proxy, seat, log
 }
 
 async function leave(
-  { drainSeconds, hasSuccessor }: Extract<ToWorker, { kind: 'leave' }>,
+  { drainSeconds, hasDelay, hasSuccessor }: Extract<ToWorker, { kind: 'leave' }>,
   { proxy, seat }: Pick<Thread, 'proxy' | 'seat'>,
 ): Promise<void> {
-  const leaving = hasSuccessor ? proxy.yieldToSuccessor() : proxy.stop(drainSeconds);
+  const leaving = hasSuccessor ? proxy.yieldToSuccessor() : proxy.stop(drainSeconds, hasDelay);
   // A successor accepts already: this one has stopped by now.
   if (hasSuccessor) post({ kind: 'closed' });
   await leaving;

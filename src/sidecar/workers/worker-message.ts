@@ -44,8 +44,13 @@ export type ToWorker =
   | { readonly kind: 'drain-listeners'; readonly isGraceful: boolean; readonly inboundOnly: boolean }
   /** Proxy.shareSockets. */
   | { readonly kind: 'share'; readonly isShared: boolean }
-  /** Ends; `hasSuccessor`: stops accepting at once, because another process does. */
-  | { readonly kind: 'leave'; readonly drainSeconds: number; readonly hasSuccessor: boolean };
+  /** Ends: Proxy.stop(), or with `hasSuccessor` Proxy.yieldToSuccessor(), which may follow the other. */
+  | {
+      readonly kind: 'leave';
+      readonly drainSeconds: number;
+      readonly hasDelay: boolean;
+      readonly hasSuccessor: boolean;
+    };
 
 export type FromWorker =
   /** It wants dynamic resources, from now on. */

@@ -134,19 +134,19 @@ export class WorkerPool {
   }
 
   /** All workers drain as Proxy.stop() does; resolves when they have ended. Safe to call twice. */
-  async leave(drainSeconds: number = this.#options.drainSeconds): Promise<void> {
-    await this.#leave({ kind: 'leave', drainSeconds, hasSuccessor: false });
+  async leave(drainSeconds: number = this.#options.drainSeconds, hasDelay = true): Promise<void> {
+    await this.#leave({ kind: 'leave', drainSeconds, hasDelay, hasSuccessor: false });
   }
 
   /** Another process accepts on the same sockets; resolves when no worker does any more. */
   async yieldToSuccessor(): Promise<void> {
-    void this.#leave({ kind: 'leave', drainSeconds: this.#options.drainSeconds, hasSuccessor: true });
+    void this.#leave({ kind: 'leave', drainSeconds: this.#options.drainSeconds, hasDelay: false, hasSuccessor: true });
     await Promise.all(this.threads.map(({ closed }) => closed));
   }
 
   async #leave(message: Extract<ToWorker, { kind: 'leave' }>): Promise<void> {
     const { threads } = this;
-    if (!this.#isLeaving) this.broadcast(message);
+    if (!this.#isLeaving || message.hasSuccessor) this.broadcast(message);
     this.#isLeaving = true;
     for (const timer of this.#timers) clearTimeout(timer);
     const waitMs = message.drainSeconds * 1000 + LEAVE_GRACE_MS;

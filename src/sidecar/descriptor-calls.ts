@@ -1,7 +1,8 @@
 // System calls on descriptors that Node has no word for: a copy of a descriptor, descriptors sent to another
-// process over a Unix socket (SCM_RIGHTS), and a filter that lets a listening socket take no new handshake.
-// They go by way of koffi and the C library of the process; it is loaded when the first of them is needed,
-// which is never without --concurrency, --handover or a drain. 64-bit Linux only: layouts are written by hand.
+// process over a Unix socket (SCM_RIGHTS), a filter that lets a listening socket take no new handshake, and options of
+// sockets. They go by way of koffi and the C library of the process; loading it takes some 10 ms and 8 MB, so it
+// happens when the first of them is needed: by --concurrency, --handover, a drain or a listener that asks for
+// original destinations. 64-bit Linux only: layouts are written by hand. A call costs a microsecond.
 // A descriptor that is passed in stays the caller's; one that is returned is the caller's to close.
 
 export interface DescriptorCalls {
@@ -13,6 +14,8 @@ export interface DescriptorCalls {
   readonly receive: (socket: number) => Received | 'over' | null;
   /** From now on new handshakes are dropped, silently; those under way are completed. False when the kernel refuses. */
   readonly stopHandshakes: (listening: number) => boolean;
+  /** getsockopt(2): the number of bytes written into `value`, or the negated errno. */
+  readonly getSocketOption: (socket: number, level: number, option: number, value: Buffer) => number;
 }
 
 export interface Received {
@@ -21,7 +24,7 @@ export interface Received {
 }
 
 /** A record of the hand-over. */
-export const RECORD_BYTES = 512;
+const RECORD_BYTES = 512;
 
 const F_DUPFD_CLOEXEC = 1030;
 const SOL_SOCKET = 1;
@@ -52,6 +55,8 @@ async function load(): Promise<DescriptorCalls | null> {
   // The third argument is variadic in C; an int is passed the same way on the platforms of ours.
   const control = library.func('int fcntl(int, int, int)');
   const option = library.func('int setsockopt(int, int, int, const void *, uint32_t)');
+  const readOption = library.func('int getsockopt(int, int, int, _Out_ uint8_t *value, _Inout_ uint32_t *length)');
+  const length = [0];
   const sendMessage = library.func('intptr_t sendmsg(int, const void *, int)');
   const receiveMessage = library.func('intptr_t recvmsg(int, void *, int)');
   const message = Buffer.alloc(1024);
@@ -91,6 +96,10 @@ async function load(): Promise<DescriptorCalls | null> {
       head.writeUInt16LE(FILTER.length, 0);
       head.writeBigUInt64LE(koffi.address(program), 8);
       return option(listening, SOL_SOCKET, SO_ATTACH_FILTER, head, 16) === 0;
+    },
+    getSocketOption(socket, level, name, value) {
+      length[0] = value.length;
+      return readOption(socket, level, name, value, length) === 0 ? (length[0] ?? 0) : -koffi.errno();
     },
   };
 }

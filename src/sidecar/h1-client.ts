@@ -247,8 +247,13 @@ export class UpstreamConnection implements BodySink, WireUser {
     const { user } = this;
     if (user === null) return;
     this.user = null;
-    if (hasExcess || !this.#isReusable || !this.#isRequestComplete) this.#close();
-    else this.owner.release(this);
+    if (hasExcess || !this.#isReusable || !this.#isRequestComplete) {
+      this.#close();
+    } else {
+      // Its last user may have paused it for a slow client, and will not be told of that client any more.
+      this.wire.resume();
+      this.owner.release(this);
+    }
     user.onUpstreamEnd(this.#decoder.trailers);
   }
 

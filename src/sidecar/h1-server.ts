@@ -323,10 +323,7 @@ export class H1Server implements Downstream, BodySink, WireUser {
     this.#writer.flush();
     this.#idle.lastMs = this.#x.endMs;
     this.#x.reset();
-    if (!this.#framing.isKeptAlive || this.#isClosing) {
-      this.#linger();
-      return;
-    }
+    if (!this.#framing.isKeptAlive || this.#isClosing) return this.#linger();
     this.#isInRequest = !this.#decoder.isComplete;
     this.#discardBytes = 0;
     if (this.#isProcessing) return;
@@ -353,7 +350,7 @@ export class H1Server implements Downstream, BodySink, WireUser {
     }
   }
 
-  /** The client sends no more. A response under way is finished; an incomplete request is over. */
+  /** The client sends no more. A response under way is finished and sent; an incomplete request is over. */
   onWireEnd(): void {
     this.#hasEnded = true;
     if (this.#held.length > this.#heldAt) return;
@@ -362,8 +359,10 @@ export class H1Server implements Downstream, BodySink, WireUser {
       this.#driver.onRequestEnd('');
       return;
     }
+    const isUnsent = !this.#driver.isActive && this.wire.bufferedBytes > 0;
     this.#driver.onDownstreamClose();
-    this.destroy();
+    if (isUnsent) this.#linger();
+    else this.destroy();
   }
 
   onWireClose(): void {

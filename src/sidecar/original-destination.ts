@@ -4,7 +4,7 @@
 // dialled. That is no original destination, and whoever forwarded to it would meet itself for ever; such
 // a connection has none here. Source: linux/netfilter_ipv4.h, linux/netfilter_ipv6/ip6_tables.h.
 import { SocketAddress } from 'node:net';
-import { loadKernelCalls, SOL_IP, SOL_IPV6, type KernelCalls } from './kernel-calls.ts';
+import { loadDescriptorCalls, type DescriptorCalls } from './descriptor-calls.ts';
 
 export interface SocketPlace {
   /** A textual IP in its canonical form; IPv4 without IPv6 clothing. */
@@ -15,6 +15,9 @@ export interface SocketPlace {
 /** `fd` is the accepted socket's, `own` its local address. Null: not redirected, or the kernel does not know. */
 export type OriginalDestination = (fd: number, own: SocketPlace) => SocketPlace | null;
 
+/** Of Linux on every architecture (include/uapi/linux). */
+const SOL_IP = 0;
+const SOL_IPV6 = 41;
 const SO_ORIGINAL_DST = 80;
 /** sizeof(struct sockaddr_in) and of sockaddr_in6. */
 const IPV4_BYTES = 16;
@@ -22,10 +25,12 @@ const IPV6_BYTES = 28;
 
 /** Rejects where there is no such thing: the listener that asked cannot be put in force. */
 export async function loadOriginalDestination(): Promise<OriginalDestination> {
-  return originalDestinationBy(await loadKernelCalls());
+  const calls = await loadDescriptorCalls();
+  if (calls === null) throw new Error(`${process.platform} ${process.arch} cannot tell original destinations`);
+  return originalDestinationBy(calls);
 }
 
-export function originalDestinationBy(calls: Pick<KernelCalls, 'getSocketOption'>): OriginalDestination {
+export function originalDestinationBy(calls: Pick<DescriptorCalls, 'getSocketOption'>): OriginalDestination {
   const bytes = Buffer.alloc(IPV6_BYTES);
   return (fd, own) => {
     const isIpv6 = own.address.includes(':');

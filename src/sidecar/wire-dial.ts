@@ -104,6 +104,7 @@ class SocketDial implements Dial {
   }
 
   cancel(): void {
+    if (this.#user === null) return;
     this.#user = null;
     this.#socket.destroy();
   }

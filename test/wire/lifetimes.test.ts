@@ -1,4 +1,6 @@
 // How long a client may take, how its connection ends, and what it gets to read before that: over real sockets.
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
 import { REPLY } from '../../src/plan/plan.ts';
 import { FLAGS } from '../../src/plan/response-flags.ts';
@@ -219,6 +221,34 @@ describe('the end of a connection', () => {
     expect(await quiet.closesWithin(2000)).toBe(true);
     expect(performance.now() - startMs).toBeGreaterThan(450);
   });
+
+  // Somewhere between these sizes the kernel's buffers are full, and the last of the answer waits in ours.
+  test.each(['keep-alive', 'close'])(
+    'an answer that waits arrives whole after a FIN, and the next one, too: %s',
+    async (kind) => {
+      const { plane, upstream } = await aBench();
+      const cut: string[] = [];
+      let isTaken = true;
+      for (let bodyBytes = 2_500_000; isTaken && bodyBytes < 12_000_000; bodyBytes += 60_000) {
+        upstream.answer = { kind: 'stream', bodyBytes };
+        upstream.streamed = 0;
+        const socket = connect({ port: plane.port, host: '127.0.0.1', allowHalfOpen: true });
+        open.push(() => void socket.destroy());
+        socket.pause();
+        socket.write(`GET / HTTP/1.1\r\nHost: a\r\nConnection: ${kind}\r\n\r\n`);
+        await until('the upstream answers', () => upstream.streamed > 0);
+        isTaken = await until('it is over', () => plane.manager.tally.requestsActive === 0, 200).catch(() => false);
+        socket.end();
+        await new Promise((done) => setTimeout(done, 5));
+        let bytes = 0;
+        socket.on('data', (piece: Buffer) => (bytes += piece.length));
+        socket.resume();
+        await once(socket, 'close');
+        if (bytes < bodyBytes) cut.push(`${bytes} of ${bodyBytes}`);
+      }
+      expect([isTaken, cut]).toEqual([false, []]);
+    },
+  );
 
   test('max_requests_per_connection counts exactly, and says close on the last', async () => {
     const { upstream, client } = await aBench({ manager: { maxRequestsPerConnection: 2 } });

@@ -3,7 +3,7 @@
 // Names are Envoy's (`cluster.NAME.upstream_rq_total`); Prometheus gets them with Envoy's tags.
 import type { Cluster, Endpoint } from '../plan/cluster.ts';
 import { ArrivalTally } from './arrival-tally.ts';
-import { ClusterTally, HttpTally, ListenerTally, TcpTally } from './proxy-tally.ts';
+import { ChainLimitTally, ClusterTally, HttpTally, ListenerTally, TcpTally } from './proxy-tally.ts';
 import type { TlsTally } from '../tls/tls-tally.ts';
 import { TlsTallies } from './tls-stats.ts';
 import type { Registry, ScrapeSink } from './registry.ts';
@@ -26,6 +26,7 @@ const CLUSTER_CLASS_LABELS = ['envoy_cluster_name', 'envoy_response_code_class']
 const HTTP_LABELS = ['envoy_http_conn_manager_prefix'];
 const HTTP_CLASS_LABELS = ['envoy_http_conn_manager_prefix', 'envoy_response_code_class'];
 const LISTENER_LABELS = ['envoy_listener_address'];
+const LIMIT_LABELS = ['envoy_connection_limit_prefix'];
 const TCP_LABELS = ['envoy_tcp_prefix'];
 
 /** Statistics without labels, as `server.live`: dotted name, kind, value. */
@@ -36,6 +37,7 @@ export class ProxyStats {
   readonly #https = new Map<string, HttpTally>();
   readonly #listeners = new Map<string, ListenerTally>();
   readonly #tcps = new Map<string, TcpTally>();
+  readonly #chainLimits = new Map<string, ChainLimitTally>();
   readonly #tls = new TlsTallies();
   #arrival: ArrivalTally | null = null;
   readonly #sources: (() => Numbers)[] = [];
@@ -62,6 +64,10 @@ export class ProxyStats {
 
   tcp(statPrefix: string): TcpTally {
     return entry(this.#tcps, statPrefix, makeTcpTally);
+  }
+
+  chainLimit(statPrefix: string): ChainLimitTally {
+    return entry(this.#chainLimits, statPrefix, makeChainLimitTally);
   }
 
   /** `name` as in `cluster` and `listener` above. */
@@ -95,6 +101,7 @@ export class ProxyStats {
     for (const [prefix, tally] of this.#https) httpStats(stats, prefix, tally);
     for (const [address, tally] of this.#listeners) listenerStats(stats, address, tally);
     for (const [prefix, tally] of this.#tcps) tcpStats(stats, prefix, tally);
+    for (const [prefix, tally] of this.#chainLimits) limitStats(stats, prefix, tally);
     stats.push(...this.#tls.list());
     addPlain(stats, codecNumbers([...this.#https.values()]));
     if (this.#arrival !== null) addPlain(stats, this.#arrival.numbers());
@@ -121,6 +128,7 @@ export function writeStats(sink: ScrapeSink, stats: readonly Stat[]): void {
 const makeClusterTally = (): ClusterTally => new ClusterTally();
 const makeHttpTally = (): HttpTally => new HttpTally();
 const makeListenerTally = (): ListenerTally => new ListenerTally();
+const makeChainLimitTally = (): ChainLimitTally => new ChainLimitTally();
 const makeTcpTally = (): TcpTally => new TcpTally();
 
 function entry<Value>(map: Map<string, Value>, key: string, make: () => Value): Value {
@@ -222,6 +230,14 @@ function tcpStats(stats: Stat[], prefix: string, tally: TcpTally): void {
     ['max_downstream_connection_duration', 'counter', tally.durationTimeouts],
   ];
   add(stats, { scope: 'tcp', name: prefix, labelNames: TCP_LABELS }, numbers);
+}
+
+function limitStats(stats: Stat[], prefix: string, tally: ChainLimitTally): void {
+  const numbers: Numbers = [
+    ['active_connections', 'gauge', tally.active],
+    ['limited_connections', 'counter', tally.limited],
+  ];
+  add(stats, { scope: 'connection_limit', name: prefix, labelNames: LIMIT_LABELS }, numbers);
 }
 
 interface Scope {

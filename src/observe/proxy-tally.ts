@@ -93,3 +93,10 @@ export class TcpTally {
   idleTimeouts = 0;
   durationTimeouts = 0;
 }
+
+/** The connection_limit filters of one stat_prefix. */
+export class ChainLimitTally {
+  active = 0;
+  /** Turned away. */
+  limited = 0;
+}

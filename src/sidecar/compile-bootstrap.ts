@@ -25,6 +25,7 @@ import {
   type SecuredSettings,
 } from './compile.ts';
 import type { CompiledListener } from './compile-listener.ts';
+import { checkOverload } from './connection-limit.ts';
 import type { ControlAddress } from './discovery.ts';
 import { findUnsupported } from './unsupported.ts';
 
@@ -60,6 +61,7 @@ export function compileBootstrap(bootstrap: Bootstrap, context: CompileContext):
   const frame = create(BootstrapSchema, { ...bootstrap });
   delete frame.staticResources;
   findUnsupported(BootstrapSchema, frame, { registry: extensions, problems, path: '' });
+  checkOverload(bootstrap.overloadManager, problems);
   compileUpstreamBind(bootstrap.clusterManager?.upstreamBindConfig, problems, 'cluster_manager.upstream_bind_config');
   const { clusters: allClusters, listeners: allListeners } = bootstrap.staticResources ?? {
     clusters: [],

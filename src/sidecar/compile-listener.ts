@@ -10,6 +10,7 @@ import { TrafficDirection } from '../xds/gen/envoy/config/core/v3/base_pb.js';
 import type { Address } from '../xds/gen/envoy/config/core/v3/address_pb.js';
 import type { FilterChain as FilterChainProto } from '../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
 import type { Listener } from '../xds/gen/envoy/config/listener/v3/listener_pb.js';
+import { ConnectionLimitSchema } from '../xds/gen/envoy/extensions/filters/network/connection_limit/v3/connection_limit_pb.js';
 import { HttpConnectionManagerSchema } from '../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { TcpProxySchema } from '../xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
 import type { TlsTally } from '../tls/tls-tally.ts';
@@ -17,6 +18,7 @@ import { typeNameOf, unpack } from '../xds/unpack.ts';
 import type { CompileContext } from './compile.ts';
 import { compileArrival, type ArrivalParts } from './compile-arrival.ts';
 import { compileChainMatch } from './compile-chain-match.ts';
+import { compileChainLimit, type ChainLimit } from './chain-limit.ts';
 import { compileManager, type ManagerRoutes } from './compile-manager.ts';
 import { compileDownstreamTls } from './compile-downstream-tls.ts';
 import { compileTcpProxy } from './compile-tcp.ts';
@@ -147,10 +149,7 @@ function compileChain(chain: FilterChainProto, scope: CompileScope, options: Cha
     env.problems.push(error(join(path, 'filters'), 'the chain has no filter', 'add an HTTP manager or a TCP proxy'));
     return null;
   }
-  for (let index = 0; index < last; index++) {
-    const text = 'a filter that ends the chain must be the last';
-    env.problems.push(error(join(path, `filters[${index}]`), text, 'remove the others'));
-  }
+  const limit = compileBefore(chain.filters.slice(0, last), scope);
   const at = join(path, `filters[${last}].typed_config`);
   if (filter.configType.case !== 'typedConfig') {
     env.problems.push(error(at, 'must be set', `write the configuration of ${filter.name} with an @type`));
@@ -163,16 +162,35 @@ function compileChain(chain: FilterChainProto, scope: CompileScope, options: Cha
     if (compiled === null) return null;
     options.routes.push(compiled.routes);
     const fingerprint = chainFingerprint(chain);
-    return { kind: 'http', name: chain.name, fingerprint, transport, manager: compiled.manager };
+    return { kind: 'http', name: chain.name, fingerprint, transport, limit, manager: compiled.manager };
   }
   const tcp = unpack(any, TcpProxySchema);
   if (tcp !== null) {
     const proxy = compileTcpProxy(tcp, { ...scope, path: at });
     const fingerprint = chainFingerprint(chain);
-    return proxy === null ? null : { kind: 'tcp', name: chain.name, fingerprint, transport, proxy };
+    return proxy === null ? null : { kind: 'tcp', name: chain.name, fingerprint, transport, limit, proxy };
   }
   env.problems.push(error(at, `${typeNameOf(any)} cannot end a filter chain`, 'add an HTTP manager or a TCP proxy'));
   return null;
+}
+
+/** What stands before the filter that ends the chain: at most one limit of connections. */
+function compileBefore(filters: FilterChainProto['filters'], { env, context, path }: CompileScope): ChainLimit | null {
+  let limit: ChainLimit | null = null;
+  for (const [index, { configType }] of filters.entries()) {
+    const at = join(path, `filters[${index}]`);
+    const config = configType.case === 'typedConfig' ? unpack(configType.value, ConnectionLimitSchema) : null;
+    if (config === null) {
+      env.problems.push(error(at, 'a filter that ends the chain must be the last', 'remove the others'));
+    } else if (limit !== null) {
+      env.problems.push(error(at, 'one connection_limit is enough', 'write the lower of them'));
+    } else {
+      const { problems, runtimeNumber } = env;
+      const tallyOf = (prefix: string) => context.stats.chainLimit(prefix);
+      limit = compileChainLimit(config, { problems, path: `${at}.typed_config`, runtimeNumber, tallyOf });
+    }
+  }
+  return limit;
 }
 
 export function join(path: string, name: string): string {

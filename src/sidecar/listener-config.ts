@@ -6,6 +6,7 @@ import type { TcpMetrics } from '../observe/tcp-metrics.ts';
 import type { ClusterRef } from '../plan/cluster.ts';
 import type { Step } from '../plan/plan.ts';
 import type { DownstreamTls } from '../tls/downstream-tls.ts';
+import type { ChainLimit } from './chain-limit.ts';
 import type { HttpManager } from './http-manager.ts';
 
 /** tcp_proxy: one cluster, or several with weights (`points` are cumulative shares in (0, 1]). */
@@ -38,6 +39,8 @@ interface ChainFrame {
   readonly fingerprint: string;
   /** Null: plaintext. */
   readonly transport: DownstreamTls | null;
+  /** Null: as many connections as the listener has. */
+  readonly limit: ChainLimit | null;
 }
 
 export interface ListenerConfig {

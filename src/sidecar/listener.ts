@@ -7,7 +7,6 @@
 import { createServer, isIP, Socket, type AddressInfo, type ListenOptions, type Server } from 'node:net';
 import { getSystemErrorName } from 'node:util';
 import { WheelTimer } from '../base/timer-wheel.ts';
-import type { Budget } from '../base/shared-limits.ts';
 import type { ListenerTally } from '../observe/proxy-tally.ts';
 import type { DownstreamTls } from '../tls/downstream-tls.ts';
 import { emptyBacklog } from './backlog.ts';
@@ -17,6 +16,7 @@ import type { Engine } from './engine.ts';
 import { H1Server } from './h1-server.ts';
 import type { FilterChain, ListenerConfig } from './listener-config.ts';
 import type { ListenerHost } from './listener-host.ts';
+import { ListenerAdmission } from './listener-admission.ts';
 import { ListenerArrivals, prepareArrivals, type ArrivalHost } from './listener-arrivals.ts';
 import { refuseHttp2 } from './h2-refusal.ts';
 import type { ConnectionFacts } from './arrival/connection-facts.ts';
@@ -24,7 +24,7 @@ import { TcpForward } from './tcp-forward.ts';
 import { kernelPath, removeLeftover } from './unix-path.ts';
 import { acceptWires, wireOf } from './wire-socket.ts';
 import { Roster } from './roster.ts';
-import type { Wire } from './wire.ts';
+import { NO_USER, type Wire } from './wire.ts';
 
 const BACKLOG = 4096;
 /** How long connections of a replaced filter chain may wait for a request that ends them politely. */
@@ -51,7 +51,7 @@ export class Listener implements ArrivalHost {
   /** Further sockets of the same address, inherited from a process that had more threads. */
   readonly #others: Server[] = [];
   readonly #http = new Roster<H1Server, FilterChain>();
-  readonly #tcp = new Roster<TcpForward, null>();
+  readonly #tcp = new Roster<TcpForward, FilterChain>();
   /** Connections whose TLS handshake is not over. */
   readonly #handshakes = new Set<Socket>();
   readonly #arrivals: ListenerArrivals;
@@ -61,8 +61,7 @@ export class Listener implements ArrivalHost {
   #lastComplaintMs = Number.NEGATIVE_INFINITY;
   #hasRefusedHttp2 = false;
   readonly #host: ListenerHost | null;
-  /** Connections of this listener, and of all, in all threads; null where this is the only one. */
-  readonly #shared: { readonly own: Budget; readonly all: Budget } | null;
+  readonly #admission: ListenerAdmission;
   /** The port that others have bound for this listener; 0 when it listens by itself. */
   #portElsewhere = 0;
   #isDraining = false;
@@ -75,9 +74,7 @@ export class Listener implements ArrivalHost {
   constructor(engine: Engine, config: ListenerConfig, host: ListenerHost | null = null) {
     this.#engine = engine;
     this.#host = host;
-    const limits = host === null ? null : host.limits;
-    this.#shared =
-      limits === null ? null : { own: limits.budget(`listener ${config.name}`), all: limits.budget('downstream') };
+    this.#admission = new ListenerAdmission(engine.counters, config, host);
     this.config = config;
     this.#tally = config.tally;
     this.#arrivals = new ListenerArrivals(engine, this);
@@ -220,15 +217,23 @@ export class Listener implements ArrivalHost {
   }
 
   closed(connection: H1Server | TcpForward): void {
-    if (connection instanceof H1Server) this.#http.delete(connection);
+    const isHttp = connection instanceof H1Server;
+    const chain = isHttp ? this.#http.noteOf(connection) : this.#tcp.noteOf(connection);
+    if (isHttp) this.#http.delete(connection);
     else this.#tcp.delete(connection);
+    this.#left(chain);
+  }
+
+  /** A connection that its chain had admitted is gone. */
+  #left(chain: FilterChain | undefined): void {
+    if (chain !== undefined && chain.limit !== null) chain.limit.release();
     this.gone();
   }
 
   gone(): void {
     this.#tally.connectionsActive--;
     this.#engine.counters.downstreamActive--;
-    this.#release();
+    this.#admission.release();
     if (this.#host !== null) this.#host.closed();
   }
 
@@ -266,14 +271,14 @@ export class Listener implements ArrivalHost {
   }
 
   #take(wire: Wire, facts: ConnectionFacts | null): void {
-    if (this.#isFull()) {
+    if (!this.#admission.admits(this.config)) {
       wire.destroy();
       return;
     }
     this.#tally.connectionsTotal++;
     const chain = this.config.chains[0];
     if (chain === undefined) {
-      this.#release();
+      this.#admission.release();
       wire.destroy();
       return;
     }
@@ -300,58 +305,50 @@ export class Listener implements ArrivalHost {
       },
       onInsecure: (cause) => {
         if (!this.#handshakes.delete(socket)) return;
-        this.gone();
+        this.#left(chain);
         this.#engine.log.debug('handshake failed', { listener: this.config.name, cause });
       },
     });
   }
 
-  /** True, and counted, when one more connection is too many. */
-  #isFull(): boolean {
-    const { counters } = this.#engine;
-    const { connectionsMax } = this.config;
-    const max = connectionsMax > 0 ? connectionsMax : Infinity;
-    const shared = this.#shared;
-    const isFull = shared === null ? this.#tally.connectionsActive >= max : !shared.own.acquire(max);
-    if (isFull) {
-      this.#tally.overflow++;
-      return true;
-    }
-    const { downstreamMax } = counters;
-    const areAllFull =
-      shared === null ? counters.downstreamActive >= downstreamMax : !shared.all.acquire(downstreamMax);
-    if (!areAllFull) return false;
-    if (shared !== null) shared.own.release();
-    this.#tally.globalOverflow++;
-    return true;
-  }
-
-  #release(): void {
-    if (this.#shared === null) return;
-    this.#shared.own.release();
-    this.#shared.all.release();
-  }
-
   serve(chain: FilterChain, wire: Wire, dialled: TcpForward | null): void {
-    if (chain.transport === null) this.#hand(chain, wire, dialled);
+    if (chain.limit !== null && !chain.limit.admits()) this.#turnAway(wire, dialled, chain.limit.delayMs);
+    else if (chain.transport === null) this.#hand(chain, wire, dialled);
     else this.#secure(chain, chain.transport, wire);
+  }
+
+  /** The chain has as many connections as it may: this one is closed, unread, after the delay. */
+  #turnAway(wire: Wire, dialled: TcpForward | null, delayMs: number): void {
+    if (dialled !== null) dialled.abandon();
+    const timer = new WheelTimer(() => wire.destroy());
+    this.#refused.add(wire);
+    wire.user = {
+      ...NO_USER,
+      onWireClose: () => {
+        this.#engine.wheel.disarm(timer);
+        this.#refused.delete(wire);
+        this.gone();
+      },
+    };
+    if (delayMs === 0) wire.destroy();
+    else this.#engine.wheel.arm(timer, delayMs);
   }
 
   /** Gives the connection to the protocol of its chain. */
   #hand(chain: FilterChain, wire: Wire, dialled: TcpForward | null): void {
     if (chain.kind === 'tcp') {
       const forward = dialled ?? new TcpForward(this.#engine, chain.proxy, wire, this);
-      this.#tcp.add(forward, null);
+      this.#tcp.add(forward, chain);
       if (dialled === null) forward.start();
       else forward.begin();
     } else if (wire.facts !== null && wire.facts.applicationProtocols[0] === 'h2c') {
-      this.#refuseHttp2(wire);
+      this.#refuseHttp2(wire, chain);
     } else {
       this.#http.add(new H1Server(this.#engine, chain.manager, wire, this), chain);
     }
   }
 
-  #refuseHttp2(wire: Wire): void {
+  #refuseHttp2(wire: Wire, chain: FilterChain): void {
     if (this.config.arrival !== null) this.config.arrival.tally.http2Refused++;
     if (!this.#hasRefusedHttp2) {
       this.#engine.log.warning('HTTP/2 is not served yet: clients are told to use HTTP/1.1', {
@@ -362,7 +359,7 @@ export class Listener implements ArrivalHost {
     this.#refused.add(wire);
     refuseHttp2(this.#engine, wire, () => {
       this.#refused.delete(wire);
-      this.gone();
+      this.#left(chain);
     });
   }
 

@@ -137,7 +137,7 @@ export class Proxy {
     this.#logFiles = new LogFiles({ registry: this.registry });
     this.#spans = new SpanPipeline({ registry: this.registry, log });
     const runtime = readRuntime(bootstrap.layeredRuntime);
-    this.engine.counters.downstreamMax = connectionLimitOf(runtime);
+    this.engine.counters.downstreamMax = connectionLimitOf(bootstrap.overloadManager, runtime);
     const context: CompileContext = {
       clusterRef: this.store.ref,
       random,

@@ -11,6 +11,8 @@ const ALL: MessageFields = { supported: '*' };
 const BOOTSTRAP: Readonly<Record<string, MessageFields>> = {
   'envoy.config.bootstrap.v3.Bootstrap': {
     supported: 'node static_resources dynamic_resources cluster_manager layered_runtime admin default_regex_engine',
+    // Its monitors are judged one by one where the limit of connections is compiled.
+    opaque: 'overload_manager',
     harmless: {
       node_context_params: NO_EFFECT_YET,
       flags_path: NO_EFFECT_YET,
@@ -20,7 +22,6 @@ const BOOTSTRAP: Readonly<Record<string, MessageFields>> = {
       deferred_stat_options: NO_EFFECT_YET,
       watchdog: 'has no effect: there is no watchdog',
       watchdogs: 'has no effect: there is no watchdog',
-      overload_manager: NO_EFFECT_YET,
       enable_dispatcher_stats: NO_EFFECT_YET,
       stats_server_version_override: NO_EFFECT_YET,
       use_tcp_for_dns_lookups: "has no effect: the system's resolver is used",
@@ -167,6 +168,11 @@ const LISTENER: Readonly<Record<string, MessageFields>> = {
       stat_prefix: 'has no effect: PROXY headers are counted for all listeners together',
     },
   },
+  'envoy.extensions.filters.network.connection_limit.v3.ConnectionLimit': {
+    supported: '*',
+    required: 'stat_prefix',
+  },
+  'envoy.config.core.v3.RuntimeFeatureFlag': ALL,
   'envoy.config.listener.v3.ListenerFilterChainMatchPredicate': ALL,
   'envoy.config.listener.v3.ListenerFilterChainMatchPredicate.MatchSet': ALL,
   'envoy.config.listener.v3.FilterChain': {

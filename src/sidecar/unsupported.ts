@@ -19,6 +19,8 @@ import { TLS_FIELDS } from './unsupported-tls-fields.ts';
 export interface MessageFields {
   /** Fields that work; `*` is every field. */
   readonly supported: string;
+  /** Fields that their compiler judges by itself: accepted, and not looked into. */
+  readonly opaque?: string;
   /** Fields that must be set and not empty. */
   readonly required?: string;
   /** Field to what is (not) done instead: accepted with a warning, and not looked into. */
@@ -82,6 +84,7 @@ class Walk {
   }
 
   #field(message: ReflectMessage, field: DescField, rule: MessageFields, path: string): void {
+    if (rule.opaque !== undefined && words(rule.opaque).has(field.name)) return;
     const harmless = rule.harmless?.[field.name];
     if (harmless !== undefined) {
       this.#problems.push(warning(path, harmless));

@@ -154,7 +154,7 @@ export async function startDataPlane(upstreamPort: number, options: DataPlaneOpt
     missPlan: merge(init, [{ onEnd: [note] }]),
     ...options.manager,
   };
-  const chains = [{ kind: 'http', name: 'http', fingerprint: '', transport: null, manager } as const];
+  const chains = [{ kind: 'http', name: 'http', fingerprint: '', transport: null, limit: null, manager } as const];
   const config = {
     ...WHERE,
     name: 'test',

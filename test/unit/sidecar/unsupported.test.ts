@@ -304,7 +304,7 @@ describe('what is harmless is a warning', () => {
           resource_monitors: [{ name: 'x', typed_config: { '@type': 'type.googleapis.com/acme.Monitor' } }],
         },
       },
-      'overload_manager',
+      'overload_manager.resource_monitors[0]',
     ],
     ['statistics settings', { stats_config: { stats_matcher: { reject_all: true } } }, 'stats_config'],
   ])('%s', (_name, json, path) => {

@@ -18,6 +18,11 @@ export class BodyWriter {
     this.#wire = wire;
   }
 
+  /** True when everything was handed to the wire. */
+  get isEmpty(): boolean {
+    return this.#pending === '';
+  }
+
   /** Begins a message with its head (which may follow text that is still pending). */
   begin(headText: string, isChunked: boolean): void {
     this.#pending += headText;

@@ -78,6 +78,8 @@ export class UpstreamConnection implements BodySink, WireUser {
   #isInBody = false;
   #hasResponseBytes = false;
   #isRequestComplete = true;
+  /** Something of the request under way has reached the kernel. */
+  #isWritten = false;
   #isReusable = true;
   #interims = 0;
 
@@ -104,6 +106,7 @@ export class UpstreamConnection implements BodySink, WireUser {
     this.#isInBody = false;
     this.#hasResponseBytes = false;
     this.#isRequestComplete = false;
+    this.#isWritten = false;
     this.#interims = 0;
     this.#writer.begin(headText, bodyKind === CHUNKED);
   }
@@ -123,7 +126,9 @@ export class UpstreamConnection implements BodySink, WireUser {
 
   /** Request body bytes[start, end). Returns false when the caller should wait for onUpstreamDrain. */
   writeBody(bytes: Buffer, start: number, end: number): boolean {
-    return this.#writer.write(bytes, start, end);
+    const isOpen = this.#writer.write(bytes, start, end);
+    if (this.#writer.isEmpty && !this.wire.isBroken) this.#isWritten = true;
+    return isOpen;
   }
 
   /** The request is complete, with these trailers. */
@@ -145,7 +150,9 @@ export class UpstreamConnection implements BodySink, WireUser {
   }
 
   flush(): boolean {
-    return this.#writer.flush();
+    const isOpen = this.#writer.flush();
+    if (!this.wire.isBroken) this.#isWritten = true;
+    return isOpen;
   }
 
   /** The user gives up: nothing more is called, the connection is gone. */
@@ -278,9 +285,11 @@ export class UpstreamConnection implements BodySink, WireUser {
     this.user = null;
     this.#close();
     if (user === null) return;
+    // Written in part: EPIPE would say that the upstream cannot have seen the request.
+    const told = cause === 'EPIPE' && this.#isWritten ? 'ECONNRESET' : cause;
     // Half a response head is a response that was cut, though the client has seen nothing of it.
     const isCutHead = end === CLOSED_BEFORE_RESPONSE && this.#hasResponseBytes;
-    user.onUpstreamClose(end, isCutHead ? 'response head cut' : cause);
+    user.onUpstreamClose(end, isCutHead ? 'response head cut' : told);
   }
 
   #close(): void {

@@ -42,6 +42,7 @@ export class HandleWire implements Wire, HandleReader, WriteWaiter, EndWaiter {
   bufferedBytes = 0;
   isClosed = false;
   isPaused = true;
+  isBroken = false;
   readonly #internals: Internals;
   readonly #handle: StreamHandle;
   /** The socket that the handle belongs to, where there is one (TLS): it is destroyed instead of the handle. */
@@ -96,14 +97,14 @@ export class HandleWire implements Wire, HandleReader, WriteWaiter, EndWaiter {
   }
 
   writeText(text: string): boolean {
-    if (this.isClosed || this.#isEnding) return false;
+    if (this.isClosed || this.isBroken || this.#isEnding) return false;
     const request = this.#request();
     return this.#wrote(this.#handle.writeLatin1String(request, text), request, text.length, null);
   }
 
   writeBytes(bytes: Buffer): boolean {
     if (isShared(bytes)) return this.#writeCopy('', bytes, '');
-    if (this.isClosed || this.#isEnding) return false;
+    if (this.isClosed || this.isBroken || this.#isEnding) return false;
     const request = this.#request();
     return this.#wrote(this.#handle.writeBuffer(request, bytes), request, bytes.length, bytes);
   }
@@ -111,7 +112,7 @@ export class HandleWire implements Wire, HandleReader, WriteWaiter, EndWaiter {
   writePieces(head: string, bytes: Buffer, tail: string): boolean {
     const size = head.length + bytes.length + tail.length;
     if (isShared(bytes) || size <= BLOCK_BYTES / 2) return this.#writeCopy(head, bytes, tail);
-    if (this.isClosed || this.#isEnding) return false;
+    if (this.isClosed || this.isBroken || this.#isEnding) return false;
     const request = this.#request();
     const chunks = [head, 'latin1', bytes, 'buffer', tail, 'latin1'];
     if (tail === '') chunks.length = 4;
@@ -121,7 +122,8 @@ export class HandleWire implements Wire, HandleReader, WriteWaiter, EndWaiter {
   pause(): void {
     if (this.isPaused) return;
     this.isPaused = true;
-    if (!this.isClosed && !this.#hasEnded) this.#handle.readStop();
+    if (this.isBroken) this.#fail(this.#cause);
+    else if (!this.isClosed && !this.#hasEnded) this.#handle.readStop();
   }
 
   resume(): void {
@@ -183,7 +185,9 @@ export class HandleWire implements Wire, HandleReader, WriteWaiter, EndWaiter {
   received(count: number): Buffer | undefined {
     if (this.isClosed) return undefined;
     if (count > 0) return this.#deliver(count);
-    if (count === UV_EOF) {
+    if (this.isBroken) {
+      this.#fail(this.#cause);
+    } else if (count === UV_EOF) {
       this.#hasEnded = true;
       this.user.onWireEnd();
       if (this.#hasSentEnd) this.destroy();
@@ -198,7 +202,7 @@ export class HandleWire implements Wire, HandleReader, WriteWaiter, EndWaiter {
     this.bufferedBytes -= size;
     if (this.isClosed) return;
     if (status < 0) {
-      this.#fail(getSystemErrorName(status));
+      this.#break(getSystemErrorName(status));
     } else if (this.bufferedBytes === 0 && this.#needsDrain) {
       this.#needsDrain = false;
       this.user.onWireDrain();
@@ -264,7 +268,7 @@ export class HandleWire implements Wire, HandleReader, WriteWaiter, EndWaiter {
 
   /** Copies the pieces into one block, since they may change or are too small to be worth more. */
   #writeCopy(head: string, bytes: Buffer, tail: string): boolean {
-    if (this.isClosed || this.#isEnding) return false;
+    if (this.isClosed || this.isBroken || this.#isEnding) return false;
     const size = head.length + bytes.length + tail.length;
     // What has to wait behind other bytes anyway gets a block of its own size.
     const isSpare = this.bufferedBytes === 0 && size <= BLOCK_BYTES;
@@ -283,7 +287,7 @@ export class HandleWire implements Wire, HandleReader, WriteWaiter, EndWaiter {
   /** The end of every write: done, failed, or to be waited for with what must live until then. */
   #wrote(status: number, request: WriteRequest, size: number, held: unknown): boolean {
     if (status !== 0) {
-      this.#fail(getSystemErrorName(status));
+      this.#break(getSystemErrorName(status));
       return false;
     }
     const { state, isAsyncAt } = this.#internals;
@@ -296,6 +300,20 @@ export class HandleWire implements Wire, HandleReader, WriteWaiter, EndWaiter {
     if (this.bufferedBytes <= BUFFERED_BYTES_MAX) return true;
     this.#needsDrain = true;
     return false;
+  }
+
+  /**
+   * A write has failed, so the peer has gone. What it said before it went, an early answer that refuses an upload
+   * say, is in the kernel still: the next read tells the rest, and then of the end. Who does not read hears at once.
+   */
+  #break(cause: string): void {
+    if (this.isClosed || this.isBroken) return;
+    if (this.isPaused || this.#hasEnded || this.#owner !== null) {
+      this.#fail(cause);
+      return;
+    }
+    this.#cause = cause;
+    this.isBroken = true;
   }
 
   #fail(cause: string): void {

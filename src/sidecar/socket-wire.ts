@@ -46,6 +46,11 @@ export class SocketWire implements Wire {
     return this.#isGiven || this.#socket.destroyed;
   }
 
+  /** A socket whose write has failed reads no more. */
+  get isBroken(): boolean {
+    return this.isClosed;
+  }
+
   get fd(): number {
     const handle: unknown = Reflect.get(this.#socket, '_handle');
     const fd: unknown = typeof handle === 'object' && handle !== null ? Reflect.get(handle, 'fd') : -1;

@@ -27,6 +27,8 @@ export interface Wire {
   readonly unsentBytes: number;
   /** True from destroy(), reset() or an error on. */
   readonly isClosed: boolean;
+  /** True once a write has failed: what is written goes nowhere, what the peer had sent before is still read. */
+  readonly isBroken: boolean;
   /** Writes Latin-1, one character a byte. False: more should wait for onWireDrain. */
   writeText(text: string): boolean;
   /** Writes by reference: bytes of one's own must not change until they are gone. False as in writeText. */

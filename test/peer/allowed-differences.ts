@@ -138,10 +138,9 @@ export const ALLOWED_DIFFERENCES: readonly AllowedDifference[] = [
     reason: 'Both drop trailers; we also drop the header that announces them (RFC 9110 6.6.2).',
   },
   {
-    where: /^manager-marks: main: TE trailers$/,
-    what: /^upstream1\.header\.te$/,
-    outrigger: ABSENT,
-    reason: 'TE is for one hop (RFC 9110 10.1.4), and we forward no trailers.',
+    where: /^http10: main: absolute form of https$/,
+    what: EVERYTHING,
+    reason: 'Who asks for https without TLS is refused (RFC 9110 7.4): the connection is not what it is taken for.',
   },
   {
     where: /^manager-marks: main: hop by hop headers of the response$/,

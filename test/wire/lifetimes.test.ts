@@ -1,10 +1,11 @@
 // How long a client may take, how its connection ends, and what it gets to read before that: over real sockets.
 import { once } from 'node:events';
-import { connect } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
 import { REPLY } from '../../src/plan/plan.ts';
 import { FLAGS } from '../../src/plan/response-flags.ts';
 import { step } from '../../src/plan/step.ts';
+import { listen } from '../support/free-port.ts';
 import { RawClient } from '../support/raw-client.ts';
 import { RawUpstream, raw } from '../support/raw-upstream.ts';
 import { until } from '../support/until.ts';
@@ -144,6 +145,32 @@ describe('an answer before the request is complete', () => {
     const [response] = await client.exchange({ pieces: [head, block, block, block, block], methods: ['POST'] });
     expect([response?.status, response?.body.toString()]).toEqual([401, 'no']);
     expect(await client.closesWithin(3000)).toBe(true);
+  });
+
+  test('of an upstream that closes while the upload goes on still arrives', async () => {
+    const refusal = 'HTTP/1.1 413 Content Too Large\r\nconnection: close\r\ncontent-length: 2\r\n\r\nno';
+    // It never reads more than the head: closing it resets the connection behind its answer.
+    const curt = createServer({ pauseOnConnect: true }, (socket) => {
+      socket.on('error', () => {});
+      socket.once('data', () => {
+        socket.pause();
+        socket.write(refusal);
+        socket.destroy();
+      });
+      socket.resume();
+    });
+    open.push(() => void curt.close());
+    const plane = await startDataPlane(await listen(curt));
+    open.push(() => plane.close());
+    const block = Buffer.alloc(64 * 1024, 'x');
+    for (let round = 0; round < 20; round++) {
+      const client = await RawClient.connect(plane.port);
+      open.push(() => client.close());
+      const head = `POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${400 * block.length}\r\n\r\n`;
+      const pieces = [head + block.toString('latin1').repeat(400)];
+      const [response] = await client.exchange({ pieces, methods: ['POST'] });
+      expect([response?.status, response?.body.toString()]).toEqual([413, 'no']);
+    }
   });
 
   test('a refused expectation is not met first, and ends the connection', async () => {

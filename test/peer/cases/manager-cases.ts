@@ -75,7 +75,6 @@ const ODD_PATHS: readonly string[] = [
   '/a`b',
   "/a'b",
   '/a[b]',
-  '/a%20b',
   '/a+b',
   '/a&b=c',
   '/a~b',
@@ -246,6 +245,6 @@ export const MANAGER_CASES: CaseTable = {
     at('main', 'absolute form', { send: 'GET http://absolute.test/a?b', host: 'ignored.test' }),
     at('main', 'absolute form without a path', { send: 'GET http://absolute.test', host: 'ignored.test' }),
     at('main', 'absolute form with a port', { send: 'GET http://absolute.test:81/x' }),
-    at('main', 'absolute form of https', { send: 'GET https://absolute.test/x', is: '200 a' }),
+    at('main', 'absolute form of https', { send: 'GET https://absolute.test/x' }),
   ],
 };

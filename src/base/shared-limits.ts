@@ -23,13 +23,14 @@ export interface TokenRate {
 }
 
 export interface TokenBucket {
-  /** `nowMs` is of a clock that all threads share and that does not go back, from the start of the process. */
+  /** `nowMs` is of systemClock.now(), which counts from the start of the process in all of its threads. */
   take(nowMs: number): boolean;
 }
 
 /** Where limits come from: shared by threads or not. */
 export interface Limits {
   budget(name: string): Budget;
+  /** A bucket keeps its tokens when its sizes change; with another interval it is a new one. */
   bucket(name: string, rate: TokenRate): TokenBucket;
 }
 
@@ -70,8 +71,8 @@ export class SharedLimits implements Limits {
 
   /** Config time. A bucket starts full. */
   bucket(name: string, rate: TokenRate): TokenBucket {
-    const at = this.#find('bucket ' + name);
-    return at < 0 ? new LocalBucket(rate) : new SharedBucket(this.#cells, at, rate);
+    const at = this.#find(`bucket ${rate.fillMs} ${name}`);
+    return at < 0 ? new LocalBucket(rate, newTokens()) : new SharedBucket(this.#cells, at, rate);
   }
 
   /** Gives back all that a thread held: it is no more. */
@@ -106,7 +107,7 @@ export class SharedLimits implements Limits {
 /** Limits of a process of one thread. */
 export class LocalLimits implements Limits {
   readonly #budgets = new Map<string, Budget>();
-  readonly #buckets = new Map<string, TokenBucket>();
+  readonly #tokens = new Map<string, Tokens>();
 
   budget(name: string): Budget {
     const known = this.#budgets.get(name) ?? new LocalBudget();
@@ -114,10 +115,12 @@ export class LocalLimits implements Limits {
     return known;
   }
 
+  /** Config time. */
   bucket(name: string, rate: TokenRate): TokenBucket {
-    const known = this.#buckets.get(name) ?? new LocalBucket(rate);
-    this.#buckets.set(name, known);
-    return known;
+    const key = `${rate.fillMs} ${name}`;
+    const tokens = this.#tokens.get(key) ?? newTokens();
+    this.#tokens.set(key, tokens);
+    return new LocalBucket(rate, tokens);
   }
 }
 
@@ -165,25 +168,35 @@ class SharedBudget implements Budget {
   }
 }
 
+/** Tokens that are missing from a full bucket, and when it was last filled, counted in intervals. */
+interface Tokens {
+  missing: number;
+  period: number;
+}
+
+function newTokens(): Tokens {
+  return { missing: 0, period: 0 };
+}
+
 class LocalBucket implements TokenBucket {
   readonly #rate: TokenRate;
-  #tokens: number;
-  #period = 0;
+  readonly #tokens: Tokens;
 
-  constructor(rate: TokenRate) {
+  constructor(rate: TokenRate, tokens: Tokens) {
     this.#rate = rate;
-    this.#tokens = rate.tokensMax;
+    this.#tokens = tokens;
   }
 
   take(nowMs: number): boolean {
     const { tokensMax, tokensPerFill, fillMs } = this.#rate;
+    const tokens = this.#tokens;
     const period = Math.floor(nowMs / fillMs);
-    if (period > this.#period) {
-      this.#tokens = Math.min(tokensMax, this.#tokens + (period - this.#period) * tokensPerFill);
-      this.#period = period;
+    if (period > tokens.period) {
+      tokens.missing = Math.max(0, tokens.missing - (period - tokens.period) * tokensPerFill);
+      tokens.period = period;
     }
-    if (this.#tokens < 1) return false;
-    this.#tokens--;
+    if (tokens.missing >= tokensMax) return false;
+    tokens.missing++;
     return true;
   }
 }

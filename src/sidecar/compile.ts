@@ -3,6 +3,7 @@
 // results. A resource that comes back null was refused and its last good version stays in force.
 import type { DescMessage, Message } from '@bufbuild/protobuf';
 import { error, refuses, type Problem } from '../base/problem.ts';
+import type { Limits } from '../base/shared-limits.ts';
 import type { LogFiles } from '../observe/log-file.ts';
 import type { NodeIdentity } from '../observe/node-identity.ts';
 import type { ProxyStats } from '../observe/proxy-stats.ts';
@@ -41,6 +42,8 @@ export interface CompileContext {
   readonly grpcClusters: ReadonlySet<string> | null;
   /** Where clusters that do not say it themselves dial from (bootstrap cluster_manager.upstream_bind_config). */
   readonly sourceAddresses: readonly string[];
+  /** Budgets and token buckets that hold for all threads together; their time is the engine's clock. */
+  readonly limits: Limits;
 }
 
 /** A cluster's settings with how its endpoints are dialled; null: in plaintext. */

@@ -151,6 +151,7 @@ export class Proxy {
       grpcClusters: grpcClustersOf(bootstrap),
       // What is wrong with it is told by compileBootstrap.
       sourceAddresses: compileUpstreamBind(bootstrap.clusterManager?.upstreamBindConfig, [], ''),
+      limits: this.limits,
     };
     this.listeners = new ListenerSet({
       engine: this.engine,

@@ -59,10 +59,13 @@ export class WorkerSeat implements ListenerHost {
     const { index, shares, calls } = this.#options;
     const chosen = shares.choose(index);
     const peer = chosen === index ? undefined : this.#peers.get(chosen);
-    if (peer === undefined || calls === null || descriptor < 0) return false;
-    const copy = calls.duplicate(descriptor);
-    if (copy < 0) return false;
+    const copy = peer === undefined || calls === null || descriptor < 0 ? -1 : calls.duplicate(descriptor);
+    if (peer === undefined || copy < 0) {
+      shares.gave(index);
+      return false;
+    }
     // Counted before it arrives, so that a burst of connections does not all go there.
+    shares.gave(chosen);
     shares.add(chosen, 1);
     peer.postMessage({ listener, descriptor: copy }, []);
     return true;

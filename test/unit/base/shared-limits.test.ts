@@ -1,5 +1,8 @@
 // Limits behave alike whether threads share them or not; what a thread held that is no more is given back.
+import { once } from 'node:events';
+import { Worker } from 'node:worker_threads';
 import { expect, test } from 'vitest';
+import { systemClock } from '../../../src/base/clock.ts';
 import { LocalLimits, SharedLimits, type Limits } from '../../../src/base/shared-limits.ts';
 
 const RATE = { tokensMax: 3, tokensPerFill: 2, fillMs: 100 };
@@ -66,4 +69,25 @@ test('names beyond the table are limited by each thread for itself, and it says 
   expect(limits.isFull).toBe(false);
   const late = limits.budget('one too many');
   expect([limits.isFull, late.acquire(1), late.acquire(1)]).toEqual([true, true, false]);
+});
+
+test.each(KINDS)(
+  'a bucket of %s follows its configuration: a changed size at once, a changed interval anew',
+  (_, make) => {
+    const [one, other] = make();
+    const small = one.bucket('requests', { tokensMax: 1, tokensPerFill: 1, fillMs: 100 });
+    expect([small.take(5000), small.take(5000)]).toEqual([true, false]);
+    const larger = other.bucket('requests', { tokensMax: 2, tokensPerFill: 1, fillMs: 100 });
+    expect([larger.take(5000), larger.take(5000)]).toEqual([true, false]);
+    const slower = one.bucket('requests', { tokensMax: 1, tokensPerFill: 1, fillMs: 1000 });
+    expect([slower.take(5000), slower.take(5999), slower.take(6000)]).toEqual([true, false, true]);
+  },
+);
+
+test('threads tell the same time, so that the tokens of a bucket come when they should', async () => {
+  const thread = new Worker(`require('node:worker_threads').parentPort.postMessage(performance.now())`, { eval: true });
+  const before = systemClock.now();
+  const [there]: unknown[] = await once(thread, 'message');
+  expect(there).toBeGreaterThanOrEqual(before);
+  expect(there).toBeLessThanOrEqual(systemClock.now());
 });

@@ -7,6 +7,7 @@ import { Registry } from '../../../src/observe/registry.ts';
 import { SpanPipeline } from '../../../src/observe/span-pipeline.ts';
 import { clusterId } from '../../../src/base/brand.ts';
 import { silentLog } from '../../../src/base/log.ts';
+import { LocalLimits } from '../../../src/base/shared-limits.ts';
 import { ClusterRef } from '../../../src/plan/cluster.ts';
 import { extensions } from '../../../src/sidecar/bootstrap-registry.ts';
 import type { CompileContext } from '../../../src/sidecar/compile.ts';
@@ -107,5 +108,6 @@ export function aContext(runtime: Readonly<Record<string, number>> = {}): Compil
     secrets: new SecretStore(silentLog),
     grpcClusters: new Set(),
     sourceAddresses: [],
+    limits: new LocalLimits(),
   };
 }

@@ -38,3 +38,25 @@ test('a worker that leaves gets nothing, and comes back with nothing', () => {
   shares.enter(1);
   expect(shares.choose(0)).toBe(1);
 });
+
+test('short connections that never meet are shared out, too', () => {
+  const shares = new ConnectionShares(2);
+  shares.enter(0);
+  shares.enter(1);
+  const given = [0, 0];
+  for (let i = 0; i < 100; i++) {
+    // The kernel gives all of them to the first one.
+    const chosen = shares.choose(0);
+    shares.gave(chosen);
+    given[chosen] = (given[chosen] ?? 0) + 1;
+  }
+  expect(Math.min(...given)).toBeGreaterThanOrEqual(43);
+});
+
+test('a worker that was away does not make up for what it missed', () => {
+  const shares = new ConnectionShares(2);
+  shares.enter(0);
+  for (let i = 0; i < 1000; i++) shares.gave(0);
+  shares.enter(1);
+  expect(shares.choose(0)).toBe(0);
+});

@@ -7,6 +7,8 @@ interface CommandFile {
   register(program: Command): void;
 }
 
+/** Whoever reads our output may stop reading, as `head` does: then the work is done. */
+const BROKEN_PIPE = 'EPIPE';
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 64;
 
@@ -30,6 +32,7 @@ async function main(argv: readonly string[]): Promise<void> {
     .enablePositionalOptions()
     .exitOverride();
   const load = COMMANDS[argv[0] ?? ''];
+  if (load !== COMMANDS['sidecar']) process.stdout.on('error', onOutputError);
   // Help and unknown commands need the names of all; a command needs only itself.
   const files = load === undefined ? await Promise.all(Object.values(COMMANDS).map((file) => file())) : [await load()];
   for (const file of files) file.register(program);
@@ -40,6 +43,10 @@ async function main(argv: readonly string[]): Promise<void> {
   } catch (cause) {
     process.exitCode = exitCodeOf(cause);
   }
+}
+
+function onOutputError(error: NodeJS.ErrnoException): void {
+  if (error.code !== BROKEN_PIPE) throw error;
 }
 
 /** Commander has already said what was wrong with the usage; anything else is said here. */

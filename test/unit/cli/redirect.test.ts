@@ -321,3 +321,10 @@ test.each([[['print', '--mode', 'TPROXY']], [['nonsense']], [['verify', '--proxy
     expect(run(...args)).toEqual({ status: 64, stdout: '' });
   },
 );
+
+test('a reader that stops reading is no error', () => {
+  const launcher = join(import.meta.dirname, '../../../bin/outrigger.js');
+  const script = '{ "$0" "$1" redirect print; echo "exit $?" >&2; } | true';
+  const { stderr } = spawnSync('sh', ['-c', script, process.execPath, launcher], { encoding: 'utf8' });
+  expect(stderr).toBe('exit 0\n');
+});

@@ -187,6 +187,11 @@ export class UpstreamConnection implements BodySink, WireUser {
       this.#close();
       return;
     }
+    if (this.wire.isBroken && !this.#isWritten) {
+      // What a peer says that got nothing of the request, 408 before it closes say, answers nothing.
+      this.#fail('EPIPE');
+      return;
+    }
     this.#hasResponseBytes = true;
     let at = 0;
     if (!this.#isInBody) {

@@ -84,3 +84,26 @@ test('a fresh connection that closes is no reason to try again', async () => {
   const [response] = await client.exchange({ pieces: [request('GET')], methods: ['GET'] });
   expect([response?.status, connections]).toEqual([503, 1]);
 });
+
+test.each(['GET', 'POST'])('what an upstream said before it was gone does not answer %s', async (method) => {
+  const sockets: Socket[] = [];
+  const server = createServer((socket) => {
+    sockets.push(socket);
+    socket.on('error', () => {});
+    socket.on('data', () => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'));
+  });
+  const plane = await startDataPlane(await listen(server));
+  const client = await RawClient.connect(plane.port);
+  open.push(
+    () => server.close(),
+    () => plane.close(),
+    () => client.close(),
+  );
+  await client.exchange({ pieces: [request('GET')], methods: ['GET'] });
+  // All in one turn, so that the request is read, and written, before the end of the connection is seen.
+  const answered = client.exchange({ pieces: [request(method)], methods: [method] });
+  sockets[0]?.write('HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
+  sockets[0]?.resetAndDestroy();
+  const [response] = await answered;
+  expect([response?.status, sockets.length]).toEqual([200, 2]);
+});

@@ -13,6 +13,8 @@ export interface PacedLoadOptions {
   /** A connection is given up after so many requests, at most; 200 by default. */
   readonly requestsPerConnection?: number;
   readonly path?: string;
+  /** `test` by default. */
+  readonly host?: string;
 }
 
 export interface LoadResult {
@@ -44,7 +46,7 @@ export class PacedLoad {
 
   constructor(options: PacedLoadOptions) {
     this.#options = options;
-    this.#request = `GET ${options.path ?? '/'} HTTP/1.1\r\nhost: test\r\n\r\n`;
+    this.#request = `GET ${options.path ?? '/'} HTTP/1.1\r\nhost: ${options.host ?? 'test'}\r\n\r\n`;
     this.#timer = setInterval(() => this.#tick(), TICK_MS);
   }
 

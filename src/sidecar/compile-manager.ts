@@ -20,6 +20,7 @@ import type { RouteConfiguration } from '../xds/gen/envoy/config/route/v3/route_
 import { FilterConfigSchema as GrpcStatsSchema } from '../xds/gen/envoy/extensions/filters/http/grpc_stats/v3/config_pb.js';
 import { RouterSchema, type Router } from '../xds/gen/envoy/extensions/filters/http/router/v3/router_pb.js';
 import {
+  HttpConnectionManager_CodecType as CodecType,
   HttpConnectionManager_PathWithEscapedSlashesAction as EscapedSlashes,
   HttpConnectionManager_ServerHeaderTransformation as ServerHeader,
   type HttpConnectionManager,
@@ -114,6 +115,7 @@ function settingsOf(
     alwaysSetsRequestIdInResponse: config.alwaysSetRequestIdInResponse,
     via: config.via,
     schemeToOverwrite: readScheme(config, env, path),
+    detectsHttp2: config.codecType === CodecType.AUTO,
     acceptsHttp10: http1.acceptsHttp10,
     defaultHostForHttp10: http1.defaultHost,
     allowsChunkedLength: http1.allowsChunkedLength,

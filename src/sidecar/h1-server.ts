@@ -20,7 +20,8 @@ import { HeadTimer } from './head-timer.ts';
 import { IdleWatch } from './idle-watch.ts';
 import type { HttpManager } from './http-manager.ts';
 import { CONNECT } from './upgrade.ts';
-import { TAKEN, bareReply, refusalBody, takeRequest } from './request-intake.ts';
+import { HTTP2_REFUSAL } from './h2-refusal.ts';
+import { TAKEN, bareReply, isHttp2, refusalBody, stampRequest, takeRequest } from './request-intake.ts';
 import type { Wire, WireUser } from './wire.ts';
 
 const EMPTY_BYTES = Buffer.alloc(0);
@@ -28,8 +29,9 @@ const EMPTY_BYTES = Buffer.alloc(0);
 const DISCARD_BYTES_MAX = 64 * 1024;
 
 export interface H1Owner {
-  /** The manager for the next request of an open connection. */
   readonly isDraining: boolean;
+  /** A client that began with HTTP/2 is told to come back with HTTP/1.1. */
+  noteHttp2(): void;
   closed(server: H1Server): void;
 }
 
@@ -156,7 +158,8 @@ export class H1Server implements Downstream, BodySink, WireUser {
     }
     if (wasPartial) this.#headTimer.disarm();
     if (at < 0) {
-      this.#refuse(-at, at === -431 ? 'http1.headers_too_large' : 'http1.codec_error');
+      if (this.#requests === 0 && this.#manager.detectsHttp2 && isHttp2(at, x.request)) this.#refuseHttp2();
+      else this.#refuse(-at, at === -431 ? 'http1.headers_too_large' : 'http1.codec_error');
       return bytes.length;
     }
     this.#isFollowed = at < bytes.length;
@@ -167,12 +170,8 @@ export class H1Server implements Downstream, BodySink, WireUser {
   /** The head is complete: frames the body, prepares the request and lets the driver go. */
   #begin(): void {
     const x = this.#x;
-    const engine = this.#engine;
-    const nowMs = engine.clock.now();
-    this.#idle.lastMs = nowMs;
-    x.startMs = nowMs;
-    x.startWallMs = engine.clock.wall();
-    x.connection = this.#connection;
+    stampRequest(x, this.#engine.clock, this.#connection);
+    this.#idle.lastMs = x.startMs;
     x.requestHeadBytes = x.request.text.length;
     this.#requests++;
     const status = takeRequest(x, this.#framing, this.#manager);
@@ -233,17 +232,19 @@ export class H1Server implements Downstream, BodySink, WireUser {
     this.#linger();
   }
 
+  #refuseHttp2(): void {
+    this.#owner.noteHttp2();
+    this.wire.writeBytes(HTTP2_REFUSAL);
+    this.#linger();
+  }
+
   /** Refuses a request that the codec does not take. */
   #refuse(status: number, details: string): void {
     if (this.#isClosing || this.#driver.isActive) return;
     const x = this.#x;
     this.#manager.tally.countRefusal(status, details);
     this.#framing.isKeptAlive = false;
-    if (x.startMs === 0) {
-      x.startMs = this.#engine.clock.now();
-      x.startWallMs = this.#engine.clock.wall();
-      x.connection = this.#connection;
-    }
+    if (x.startMs === 0) stampRequest(x, this.#engine.clock, this.#connection);
     this.#isInRequest = true;
     this.#decoder.begin(NO_BODY, 0);
     this.#driver.refuse(status, refusalBody(status, details), details);

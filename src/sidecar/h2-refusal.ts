@@ -9,7 +9,8 @@ import type { Wire, WireUser } from './wire.ts';
 const HTTP_1_1_REQUIRED = 0x0d;
 const SETTINGS = Buffer.of(0, 0, 0, 4, 0, 0, 0, 0, 0);
 const GO_AWAY = Buffer.of(0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, HTTP_1_1_REQUIRED);
-const REFUSAL = Buffer.concat([SETTINGS, GO_AWAY]);
+/** SETTINGS and GOAWAY. */
+export const HTTP2_REFUSAL: Buffer = Buffer.concat([SETTINGS, GO_AWAY]);
 /** How long the client may take to read it before the connection is closed. */
 const LINGER_MS = 1000;
 
@@ -28,7 +29,7 @@ export function refuseHttp2(engine: Engine, wire: Wire, closed: () => void): voi
   };
   wire.user = user;
   engine.wheel.arm(timer, LINGER_MS);
-  wire.writeBytes(REFUSAL);
+  wire.writeBytes(HTTP2_REFUSAL);
   wire.end();
   wire.resume();
 }

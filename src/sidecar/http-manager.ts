@@ -45,6 +45,8 @@ export interface HttpManager extends ClientCertPolicy {
   readonly via: string;
   /** scheme_header_transformation.scheme_to_overwrite; empty: none. */
   readonly schemeToOverwrite: string;
+  /** codec_type AUTO: a client that begins with HTTP/2 is told so in HTTP/2; else it meets the strict parser. */
+  readonly detectsHttp2: boolean;
   readonly acceptsHttp10: boolean;
   readonly defaultHostForHttp10: string;
   /** Http1ProtocolOptions.allow_chunked_length: Transfer-Encoding beside Content-Length wins instead of being refused. */

@@ -348,7 +348,7 @@ export class Listener implements ArrivalHost {
     }
   }
 
-  #refuseHttp2(wire: Wire, chain: FilterChain): void {
+  noteHttp2(): void {
     if (this.config.arrival !== null) this.config.arrival.tally.http2Refused++;
     if (!this.#hasRefusedHttp2) {
       this.#engine.log.warning('HTTP/2 is not served yet: clients are told to use HTTP/1.1', {
@@ -356,6 +356,10 @@ export class Listener implements ArrivalHost {
       });
     }
     this.#hasRefusedHttp2 = true;
+  }
+
+  #refuseHttp2(wire: Wire, chain: FilterChain): void {
+    this.noteHttp2();
     this.#refused.add(wire);
     refuseHttp2(this.#engine, wire, () => {
       this.#refused.delete(wire);

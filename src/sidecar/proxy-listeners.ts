@@ -51,6 +51,8 @@ export interface ListenerSetOptions {
 export class ListenerSet {
   readonly #options: ListenerSetOptions;
   readonly #slots = new Map<string, Slot>();
+  /** Listeners in force by address and port; null when it must be made anew. */
+  #places: ReadonlyMap<string, Listener> | null = null;
   readonly #leaving = new Map<Listener, NodeJS.Timeout>();
 
   constructor(options: ListenerSetOptions) {
@@ -107,6 +109,7 @@ export class ListenerSet {
     const slot = this.#slots.get(name);
     if (slot === undefined) return;
     this.#slots.delete(name);
+    this.#places = null;
     slot.warming = null;
     slot.proceed?.();
     if (slot.live !== null) this.#retire(slot.live);
@@ -138,6 +141,7 @@ export class ListenerSet {
       live.destroy();
       this.#slots.delete(name);
     }
+    this.#places = null;
     for (const slot of this.#slots.values()) {
       slot.warming = null;
       slot.proceed?.();
@@ -151,14 +155,21 @@ export class ListenerSet {
 
   /** The listener in force on this address, else on every address of its port; null for none. */
   readonly #find = (address: string, port: number): Listener | null => {
-    let wildcard: Listener | null = null;
-    for (const { live } of this.#slots.values()) {
-      if (live === null || live.config.port !== port) continue;
-      if (live.config.address === address) return live;
-      if (live.config.address === ANY_IPV4 || live.config.address === ANY_IPV6) wildcard ??= live;
-    }
-    return wildcard;
+    const places = (this.#places ??= this.#index());
+    return places.get(placeKey(address, port)) ?? places.get(placeKey('', port)) ?? null;
   };
+
+  /** Those on every address have no address in their key; the first of them and of equal ones wins. */
+  #index(): ReadonlyMap<string, Listener> {
+    const places = new Map<string, Listener>();
+    for (const [, live] of this.live()) {
+      const { address, port } = live.config;
+      const keys = [placeKey(address, port)];
+      if (address === ANY_IPV4 || address === ANY_IPV6) keys.push(placeKey('', port));
+      for (const key of keys) if (!places.has(key)) places.set(key, live);
+    }
+    return places;
+  }
 
   #slotOf(name: string): Slot {
     let slot = this.#slots.get(name);
@@ -210,6 +221,7 @@ export class ListenerSet {
     if (before !== null && isSameAddress(before.config, config)) {
       this.#install(slot, compiled, before);
       before.update(config);
+      this.#places = null;
       return { kind: 'listening' };
     }
     const live = new Listener(this.#options.engine, config, this.#options.host);
@@ -232,6 +244,7 @@ export class ListenerSet {
   #install(slot: Slot, compiled: CompiledListener, live: Listener): void {
     for (const { ref } of slot.compiled?.routes ?? []) slot.former.push(new WeakRef(ref));
     slot.live = live;
+    this.#places = null;
     slot.compiled = compiled;
     slot.warming = null;
     this.#follow(slot);
@@ -260,6 +273,10 @@ export class ListenerSet {
 
 const ANY_IPV4 = '0.0.0.0';
 const ANY_IPV6 = '::';
+
+function placeKey(address: string, port: number): string {
+  return `${address} ${port}`;
+}
 
 function noFault(): null {
   return null;

@@ -3,10 +3,13 @@
 // prepares it as the connection manager says, and notes an offer to change the protocol. It answers nothing:
 // it says which status must, and x.details says why.
 import { NO_BODY } from '../http/body-decoder.ts';
+import type { Clock } from '../base/clock.ts';
 import { inspectRequest, type Framing } from '../http/framing.ts';
 import { H } from '../http/header-name.ts';
 import { reasonOf } from '../http/status.ts';
-import type { Exchange } from '../plan/exchange.ts';
+import type { Connection, Exchange } from '../plan/exchange.ts';
+import { BAD_VERSION } from '../http/head-parser.ts';
+import type { Head } from '../http/head.ts';
 import { PREPARED, REDIRECTED, UNDERSCORED, prepareRequest } from './downstream-headers.ts';
 import type { HttpManager } from './http-manager.ts';
 import { CONNECT, offerUpgrade } from './upgrade.ts';
@@ -70,6 +73,18 @@ function takeOld(x: Exchange, manager: HttpManager): number {
 function refuse(x: Exchange, status: number, details: string): number {
   x.details = details;
   return status;
+}
+
+/** True for the request line that an HTTP/2 client begins with (RFC 9113 section 3.4); `code` is the parser's. */
+export function isHttp2(code: number, request: Head): boolean {
+  return code === BAD_VERSION && request.method === 'PRI' && request.path === '*';
+}
+
+/** When the request came, and over which connection. */
+export function stampRequest(x: Exchange, clock: Clock, connection: Connection): void {
+  x.startMs = clock.now();
+  x.startWallMs = clock.wall();
+  x.connection = connection;
 }
 
 /** The text of a refusal, as Envoy has it where it has one. */

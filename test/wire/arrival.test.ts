@@ -316,3 +316,19 @@ test('a connection lasts no longer than it may', async () => {
   expect(await answer(await aClient(proxy), ['x'], 100)).toBe('web:x');
   expect(statOf(proxy, 'tcp.web.max_downstream_connection_duration')).toBe(1);
 });
+
+const PREFACE = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n';
+const REFUSED = Buffer.from('000000040000000000000008070000000000000000000000000d', 'hex').toString('latin1');
+const NOT_A_VERSION = /^HTTP\/1\.1 505 /;
+
+test.each<[string, JsonObject, readonly string[], string | RegExp]>([
+  ['is told so in HTTP/2', {}, [PREFACE], REFUSED],
+  ['is told so in HTTP/2, byte by byte', {}, PREFACE.split(''), REFUSED],
+  ['is refused by the parser where HTTP/1.1 is asked for', { codec_type: 'HTTP1' }, [PREFACE], NOT_A_VERSION],
+  ['is no preface behind a request', {}, [`GET / HTTP/1.1\r\nhost: a\r\n\r\n${PREFACE}`], /\r\n\r\nHTTP\/1\.1 505 /],
+])('a client that begins with HTTP/2 without an inspector %s', async (_, manager, pieces, expected) => {
+  const proxy = await aProxy({ listeners: [aListenerJson([aManager(manager)])], clusters: { app: 1 } });
+  const seen = await answer(await aClient(proxy), pieces, 10_000);
+  if (typeof expected === 'string') expect(seen).toBe(expected);
+  else expect(seen).toMatch(expected);
+});

@@ -31,6 +31,7 @@ export const MANAGER: Omit<HttpManager, 'routes' | 'missPlan'> = {
   alwaysSetsRequestIdInResponse: false,
   via: '',
   schemeToOverwrite: '',
+  detectsHttp2: false,
   acceptsHttp10: true,
   defaultHostForHttp10: '',
   allowsChunkedLength: false,

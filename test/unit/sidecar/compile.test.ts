@@ -35,6 +35,7 @@ const DEFAULTS: Partial<HttpManager> = {
   preservesExternalRequestId: false,
   alwaysSetsRequestIdInResponse: false,
   via: '',
+  detectsHttp2: true,
   acceptsHttp10: false,
   defaultHostForHttp10: '',
   normalizesPath: false,

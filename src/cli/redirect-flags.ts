@@ -3,8 +3,8 @@
 import { ListReader, type Choice, type IpRange } from './redirect-list.ts';
 import type { RedirectFlags } from './redirect.ts';
 
-export const FAMILIES = ['auto', 'ipv4', 'ipv6', 'both'] as const;
-export const BACKENDS = ['auto', 'nft', 'legacy'] as const;
+const FAMILIES = ['auto', 'ipv4', 'ipv6', 'both'] as const;
+const BACKENDS = ['auto', 'nft', 'legacy'] as const;
 export type Backend = (typeof BACKENDS)[number];
 
 export interface RedirectSettings {

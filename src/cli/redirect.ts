@@ -3,7 +3,7 @@
 // them with what is in force, `remove` takes them away. The heavy part is imported when one of them runs.
 import type { Command } from 'commander';
 
-export const REDIRECT_ACTIONS = ['install', 'print', 'verify', 'remove'] as const;
+const REDIRECT_ACTIONS = ['install', 'print', 'verify', 'remove'] as const;
 export type RedirectAction = (typeof REDIRECT_ACTIONS)[number];
 
 /** Options as commander hands them over. */

@@ -131,7 +131,7 @@ export function compileClusterTransport(cluster: Cluster, scope: TransportScope)
 }
 
 /** Metadata that sockets are chosen by, as JSON text so that any value can be compared. */
-export function criteriaOf(match: JsonObject | undefined): readonly (readonly [string, string])[] {
+function criteriaOf(match: JsonObject | undefined): readonly (readonly [string, string])[] {
   return Object.entries(match ?? {}).map(([key, value]) => [key, JSON.stringify(value)] as const);
 }
 

@@ -12,7 +12,7 @@ import type { ChainRule, SourceType } from './arrival/filter-chain-match.ts';
 import type { AddressRange } from './arrival/prefix-map.ts';
 
 /** What a chain without a match asks for: nothing. */
-export const EVERY_CONNECTION: ChainRule = Object.freeze({
+const EVERY_CONNECTION: ChainRule = Object.freeze({
   destinationPort: 0,
   destinationRanges: [],
   serverNames: [],

@@ -22,6 +22,9 @@ export const CLOSED_MID_RESPONSE = 2;
 export const PROTOCOL_ERROR = 3;
 export type UpstreamEnd = typeof CLOSED_BEFORE_RESPONSE | typeof CLOSED_MID_RESPONSE | typeof PROTOCOL_ERROR;
 
+/** The cause that is told of a connection that closed inside a response head. */
+export const HEAD_CUT = 'response head cut';
+
 export interface UpstreamUser {
   /** Where the response head is to be laid; fresh. */
   readonly responseHead: Head;
@@ -294,7 +297,7 @@ export class UpstreamConnection implements BodySink, WireUser {
     const told = cause === 'EPIPE' && this.#isWritten ? 'ECONNRESET' : cause;
     // Half a response head is a response that was cut, though the client has seen nothing of it.
     const isCutHead = end === CLOSED_BEFORE_RESPONSE && this.#hasResponseBytes;
-    user.onUpstreamClose(end, isCutHead ? 'response head cut' : told);
+    user.onUpstreamClose(end, isCutHead ? HEAD_CUT : told);
   }
 
   #close(): void {

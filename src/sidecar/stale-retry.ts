@@ -5,10 +5,7 @@
 // section 9.2.2 leaves only idempotent methods.
 import type { Exchange } from '../plan/exchange.ts';
 import { failure, type Failure } from '../plan/failure.ts';
-import { CLOSED_MID_RESPONSE, PROTOCOL_ERROR, type UpstreamEnd } from './h1-client.ts';
-
-/** The cause that UpstreamConnection reports when it closed inside a response head. */
-export const HEAD_CUT = 'response head cut';
+import { CLOSED_MID_RESPONSE, HEAD_CUT, PROTOCOL_ERROR, type UpstreamEnd } from './h1-client.ts';
 
 /** The first attempt and one more. */
 export const ATTEMPTS_MAX = 2;

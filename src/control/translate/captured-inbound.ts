@@ -23,7 +23,7 @@ import { inboundRoutes } from './listeners.ts';
 import { duration } from './proto.ts';
 import { matchAll } from './route-match.ts';
 
-export const INBOUND_LISTENER = 'virtualInbound';
+const INBOUND_LISTENER = 'virtualInbound';
 
 /** A port on which an app of the node is called. */
 export interface InboundPort {

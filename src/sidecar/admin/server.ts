@@ -55,7 +55,7 @@ const OPERATIONS: readonly AdminEndpoint[] = [
 ];
 
 /** Every endpoint of the admin server. */
-export const ENDPOINTS: readonly AdminEndpoint[] = [...homeEndpoints(OPERATIONS), ...OPERATIONS];
+const ENDPOINTS: readonly AdminEndpoint[] = [...homeEndpoints(OPERATIONS), ...OPERATIONS];
 
 /** Serves `endpoints` (all of them by default). Rejects when the address cannot be bound. */
 export function startAdminServer(

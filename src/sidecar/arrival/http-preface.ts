@@ -6,7 +6,7 @@
 export type HttpPrefaceState = 'incomplete' | 'not-http' | 'http/1.0' | 'http/1.1' | 'h2c';
 
 /** What Envoy's http_inspector reads at most. */
-export const PREFACE_BYTES_MAX = 64 * 1024;
+const PREFACE_BYTES_MAX = 64 * 1024;
 
 const H2_PREFACE = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n';
 const METHOD_BYTES_MAX = 64;

@@ -6,7 +6,7 @@
 export type TlsHelloState = 'incomplete' | 'not-tls' | 'too-large' | 'complete';
 
 /** As long a hello as is read; Envoy's TLS_MAX_CLIENT_HELLO. */
-export const HELLO_BYTES_MAX = 16 * 1024;
+const HELLO_BYTES_MAX = 16 * 1024;
 
 const RECORD_HANDSHAKE = 22;
 const RECORD_HEADER_BYTES = 5;

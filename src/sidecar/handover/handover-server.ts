@@ -79,11 +79,19 @@ export class HandoverServer {
     socket.on('data', (bytes: Buffer) => {
       text += bytes.toString('latin1');
       if (text.length > HELLO.length + READY.length) socket.destroy();
-      else if (text === HELLO && this.#successor === null) void this.#send(socket);
+      else if (text === HELLO && this.#successor === null) this.#run(socket, this.#send(socket));
       // Two of them would share the ports for good.
       else if (text === HELLO && this.#successor !== socket) this.#turnAway(socket);
-      else if (text === HELLO + READY && this.#successor === socket) void this.#leave(socket);
+      else if (text === HELLO + READY && this.#successor === socket) this.#run(socket, this.#leave(socket));
       else if (!(HELLO + READY).startsWith(text)) socket.destroy();
+    });
+  }
+
+  /** What fails here must not take down the sidecar that serves. */
+  #run(socket: Socket, work: Promise<void>): void {
+    work.catch((cause: unknown) => {
+      this.#options.log.error('hand-over failed', { error: cause instanceof Error ? cause.message : String(cause) });
+      socket.destroy();
     });
   }
 

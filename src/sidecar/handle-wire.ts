@@ -7,6 +7,7 @@
 //   open ──fail/destroy/reset──► closing ──the handle's close callback──► onWireClose
 import { Socket } from 'node:net';
 import { getSystemErrorName } from 'node:util';
+import { beginTurn, endTurn } from '../base/clock.ts';
 import { resetSocket } from './reset-socket.ts';
 import { READ_BYTES, SHARED, giveBuffer, isShared, takeBuffer, viewOf } from './read-buffer.ts';
 import {
@@ -373,7 +374,12 @@ function selfOf(owner: Socket): AddressOut {
 function onRead(this: StreamHandle): Buffer | undefined {
   const { wire } = this;
   if (wire === null || internals === null) return undefined;
-  return wire.received(internals.state[internals.countAt] as number);
+  beginTurn();
+  try {
+    return wire.received(internals.state[internals.countAt] as number);
+  } finally {
+    endTurn();
+  }
 }
 
 function onClosed(this: StreamHandle): void {

@@ -54,6 +54,8 @@ export class ClusterTransport {
   readonly poolScope: PoolScope | null;
   readonly #choices: readonly Choice[];
   readonly #own: ClusterSocket;
+  /** What serves until the secrets of this one have come: `transport` null is plaintext. */
+  #before: { readonly transport: ClusterTransport | null } | null = null;
 
   constructor(fingerprint: string, names: AutoNames, choices: readonly Choice[], own: ClusterSocket) {
     this.fingerprint = fingerprint;
@@ -71,6 +73,19 @@ export class ClusterTransport {
       if (criteria.every(([key, value]) => endpoint.transportMatch.get(key) === value)) return socket;
     }
     return this.#own;
+  }
+
+  /** A new version of a cluster that is in use: `transport` serves until this one is ready. */
+  follow(transport: ClusterTransport | null): void {
+    if (!this.isReady) this.#before = { transport: transport === null ? null : transport.current };
+  }
+
+  /** Who makes connections now: this one once it is ready, else the one that it follows; null: plaintext. */
+  get current(): ClusterTransport | null {
+    if (this.#before === null) return this;
+    if (!this.isReady) return this.#before.transport;
+    this.#before = null;
+    return this;
   }
 
   /** Every TLS context of the cluster. */

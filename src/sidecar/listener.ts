@@ -24,6 +24,7 @@ import { TcpForward } from './tcp-forward.ts';
 import { kernelPath, removeLeftover } from './unix-path.ts';
 import { acceptWires, wireOf } from './wire-socket.ts';
 import { Roster } from './roster.ts';
+import { ServerHandshake } from './server-handshake.ts';
 import { NO_USER, type Wire } from './wire.ts';
 
 const BACKLOG = 4096;
@@ -53,7 +54,7 @@ export class Listener implements ArrivalHost {
   readonly #http = new Roster<H1Server, FilterChain>();
   readonly #tcp = new Roster<TcpForward, FilterChain>();
   /** Connections whose TLS handshake is not over. */
-  readonly #handshakes = new Set<Socket>();
+  readonly #handshakes = new Set<ServerHandshake>();
   readonly #arrivals: ListenerArrivals;
   readonly #retireTimer: WheelTimer;
   /** Connections that are refused in a protocol of their own. */
@@ -207,7 +208,7 @@ export class Listener implements ArrivalHost {
     this.#arrivals.destroy();
     for (const server of this.#http.members()) server.destroy();
     for (const forward of this.#tcp.members()) forward.destroy();
-    for (const socket of this.#handshakes) socket.destroy();
+    for (const handshake of this.#handshakes) handshake.destroy();
     for (const wire of this.#refused) wire.destroy();
   }
 
@@ -293,22 +294,21 @@ export class Listener implements ArrivalHost {
   /** Serves the connection once its TLS handshake is over. */
   #secure(chain: FilterChain, transport: DownstreamTls, wire: Wire): void {
     const { facts } = wire;
-    const socket = wire.toSocket();
-    this.#handshakes.add(socket);
-    transport.secure(socket, null, this.#engine.wheel, {
+    const handshake = new ServerHandshake(transport, wire, this.#engine.wheel, {
       onSecure: (secured, peer) => {
-        this.#handshakes.delete(socket);
+        this.#handshakes.delete(handshake);
         const secureWire = wireOf(secured);
         secureWire.facts = facts;
         tlsFacts.set(secureWire, peer);
         this.#hand(chain, secureWire, null);
       },
       onInsecure: (cause) => {
-        if (!this.#handshakes.delete(socket)) return;
-        this.#left(chain);
+        if (this.#handshakes.delete(handshake)) this.#left(chain);
         this.#engine.log.debug('handshake failed', { listener: this.config.name, cause });
       },
     });
+    this.#handshakes.add(handshake);
+    handshake.start();
   }
 
   serve(chain: FilterChain, wire: Wire, dialled: TcpForward | null): void {

@@ -13,7 +13,7 @@ export function secureTargetOf(
   endpoint: Endpoint,
   { serverName, client }: PoolOrigin,
 ): SecureTarget | null {
-  const transport = books.clusters.get(cluster)?.value.transport ?? null;
+  const transport = books.clusters.get(cluster)?.value.transport?.current ?? null;
   if (transport === null) return null;
   const { tls, proxyVersion } = transport.of(endpoint);
   if (tls === null && proxyVersion === null) return null;

@@ -1,5 +1,5 @@
 // The server end of TLS on one filter chain (Envoy DownstreamTlsContext). `secure` takes an accepted
-// connection with the bytes that were read ahead, and answers once: secure with the peer's facts, or failed
+// connection, whose first bytes may have been put back, and answers once: secure with the peer's facts, or failed
 // and already closed. Secrets are looked at per handshake: a rotation makes new contexts for new handshakes
 // and leaves open connections alone. Sessions are bound to the version of certificates and trust that they
 // began under, so a resumed one was judged by the rules of today.
@@ -66,8 +66,11 @@ export class DownstreamTls {
     init.tally.isUsed = true;
   }
 
-  /** Starts the handshake on a connection of which `first` was read already; it must not be flowing. */
-  secure(socket: Socket, first: Buffer | null, wheel: TimerWheel, user: DownstreamUser): void {
+  /**
+   * Starts the handshake on a connection, which must not be flowing. `offered`: the protocols of the client's
+   * hello; null when they are not known. With none in common there is no ALPN, as in Envoy.
+   */
+  secure(socket: Socket, offered: readonly string[] | null, wheel: TimerWheel, user: DownstreamUser): void {
     const contexts = this.#current();
     if (contexts === null) {
       this.init.tally.secretsNotReady++;
@@ -75,8 +78,9 @@ export class DownstreamTls {
       user.onInsecure('secrets are not ready');
       return;
     }
-    if (first !== null && first.length > 0) socket.unshift(first);
-    new Handshake(this.init, contexts, socket, user).start(wheel);
+    const { protocols } = this.init.settings;
+    const agreed = offered === null || offered.some((name) => protocols.includes(name)) ? protocols : [];
+    new Handshake({ init: this.init, contexts, protocols: agreed, user }, socket).start(wheel);
   }
 
   /** True when a connection can be made secure now. */
@@ -107,6 +111,14 @@ export class DownstreamTls {
   }
 }
 
+interface HandshakeInit {
+  readonly init: DownstreamTlsInit;
+  readonly contexts: Contexts;
+  /** What ALPN may choose; empty: nothing. */
+  readonly protocols: readonly string[];
+  readonly user: DownstreamUser;
+}
+
 /** One connection until its handshake is over. */
 class Handshake {
   readonly #init: DownstreamTlsInit;
@@ -118,7 +130,7 @@ class Handshake {
   #wheel: TimerWheel | null = null;
   #isEstablished = false;
 
-  constructor(init: DownstreamTlsInit, contexts: Contexts, socket: Socket, user: DownstreamUser) {
+  constructor({ init, contexts, protocols, user }: HandshakeInit, socket: Socket) {
     this.#init = init;
     this.#contexts = contexts;
     this.#user = user;
@@ -130,7 +142,7 @@ class Handshake {
       requestCert: contexts.trust !== null || init.requiresCertificate,
       // True has OpenSSL say so when no certificate comes; which one may come is judged below.
       rejectUnauthorized: init.requiresCertificate,
-      ...(init.settings.protocols.length === 0 ? {} : { ALPNProtocols: [...init.settings.protocols] }),
+      ...(protocols.length === 0 ? {} : { ALPNProtocols: [...protocols] }),
       SNICallback: (name, callback) => {
         this.#chosen = chooseByName(contexts, name);
         callback(null, this.#chosen);

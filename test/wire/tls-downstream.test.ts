@@ -183,6 +183,53 @@ describe('a session', () => {
     const port = await serve(downstream({ ...MUTUAL, alpn_protocols: ['h2', 'http/1.1'] }));
     expect((await ask(port, { ALPNProtocols: ['h2', 'http/1.1'] })).protocol).toBe('http/1.1');
   });
+
+  test.each([false, true])(
+    'without a protocol that both know has none, as in Envoy (inspected: %s)',
+    async (isInspected) => {
+      const chain = { transport_socket: downstream({ ...MUTUAL, alpn_protocols: ['http/1.1'] }) };
+      const inspector = {
+        name: 'tls',
+        typed_config: {
+          '@type': 'type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector',
+        },
+      };
+      const filters: JsonObject = isInspected ? { listener_filters: [inspector] } : {};
+      const proxy = await startProxy({ listeners: [{ ...listener('in', 0, HELLO, { chain }), ...filters }] });
+      proxies.push(proxy);
+      const answers: string[] = [];
+      for (const ALPNProtocols of [['h2'], ['istio', 'http/1.1'], []]) {
+        const { protocol, body } = await ask(portOf(proxy, 'in'), { ALPNProtocols });
+        answers.push(`${protocol} ${body}`);
+      }
+      expect(answers).toEqual([' hello', 'http/1.1 hello', ' hello']);
+    },
+  );
+
+  it('that says nothing is closed, and one that is no TLS gets no answer', async () => {
+    const socket = downstream({ ...MUTUAL, alpn_protocols: ['http/1.1'] });
+    const chain = { transport_socket: socket, transport_socket_connect_timeout: '0.1s' };
+    const proxy = await startProxy({ listeners: [listener('in', 0, HELLO, { chain })] });
+    proxies.push(proxy);
+    const { connect } = await import('node:net');
+    const heard: string[] = [];
+    for (const text of ['', 'GET / HTTP/1.1\r\nhost: a\r\n\r\n', '\x16\x03\x01\x02']) {
+      const client = connect(portOf(proxy, 'in'), '127.0.0.1', () => client.write(text));
+      client.on('error', () => client.destroy());
+      client.on('data', (bytes: Buffer) => heard.push(bytes.toString('latin1')));
+      await new Promise((resolve) => client.once('close', resolve));
+    }
+    expect([heard.filter((text) => text.includes('HTTP/')), proxy.listeners.active]).toEqual([[], 0]);
+  });
+
+  test.each(['TLSv1.2', 'TLSv1.3'] as const)('of %s that a stranger was given opens no door', async (maxVersion) => {
+    const port = await serve(downstream(MUTUAL, REQUIRED));
+    const options = { ...identity('stranger'), servername: 'server.test', maxVersion };
+    const { session } = await ask(port, options);
+    const again = await ask(port, { ...options, session: session ?? Buffer.alloc(0) });
+    const without = await ask(port, { servername: 'server.test', maxVersion, session: session ?? Buffer.alloc(0) });
+    expect([session !== null, again.body, without.body]).toEqual([true, '', '']);
+  });
 });
 
 describe('the app behind', () => {

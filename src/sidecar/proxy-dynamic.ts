@@ -136,6 +136,8 @@ export class DynamicResources {
         refusals,
         apply: (message) => {
           const { value, problems } = compileClusterSettings(message, { ...context, grpcClusters: null });
+          const known = books.clusters.get(name);
+          if (value !== null && known !== undefined) value.transport?.follow(known.value.transport);
           if (value !== null) this.#follow(store.put(value));
           return { value, problems };
         },

@@ -46,10 +46,7 @@ export class StateStore {
     if (known !== undefined) {
       const before = known.settings.transport?.fingerprint;
       known.update(settings);
-      // Connections that were made by other rules are not used again.
-      if (before !== settings.transport?.fingerprint) {
-        for (const endpoint of known.endpoints) this.#pools.drain(endpoint);
-      }
+      if (before !== settings.transport?.fingerprint) this.#drainWhenReady(known, settings);
       return known;
     }
     const cluster = new LiveCluster(settings, this.#dependencies);
@@ -64,6 +61,17 @@ export class StateStore {
     });
     cluster.start();
     return cluster;
+  }
+
+  /** Connections that were made by other rules are not used again, once new ones can be made by these. */
+  #drainWhenReady(cluster: LiveCluster, settings: ClusterSettings): void {
+    const drain = (): void => {
+      if (cluster.settings !== settings) return;
+      for (const endpoint of cluster.endpoints) this.#pools.drain(endpoint);
+    };
+    const { transport } = settings;
+    if (transport === undefined || transport === null) drain();
+    else transport.onReady(drain);
   }
 
   remove(name: string): void {

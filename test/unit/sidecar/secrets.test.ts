@@ -1,5 +1,6 @@
 // Secrets by name: a listener waits for its first, a bad version is refused and the last good one stays, and
 // what an operator is shown holds no key.
+import { X509Certificate } from 'node:crypto';
 import { create, fromJson, toBinary, type JsonObject } from '@bufbuild/protobuf';
 import { AnySchema } from '@bufbuild/protobuf/wkt';
 import { afterEach, expect, it, test } from 'vitest';
@@ -9,11 +10,13 @@ import { extensions } from '../../../src/sidecar/bootstrap-registry.ts';
 import { adminSourceOf } from '../../../src/sidecar/proxy-admin.ts';
 import { dumpSections } from '../../../src/sidecar/admin/dump-sections.ts';
 import { Proxy } from '../../../src/sidecar/proxy.ts';
+import { ClusterSchema } from '../../../src/xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import { SecretSchema } from '../../../src/xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
 import { BootstrapSchema } from '../../../src/xds/gen/envoy/config/bootstrap/v3/bootstrap_pb.js';
-import { SECRET_TYPE, type TypeUrl } from '../../../src/xds/type-url.ts';
+import { CLUSTER_TYPE, SECRET_TYPE, type TypeUrl } from '../../../src/xds/type-url.ts';
 import { formatRefusals, type Refusal, type Update } from '../../../src/xds/update.ts';
-import { ask, downstream, listener, pem, portOf } from '../../support/tls-proxy.ts';
+import { freePort } from '../../support/free-port.ts';
+import { ask, cluster, downstream, listener, pem, portOf, upstream } from '../../support/tls-proxy.ts';
 
 const refuseNothing = (): readonly Refusal[] => [];
 
@@ -114,4 +117,67 @@ it('hides what is secret, and says what kind of source it was', () => {
     session_ticket_keys: { keys: [{ inline_string: '[redacted]' }] },
     other: { keys: ['k'] },
   });
+});
+
+test('a cluster that wants another secret is served by its version before until the secret comes', async () => {
+  const port = await freePort();
+  const who: JsonObject = {
+    direct_response: {
+      status: 200,
+      body_format: { text_format_source: { inline_string: '%DOWNSTREAM_PEER_SERIAL%' } },
+    },
+  };
+  const server = downstream({ tls_certificates: [inline('server')] }, { require_client_certificate: true });
+  const control = { socket_address: { address: '127.0.0.1', port_value: 1 } };
+  const json = {
+    dynamic_resources: {
+      ads_config: { api_type: 'DELTA_GRPC', grpc_services: [{ envoy_grpc: { cluster_name: 'xds' } }] },
+      cds_config: { ads: {} },
+    },
+    static_resources: {
+      listeners: [
+        listener('in', port, who, { chain: { transport_socket: server } }),
+        listener('out', 0, { route: { cluster: 'app' } }),
+      ],
+      clusters: [
+        {
+          name: 'xds',
+          load_assignment: { cluster_name: 'xds', endpoints: [{ lb_endpoints: [{ endpoint: { address: control } }] }] },
+        },
+      ],
+    },
+  };
+  let push: (update: Update) => readonly Refusal[] = refuseNothing;
+  const proxy = new Proxy({
+    bootstrap: fromJson(BootstrapSchema, json, { registry: extensions }),
+    log: silentLog,
+    drainSeconds: 0,
+    connect: ({ onUpdate }) => {
+      push = onUpdate;
+      return { subscribe: () => {}, close: () => {} };
+    },
+  });
+  proxies.push(proxy);
+  const started = proxy.start();
+  const put = (common: JsonObject): void => {
+    const message = fromJson(ClusterSchema, cluster('app', port, { transport_socket: upstream(common) }), {
+      registry: extensions,
+    });
+    const resource = create(AnySchema, { typeUrl: CLUSTER_TYPE, value: toBinary(ClusterSchema, message) });
+    push({ typeUrl: CLUSTER_TYPE, version: '1', changed: [{ name: 'app', version: '1', resource }], removed: [] });
+  };
+  const get = async (): Promise<string> => {
+    const response = await fetch(`http://127.0.0.1:${portOf(proxy, 'out')}/`);
+    return `${response.status} ${await response.text()}`;
+  };
+  const serialOf = (name: string): string => new X509Certificate(pem(`${name}.pem`)).serialNumber.toLowerCase();
+  put({ tls_certificates: [inline('client')] });
+  await started;
+  expect(await get()).toBe(`200 ${serialOf('client')}`);
+  put({ tls_certificate_sds_secret_configs: [{ name: 'late', sds_config: { ads: {} } }] });
+  expect([await get(), await get()]).toEqual([`200 ${serialOf('client')}`, `200 ${serialOf('client')}`]);
+  const secret = fromJson(SecretSchema, { name: 'late', tls_certificate: inline('renewed') });
+  const resource = create(AnySchema, { typeUrl: SECRET_TYPE, value: toBinary(SecretSchema, secret) });
+  push({ typeUrl: SECRET_TYPE, version: '1', changed: [{ name: 'late', version: '1', resource }], removed: [] });
+  expect(await get()).toBe(`200 ${serialOf('renewed')}`);
 });

@@ -119,6 +119,9 @@ it('hides what is secret, and says what kind of source it was', () => {
   });
 });
 
+/** No connection is used twice, so that each request dials. */
+const ONE_REQUEST: JsonObject = { common_http_protocol_options: { max_requests_per_connection: 1 } };
+
 test('a cluster that wants another secret is served by its version before until the secret comes', async () => {
   const port = await freePort();
   const who: JsonObject = {
@@ -136,7 +139,7 @@ test('a cluster that wants another secret is served by its version before until 
     },
     static_resources: {
       listeners: [
-        listener('in', port, who, { chain: { transport_socket: server } }),
+        listener('in', port, who, { chain: { transport_socket: server }, manager: ONE_REQUEST }),
         listener('out', 0, { route: { cluster: 'app' } }),
       ],
       clusters: [

@@ -119,6 +119,10 @@ it('hides what is secret, and says what kind of source it was', () => {
   });
 });
 
+function serialOf(name: string): string {
+  return new X509Certificate(pem(`${name}.pem`)).serialNumber.toLowerCase();
+}
+
 /** No connection is used twice, so that each request dials. */
 const ONE_REQUEST: JsonObject = { common_http_protocol_options: { max_requests_per_connection: 1 } };
 
@@ -173,7 +177,6 @@ test('a cluster that wants another secret is served by its version before until 
     const response = await fetch(`http://127.0.0.1:${portOf(proxy, 'out')}/`);
     return `${response.status} ${await response.text()}`;
   };
-  const serialOf = (name: string): string => new X509Certificate(pem(`${name}.pem`)).serialNumber.toLowerCase();
   put({ tls_certificates: [inline('client')] });
   await started;
   expect(await get()).toBe(`200 ${serialOf('client')}`);

@@ -1,5 +1,6 @@
 // What DownstreamTlsContext and UpstreamTlsContext have in common: versions, ciphers, ALPN, certificates and
 // validation, each from the configuration itself, from the bootstrap's secrets or from SDS.
+import { existsSync } from 'node:fs';
 import type { SecureVersion } from 'node:tls';
 import { error, warning, type Problem } from '../base/problem.ts';
 import type { KeyPair } from '../tls/key-pair.ts';
@@ -15,6 +16,7 @@ import {
 import type { SdsSecretConfig } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
 import type { CommonTlsContext } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
 import { durationMs } from './compile-duration.ts';
+import { fileSource } from './secret-path.ts';
 import { ADS, STATIC, type NamedRequest, type SecretStore } from './secrets.ts';
 
 export interface TlsScope {
@@ -82,9 +84,15 @@ function compileTrust(context: CommonTlsContext | undefined, scope: TlsScope): S
 export function requestOf(config: SdsSecretConfig, { problems, path }: TlsScope): NamedRequest | null {
   const source = sourceOf(config.sdsConfig);
   if (source === null) {
-    const text = 'only ADS and static secrets are a source of secrets yet';
-    problems.push(error(`${path}.sds_config`, text, 'write ads: {}, or leave sds_config out'));
+    const text = 'only ADS, files and static secrets are a source of secrets yet';
+    const remedy = 'write ads: {} or path_config_source, or leave sds_config out';
+    problems.push(error(`${path}.sds_config`, text, remedy));
     return null;
+  }
+  const specifier = config.sdsConfig?.configSourceSpecifier;
+  if (specifier?.case === 'pathConfigSource' && !existsSync(specifier.value.path)) {
+    const at = `${path}.sds_config.path_config_source.path`;
+    problems.push(error(at, `there is no file ${JSON.stringify(specifier.value.path)}`, 'write it first'));
   }
   const waitMs = durationMs(config.sdsConfig?.initialFetchTimeout, FETCH_TIMEOUT_MS);
   return { name: config.name, source, waitMs, problems, path };
@@ -92,7 +100,8 @@ export function requestOf(config: SdsSecretConfig, { problems, path }: TlsScope)
 
 function sourceOf(config: ConfigSource | undefined): string | null {
   if (config === undefined) return STATIC;
-  const kind = config.configSourceSpecifier.case;
+  const { case: kind, value } = config.configSourceSpecifier;
+  if (kind === 'pathConfigSource') return fileSource(value.path, value.watchedDirectory?.path ?? '');
   return kind === 'ads' || kind === 'self' ? ADS : null;
 }
 

@@ -2,7 +2,7 @@
 // that SDS or the bootstrap fills, and holds it as long as it lives; a slot that nobody holds is forgotten.
 // Files behind a secret are watched: a new version is put in force when it is good and whole; a bad one is
 // logged once and the last good one stays in force.
-import { clone, create, fromBinary } from '@bufbuild/protobuf';
+import { clone, create, equals, fromBinary } from '@bufbuild/protobuf';
 import type { Log } from '../base/log.ts';
 import { error, formatProblem, refuses, type Problem } from '../base/problem.ts';
 import type { KeyPair } from '../tls/key-pair.ts';
@@ -17,6 +17,7 @@ import { SecretSchema, type Secret } from '../xds/gen/envoy/extensions/transport
 import type { Refusal, Update } from '../xds/update.ts';
 import { extensions } from './bootstrap-registry.ts';
 import { FileWatch } from './secret-files.ts';
+import { SecretPath } from './secret-path.ts';
 import {
   CERTIFICATE,
   TICKET_KEYS,
@@ -28,7 +29,7 @@ import {
 } from './secret-reading.ts';
 import { findUnsupported } from './unsupported.ts';
 
-/** The bootstrap's own secrets, the stream that everything comes by, or another source by a name of its own. */
+/** The bootstrap's own secrets, the stream that everything comes by, or a file (see secret-path.ts). */
 export type SecretSource = string;
 export const STATIC = 'static';
 export const ADS = 'ads';
@@ -80,6 +81,8 @@ export interface NamedRequest {
 export class SecretStore {
   readonly #log: Log;
   readonly #kept = new Map<string, Kept>();
+  /** Files that secrets come from, by source. */
+  readonly #files = new Map<SecretSource, SecretPath>();
   /** Secrets that stand in a configuration and point to files. */
   readonly #inline = new Set<Kept>();
   /** Versions that were not put in force, and those that took the place of another. */
@@ -143,13 +146,44 @@ export class SecretStore {
       const kept = this.#kept.get(keyOf(source, name));
       if (kept === undefined) continue;
       const secret = decode(resource.value);
-      const problems: Problem[] = [];
-      if (secret === null) problems.push(error('', 'the bytes are not a Secret'));
-      else findUnsupported(SecretSchema, secret, { registry: extensions, problems, path: '' });
-      if (secret !== null && !refuses(problems)) problems.push(...this.#install(kept, secret, version));
+      const problems = secret === null ? [error('', 'the bytes are not a Secret')] : this.#take(kept, secret, version);
       if (refuses(problems)) refusals.push({ name, problems });
     }
     return refusals;
+  }
+
+  #take(kept: Kept, secret: Secret, version: string): readonly Problem[] {
+    const problems: Problem[] = [];
+    findUnsupported(SecretSchema, secret, { registry: extensions, problems, path: '' });
+    if (refuses(problems)) this.#refused(kept, problems);
+    else problems.push(...this.#install(kept, secret, version));
+    return problems;
+  }
+
+  /** Takes a secret from the file that is its source, if one is; the file is watched from then on. */
+  #fill(kept: Kept): void {
+    const { source, name } = kept;
+    const file = this.#files.get(source) ?? this.#open(source);
+    const secret = file?.secrets.get(name);
+    if (secret !== undefined) this.#take(kept, secret, '');
+  }
+
+  #open(source: SecretSource): SecretPath | null {
+    const file = SecretPath.of(source, {
+      onSecrets: (secrets) => {
+        for (const secret of secrets) {
+          const kept = this.#kept.get(keyOf(source, secret.name));
+          if (kept === undefined || (kept.secret !== null && equals(SecretSchema, kept.secret, secret))) continue;
+          this.#take(kept, secret, '');
+        }
+      },
+      onUnreadable: (problem) => {
+        this.rejected++;
+        this.#log.warning('a file of secrets is not good: what it held before stays', { source, problem });
+      },
+    });
+    if (file !== null) this.#files.set(source, file);
+    return file;
   }
 
   status(): readonly SecretStatus[] {
@@ -158,6 +192,8 @@ export class SecretStore {
 
   close(): void {
     for (const kept of [...this.#kept.values(), ...this.#inline]) kept.watch?.close();
+    for (const file of this.#files.values()) file.close();
+    this.#files.clear();
     this.#kept.clear();
     this.#inline.clear();
   }
@@ -198,7 +234,8 @@ export class SecretStore {
     const kept = this.#keep(source, name);
     const use = useOf(slot, reader, path);
     kept.uses.push(use);
-    if (kept.secret !== null) {
+    if (kept.secret === null) this.#fill(kept);
+    else {
       const attempt = use.attempt(clone(SecretSchema, kept.secret));
       problems.push(...(attempt?.problems ?? []));
       if (!refuses(attempt?.problems ?? [])) attempt?.commit();

@@ -91,13 +91,11 @@ const BOOTSTRAP: Readonly<Record<string, MessageFields>> = {
   },
   'envoy.config.core.v3.Pipe': { supported: 'path', required: 'path', harmless: { mode: KERNEL } },
   'envoy.config.core.v3.ConfigSource': {
-    supported: 'ads self initial_fetch_timeout api_config_source resource_api_version',
-    refused: {
-      path: 'files as a source are not supported: use ads',
-      path_config_source: 'files as a source are not supported: use ads',
-    },
+    supported: 'ads self initial_fetch_timeout api_config_source path_config_source resource_api_version',
+    refused: { path: 'files as a source are not supported: use ads' },
     values: { resource_api_version: 'V3 AUTO' },
   },
+  'envoy.config.core.v3.PathConfigSource': { supported: 'path watched_directory', required: 'path' },
   'envoy.config.core.v3.AggregatedConfigSource': ALL,
   'envoy.config.core.v3.SelfConfigSource': ALL,
   'envoy.config.core.v3.ApiConfigSource': {

@@ -7,6 +7,7 @@ import type { ConnectionOptions } from 'node:tls';
 import type { JsonObject } from '@bufbuild/protobuf';
 import { afterEach, describe, expect, it, test } from 'vitest';
 import type { Proxy } from '../../src/sidecar/proxy.ts';
+import { readSecrets } from '../../src/sidecar/secret-path.ts';
 import {
   ask,
   AUTHORITY,
@@ -304,5 +305,64 @@ describe('a certificate in files', () => {
     writeFileSync(join(root, 'v1', 'tls.pem'), 'not a certificate');
     while (proxies[0]?.secrets.rejected === 0) await ask(port);
     expect((await ask(port)).server).toMatch(/^server/);
+  });
+});
+
+const SECRET_TYPE = 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret';
+
+/** The secret `own`, with everything inside. */
+function secret(name: string): JsonObject {
+  const pair = {
+    certificate_chain: { inline_string: pem(`${name}.pem`) },
+    private_key: { inline_string: pem(`${name}.key`) },
+  };
+  return { '@type': SECRET_TYPE, name: 'own', tls_certificate: pair };
+}
+
+/** A file with `own` and `trust`. */
+function secretsFile(name: string): string {
+  const trust = { '@type': SECRET_TYPE, name: 'trust', validation_context: { trusted_ca: AUTHORITY } };
+  return JSON.stringify({ resources: [secret(name), trust] });
+}
+
+describe('a file of secrets', () => {
+  it('is read, judges clients, and is read again when it is replaced; a bad one changes nothing', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'secrets-'));
+    const publish = (version: string, text: string): void => {
+      mkdirSync(join(folder, version));
+      writeFileSync(join(folder, version, 'sds.yaml'), text);
+      symlinkSync(version, join(folder, `link-${version}`));
+      renameSync(join(folder, `link-${version}`), join(folder, '..data'));
+    };
+    publish('v1', secretsFile('server'));
+    symlinkSync('..data/sds.yaml', join(folder, 'sds.yaml'));
+    const source = { path_config_source: { path: join(folder, 'sds.yaml'), watched_directory: { path: folder } } };
+    const common = {
+      tls_certificate_sds_secret_configs: [{ name: 'own', sds_config: source }],
+      validation_context_sds_secret_config: { name: 'trust', sds_config: source },
+    };
+    const port = await serve(downstream(common, REQUIRED));
+    const shown = async (name: string): Promise<string> => {
+      const { server, body } = await ask(port, identity(name));
+      return `${server.split('\n')[0]} ${body}`;
+    };
+    expect([await shown('client'), await shown('stranger')]).toEqual(['server hello', 'server ']);
+    publish('v2', 'resources: [{"@type": nonsense');
+    publish('v3', `# YAML\n${secretsFile('second')}`);
+    await expect.poll(() => shown('client')).toBe('second hello');
+    publish('v4', secretsFile('second').replaceAll('PRIVATE KEY', 'PRIVATE HOLE'));
+    await expect.poll(() => proxies[0]?.secrets.rejected ?? 0).toBeGreaterThan(0);
+    expect(await shown('client')).toBe('second hello');
+  });
+
+  it('says where it is wrong without a word of what stands there', () => {
+    const keyed = { ...secret('server'), tls_certificate: { private_key: 'SECRET WORDS' } };
+    const broken: unknown[] = [{ resources: [keyed] }, { resources: ['SECRET WORDS'] }, ['SECRET WORDS'], null];
+    expect(broken.map((root) => readSecrets(root))).toEqual([
+      'resources[0].tls_certificate.private_key is not what a Secret has there',
+      'resources[0] is not a mapping',
+      'it is not a mapping in YAML or JSON',
+      'it is not a mapping in YAML or JSON',
+    ]);
   });
 });

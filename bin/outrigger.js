@@ -10,10 +10,9 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const FLOOR = 24;
 const FLAGS = ['--disable-warning=ExperimentalWarning'];
-// A small young generation keeps memory low at the same CPU, p99 and time to start; the second-best compiler
-// makes the same speed with 7 MB less; no helper threads save their arenas; gc() once the configuration is
-// compiled gives back what compiling took (docs/adr/007).
-const SIDECAR_FLAGS = ['--max-semi-space-size=2', '--maglev-as-top-tier', '--single-threaded', '--expose-gc'];
+// A small young generation keeps memory low at the same CPU, p99 and time to start; no helper threads save
+// their arenas; gc() once the configuration is compiled gives back what compiling took (docs/adr/007).
+const SIDECAR_FLAGS = ['--max-semi-space-size=2', '--single-threaded', '--expose-gc'];
 
 const here = dirname(realpathSync(fileURLToPath(import.meta.url)));
 const root = dirname(here);

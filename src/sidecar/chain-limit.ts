@@ -1,7 +1,9 @@
 // How many connections a filter chain may have at once (Envoy network filter connection_limit). One too many
 // is closed, after a delay where one is configured, so that whoever tries again at once is slowed down.
-// The filter's runtime flag is read when the configuration is compiled, and the limit is each thread's own.
+// The filter's runtime flag is read when the configuration is compiled. The limit holds for all threads, and
+// a newer version of its listener goes on counting where the older one was.
 import { error, type Problem } from '../base/problem.ts';
+import type { Budget } from '../base/shared-limits.ts';
 import type { ChainLimitTally } from '../observe/proxy-tally.ts';
 import type { ConnectionLimit } from '../xds/gen/envoy/extensions/filters/network/connection_limit/v3/connection_limit_pb.js';
 import { durationMs } from './compile-duration.ts';
@@ -11,27 +13,27 @@ export class ChainLimit {
   readonly delayMs: number;
   readonly #max: number;
   readonly #tally: ChainLimitTally;
-  #admitted = 0;
+  readonly #budget: Budget;
 
-  constructor(max: number, delayMs: number, tally: ChainLimitTally) {
+  constructor(max: number, delayMs: number, tally: ChainLimitTally, budget: Budget) {
     this.#max = max;
     this.delayMs = delayMs;
     this.#tally = tally;
+    this.#budget = budget;
   }
 
   /** False, and counted, for one too many; true must be answered by one release(). */
   admits(): boolean {
-    if (this.#admitted >= this.#max) {
+    if (!this.#budget.acquire(this.#max)) {
       this.#tally.limited++;
       return false;
     }
-    this.#admitted++;
     this.#tally.active++;
     return true;
   }
 
   release(): void {
-    this.#admitted--;
+    this.#budget.release();
     this.#tally.active--;
   }
 }
@@ -41,6 +43,8 @@ export interface ChainLimitScope {
   readonly path: string;
   readonly runtimeNumber: (key: string, fallback: number) => number;
   readonly tallyOf: (statPrefix: string) => ChainLimitTally;
+  /** Counts what this chain has admitted. */
+  readonly budget: Budget;
 }
 
 /** Null when it is switched off, or wrong. */
@@ -54,5 +58,5 @@ export function compileChainLimit(config: ConnectionLimit, scope: ChainLimitScop
     const byDefault = runtimeEnabled.defaultValue === false ? 0 : 1;
     if (scope.runtimeNumber(runtimeEnabled.runtimeKey, byDefault) === 0) return null;
   }
-  return new ChainLimit(Number(maxConnections), durationMs(delay, 0), scope.tallyOf(statPrefix));
+  return new ChainLimit(Number(maxConnections), durationMs(delay, 0), scope.tallyOf(statPrefix), scope.budget);
 }

@@ -49,7 +49,12 @@ export function compileListenerConfig(listener: Listener, scope: CompileScope): 
   const routes: ManagerRoutes[] = [];
   const { stats } = scope.context;
   const statName = address === null ? '' : statNameOf(listener.statPrefix, address);
-  const parts = compileChains(listener, scope, { isInbound, routes, tally: stats.tls('listener', statName) });
+  const parts = compileChains(listener, scope, {
+    isInbound,
+    routes,
+    tally: stats.tls('listener', statName),
+    place: listener.name || statName,
+  });
   const chains = parts.chains.map(({ chain }) => chain);
   if (parts.defaultChain !== null) chains.push(parts.defaultChain);
   const arrival = compileArrival(listener, parts, scope);
@@ -137,6 +142,8 @@ interface ChainOptions {
   /** Managers are added here. */
   readonly routes: ManagerRoutes[];
   readonly tally: TlsTally;
+  /** Names the listener among all. */
+  readonly place: string;
 }
 
 function compileChain(chain: FilterChainProto, scope: CompileScope, options: ChainOptions): FilterChain | null {
@@ -149,7 +156,7 @@ function compileChain(chain: FilterChainProto, scope: CompileScope, options: Cha
     env.problems.push(error(join(path, 'filters'), 'the chain has no filter', 'add an HTTP manager or a TCP proxy'));
     return null;
   }
-  const limit = compileBefore(chain.filters.slice(0, last), scope);
+  const limit = compileBefore(chain.filters.slice(0, last), scope, `${options.place} ${path}`);
   const at = join(path, `filters[${last}].typed_config`);
   if (filter.configType.case !== 'typedConfig') {
     env.problems.push(error(at, 'must be set', `write the configuration of ${filter.name} with an @type`));
@@ -175,7 +182,8 @@ function compileChain(chain: FilterChainProto, scope: CompileScope, options: Cha
 }
 
 /** What stands before the filter that ends the chain: at most one limit of connections. */
-function compileBefore(filters: FilterChainProto['filters'], { env, context, path }: CompileScope): ChainLimit | null {
+function compileBefore(filters: FilterChainProto['filters'], scope: CompileScope, place: string): ChainLimit | null {
+  const { env, context, path } = scope;
   let limit: ChainLimit | null = null;
   for (const [index, { configType }] of filters.entries()) {
     const at = join(path, `filters[${index}]`);
@@ -187,7 +195,8 @@ function compileBefore(filters: FilterChainProto['filters'], { env, context, pat
     } else {
       const { problems, runtimeNumber } = env;
       const tallyOf = (prefix: string) => context.stats.chainLimit(prefix);
-      limit = compileChainLimit(config, { problems, path: `${at}.typed_config`, runtimeNumber, tallyOf });
+      const budget = context.limits.budget(`connection_limit ${place}`);
+      limit = compileChainLimit(config, { problems, path: `${at}.typed_config`, runtimeNumber, tallyOf, budget });
     }
   }
   return limit;

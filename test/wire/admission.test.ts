@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import type { JsonObject } from '@bufbuild/protobuf';
 import { afterEach, expect, test } from 'vitest';
+import { LocalLimits, SharedLimits, type Limits } from '../../src/base/shared-limits.ts';
 import { silentLog } from '../../src/base/log.ts';
 import { Proxy } from '../../src/sidecar/proxy.ts';
 import { listen } from '../support/free-port.ts';
@@ -23,7 +24,12 @@ function limit(extra: JsonObject): JsonObject {
 }
 
 /** A proxy in front of a server that echoes; `filters` stand before its tcp_proxy. */
-async function aProxy(filters: JsonObject[], extra: JsonObject = {}, last?: JsonObject): Promise<Proxy> {
+async function aProxy(
+  filters: JsonObject[],
+  extra: JsonObject = {},
+  last?: JsonObject,
+  limits: Limits = new LocalLimits(),
+): Promise<Proxy> {
   const server = createServer((socket) => {
     cleanups.push(() => socket.destroy());
     socket.on('error', () => {});
@@ -34,7 +40,7 @@ async function aProxy(filters: JsonObject[], extra: JsonObject = {}, last?: Json
   const listener = aListenerJson([...filters, last ?? aTcpProxy({ cluster: 'app' })]);
   const clusters = [aClusterJson('app', port)];
   const bootstrap = aBootstrap({ static_resources: { listeners: [listener], clusters }, ...extra });
-  const proxy = new Proxy({ bootstrap, log: silentLog, drainSeconds: 0 });
+  const proxy = new Proxy({ bootstrap, log: silentLog, drainSeconds: 0, limits });
   cleanups.push(() => proxy.stop(0));
   expect(proxy.problems).toEqual([]);
   await proxy.start();
@@ -75,6 +81,19 @@ test.each([
   await until('one has left', () => stat(proxy, 'connection_limit.few.active_connections') === 1);
   expect(await isServed(proxy, text)).not.toBeNull();
   expect(stat(proxy, 'connection_limit.few.active_connections')).toBe(2);
+});
+
+test('holds for all threads together', async () => {
+  const limits = new SharedLimits(2, 0);
+  const one = await aProxy([limit({ max_connections: 2 })], {}, undefined, limits);
+  const two = await aProxy([limit({ max_connections: 2 })], {}, undefined, new SharedLimits(2, 1, limits.memory));
+  expect(await isServed(one)).not.toBeNull();
+  const second = await isServed(two);
+  expect(second).not.toBeNull();
+  expect([await isServed(one), await isServed(two)]).toEqual([null, null]);
+  second?.destroy();
+  await until('one has left', () => stat(two, 'connection_limit.few.active_connections') === 0);
+  expect(await isServed(one)).not.toBeNull();
 });
 
 test('keeps whoever is turned away waiting for the delay', async () => {

@@ -1,7 +1,7 @@
 // The work of `outrigger inject`: reads all files, writes one result when there is no error in any, and says on
 // standard error what was left alone and why.
 import { readFile, writeFile } from 'node:fs/promises';
-import { text as readAll } from 'node:stream/consumers';
+import { buffer as readAll } from 'node:stream/consumers';
 import { formatProblem, refuses } from '../base/problem.ts';
 import { MESH_MODES } from '../control/mesh-node.ts';
 import { inject, uninject } from './inject/injection.ts';
@@ -48,7 +48,9 @@ function joined(texts: readonly string[]): string {
 
 async function readText(file: string): Promise<string | null> {
   try {
-    return file === '-' ? await readAll(process.stdin) : await readFile(file, 'utf8');
+    const bytes = file === '-' ? await readAll(process.stdin) : await readFile(file);
+    // Every byte must come back: a mark at the beginning stays, and what is no UTF-8 is refused.
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (cause) {
     say(`outrigger inject: cannot read ${file}: ${messageOf(cause)}`);
     return null;

@@ -128,6 +128,11 @@ function additionsFor(template: PodTemplate, stream: Stream, options: InjectOpti
     facts.containers.has(name),
   );
   if (other !== undefined) return leave(`it has a container ${other} already`, 'take that out first');
+  for (const name of reader.unread()) {
+    const message = `${template.kind} ${template.name} asks for what injection does not follow: ${name} is ignored`;
+    const place = placeOf(stream, offsetOfSetting(template, name) ?? offset);
+    stream.problems.push(warning(name, message, 'do without it, or change the result by hand', place));
+  }
   for (const { name, message, remedy } of reader.faults) {
     const place = placeOf(stream, offsetOfSetting(template, name) ?? offset);
     stream.problems.push(error(name, message, remedy, place));

@@ -29,6 +29,18 @@ export interface SettingFault {
 }
 
 const OWN = 'outrigger.dev';
+/** Groups of names whose every setting is meant for a sidecar: one that is not read is told. */
+const GROUPS = [
+  OWN,
+  'sidecar.istio.io',
+  'proxy.istio.io',
+  'inject.istio.io',
+  'traffic.sidecar.istio.io',
+  'status.sidecar.istio.io',
+  'readiness.status.sidecar.istio.io',
+];
+/** What injectors write, and who reads it is not the sidecar. */
+const MARKS = [`${OWN}/status`, 'sidecar.istio.io/status'];
 const READINESS_PORT = 15_021;
 const QUANTITY = /^\d+(?:\.\d+)?(?:m|k|Ki|M|Mi|G|Gi|T|Ti|e\d+)?$/;
 
@@ -51,6 +63,7 @@ const PROBE = ['initialDelaySeconds', 'periodSeconds', 'failureThreshold'];
 export class PodSettingsReader {
   readonly faults: SettingFault[] = [];
   readonly #values: ReadonlyMap<string, string>;
+  readonly #read = new Set<string>(MARKS);
 
   /** `values` are labels and annotations of the pod, the labels first. */
   constructor(values: ReadonlyMap<string, string>) {
@@ -76,6 +89,12 @@ export class PodSettingsReader {
       probe: this.#probe(),
       redirect: this.#traffic(readinessPort),
     };
+  }
+
+  /** After `read`: what the pod asks of a sidecar and injection does not follow. */
+  unread(): readonly string[] {
+    const names = [...this.#values.keys()].filter((name) => GROUPS.includes(name.split('/')[0] ?? ''));
+    return names.filter((name) => !this.#read.has(name));
   }
 
   #probe(): ReadonlyMap<string, number> {
@@ -138,7 +157,9 @@ export class PodSettingsReader {
 
   /** The key and the text; both empty when it is not there. */
   #find(group: string, name: string): readonly [string, string] {
-    for (const key of [`${OWN}/${name}`, `${group}/${name}`]) {
+    const keys = [`${OWN}/${name}`, `${group}/${name}`];
+    for (const key of keys) this.#read.add(key);
+    for (const key of keys) {
       const text = this.#values.get(key);
       if (text !== undefined) return [key, text];
     }

@@ -202,3 +202,17 @@ test('what a tool has written anew is still taken out', () => {
   const anew = JSON.stringify(podOf(result), null, 3);
   expect(JSON.parse(uninject('f.json', anew).text)).toEqual(podOf(aPod('', '  initContainers: []\n')));
 });
+
+test('names the settings that it does not follow, and no others', () => {
+  const names = ['proxy.istio.io/config', 'sidecar.istio.io/userVolumeMount', 'outrigger.dev/tea'];
+  const followed = ['sidecar.istio.io/proxyCPU: 10m', 'outrigger.dev/nativeSidecar: "true"', 'team.example/config: a'];
+  const lines = [...names.map((name) => `${name}: x`), ...followed].map((line) => `    ${line}\n`);
+  const { problems, changed } = injected(aPod(`  annotations:\n${lines.join('')}`));
+  expect(changed).toBe(1);
+  expect(problems).toEqual(
+    names.map(
+      (name, index) =>
+        `warning: f.yaml:${index + 6}:5: ${name}: Pod app asks for what injection does not follow: ${name} is ignored; do without it, or change the result by hand`,
+    ),
+  );
+});

@@ -24,7 +24,7 @@ export class ListReader {
     const ports = items(text).map((item) => {
       const [, first = '', last = first] = /^(\d{1,5})(?:[-:](\d{1,5}))?$/.exec(item) ?? [];
       const [low, high] = [Number(first), Number(last)];
-      if (first === '' || low > high || high > 65_535) {
+      if (first === '' || low < 1 || low > high || high > 65_535) {
         this.mistakes.push(
           `--${option}: ${JSON.stringify(item)} is not a port; write 1 to 65535, or a range 8000-8100`,
         );

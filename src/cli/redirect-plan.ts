@@ -61,14 +61,20 @@ export function planRedirect(settings: RedirectSettings, family: Family): Redire
       { chain: 'OUTPUT', match: {}, target: OUTPUT },
     ],
     chains: inbound.length > 0 ? OWN_CHAINS : OWN_CHAINS.filter((chain) => chain !== INBOUND),
-    rules: [
+    rules: withoutRepeats([
       ...inbound,
       { chain: IN_REDIRECT, match: {}, target: { port: settings.inboundPort } },
       ...outbound,
       { chain: REDIRECT, match: {}, target: { port: settings.outboundPort } },
-    ],
+    ]),
     loopbackAddress: family === 'ipv6' ? PASSED.ipv6 : null,
   };
+}
+
+/** An excluded 127.0.0.1 says what is said already: a second rule in a chain never matches, and reads as damage. */
+function withoutRepeats(rules: readonly Rule[]): readonly Rule[] {
+  const texts = rules.map(renderRule);
+  return rules.filter((_, index) => texts.indexOf(texts[index] ?? '') === index);
 }
 
 function inboundRules(settings: RedirectSettings, family: Family): readonly Rule[] {

@@ -328,3 +328,14 @@ test('a reader that stops reading is no error', () => {
   const { stderr } = spawnSync('sh', ['-c', script, process.execPath, launcher], { encoding: 'utf8' });
   expect(stderr).toBe('exit 0\n');
 });
+
+test.each([
+  ['ipv4', '127.0.0.1/32'],
+  ['ipv6', '::1'],
+])('an excluded loopback address is no second rule in %s', (family, range) => {
+  expect(run('print', '--family', family, '-x', range)).toEqual(run('print', '--family', family));
+});
+
+test('port 0 is refused', () => {
+  expect(run('print', '-b', '0,80').status).toBe(64);
+});

@@ -23,8 +23,6 @@ export async function runRedirect(action: RedirectAction, flags: RedirectFlags):
     for (const mistake of settings) say(`outrigger redirect: ${mistake}`);
     return USAGE;
   }
-  // Whoever reads may have seen enough.
-  process.stdout.on('error', () => {});
   const families: readonly Family[] =
     settings.family === 'ipv4' || settings.family === 'ipv6' ? [settings.family] : ['ipv4', 'ipv6'];
   const plans = families.map((family) => planRedirect(settings, family));

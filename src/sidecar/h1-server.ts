@@ -16,24 +16,18 @@ import { DelayedClose } from './delayed-close.ts';
 import { Driver } from './driver.ts';
 import type { Engine } from './engine.ts';
 import { giveExchange, takeExchange } from './exchange-pool.ts';
+import type { H1Owner } from './h1-owner.ts';
 import { HeadTimer } from './head-timer.ts';
 import { IdleWatch } from './idle-watch.ts';
 import type { HttpManager } from './http-manager.ts';
 import { CONNECT } from './upgrade.ts';
 import { HTTP2_REFUSAL } from './h2-refusal.ts';
 import { TAKEN, bareReply, isHttp2, refusalBody, stampRequest, takeRequest } from './request-intake.ts';
-import type { Wire, WireUser } from './wire.ts';
+import { BUFFERED_BYTES_MAX, type Wire, type WireUser } from './wire.ts';
 
 const EMPTY_BYTES = Buffer.alloc(0);
 /** How much of a request body is read after its answer, so that the connection can be used again. */
 const DISCARD_BYTES_MAX = 64 * 1024;
-
-export interface H1Owner {
-  readonly isDraining: boolean;
-  /** A client that began with HTTP/2 is told to come back with HTTP/1.1. */
-  noteHttp2(): void;
-  closed(server: H1Server): void;
-}
 
 export class H1Server implements Downstream, BodySink, WireUser {
   readonly wire: Wire;
@@ -116,6 +110,7 @@ export class H1Server implements Downstream, BodySink, WireUser {
   onWireDrain(): void {
     this.#idle.lastMs = this.#engine.clock.now();
     this.#driver.onDownstreamDrain();
+    if (!this.#driver.isActive && !this.#isClosing && !this.#isProcessing) this.#goOn();
   }
 
   /** Takes bytes from `at` on as far as they may be taken now; the rest is held (copied unless it is ours) and reading pauses. */
@@ -129,6 +124,8 @@ export class H1Server implements Downstream, BodySink, WireUser {
       } else if (this.#isInRequest) {
         if (!this.#driver.takesBody) break;
         at = this.#readBody(bytes, at);
+      } else if (this.wire.bufferedBytes > BUFFERED_BYTES_MAX) {
+        break; // The client has yet to take its earlier answers.
       } else {
         at = this.#readHead(bytes, at);
       }
@@ -327,7 +324,10 @@ export class H1Server implements Downstream, BodySink, WireUser {
     if (!this.#framing.isKeptAlive || this.#isClosing) return this.#linger();
     this.#isInRequest = !this.#decoder.isComplete;
     this.#discardBytes = 0;
-    if (this.#isProcessing) return;
+    if (!this.#isProcessing) this.#goOn();
+  }
+
+  #goOn(): void {
     if (this.#held.length > this.#heldAt) this.resumeBody();
     else if (this.#hasEnded) this.onWireEnd();
     else if (this.wire.isPaused) this.wire.resume();
@@ -346,9 +346,8 @@ export class H1Server implements Downstream, BodySink, WireUser {
     this.#held = EMPTY_BYTES;
     this.#heldAt = 0;
     this.#process(held, at, true);
-    if (!this.#isClosing && this.#held.length === 0 && this.#driver.takesBody && this.wire.isPaused) {
-      this.wire.resume();
-    }
+    const isOpen = !this.#isClosing && this.#held.length === 0 && this.#driver.takesBody;
+    if (isOpen && this.wire.isPaused) this.wire.resume();
   }
 
   /** The client sends no more. A response under way is finished and sent; an incomplete request is over. */

@@ -2,14 +2,13 @@
 // (RouteConfiguration.max_direct_response_body_size_bytes, 4096 by default), because it stays in
 // memory. Source: Envoy DirectResponseAction and DataSource.
 import { assertNever } from '../base/assert.ts';
-import { readFileSync } from 'node:fs';
 import { error, type Problem } from '../base/problem.ts';
 import { H } from '../http/header-name.ts';
+import { readDataSource } from '../plan/data-source.ts';
 import type { Exchange } from '../plan/exchange.ts';
 import { compileFormat, type Format } from '../plan/format.ts';
 import { REPLY, type Verdict } from '../plan/plan.ts';
 import { wireText } from '../plan/wire-text.ts';
-import type { DataSource } from '../xds/gen/envoy/config/core/v3/base_pb.js';
 import type { SubstitutionFormatString } from '../xds/gen/envoy/config/core/v3/substitution_format_string_pb.js';
 import type { DirectResponseAction } from '../xds/gen/envoy/config/route/v3/route_components_pb.js';
 import { applyResponseEdits, type ResponseEdits } from './header-edits.ts';
@@ -42,7 +41,8 @@ export function compileDirectResponse(
   if (action.status < 200 || action.status > 599) {
     problems.push(error(`${path}.status`, `must be 200 to 599, not ${action.status}`));
   }
-  const body = action.body === undefined ? Buffer.alloc(0) : readSource(action.body, problems, `${path}.body`);
+  const body =
+    (action.body === undefined ? null : readDataSource(action.body, problems, `${path}.body`)) ?? Buffer.alloc(0);
   if (body.length > bodyBytesMax) {
     problems.push(
       error(
@@ -66,7 +66,8 @@ function compileBodyFormat(config: SubstitutionFormatString, problems: Problem[]
       return compileFormat(format.value, problems, `${at}.text_format`, missing);
     case 'textFormatSource': {
       const source = `${at}.text_format_source`;
-      return compileFormat(readSource(format.value, problems, source).toString('utf8'), problems, source, missing);
+      const text = readDataSource(format.value, problems, source)?.toString('utf8') ?? '';
+      return compileFormat(text, problems, source, missing);
     }
     case 'jsonFormat':
       problems.push(error(`${at}.json_format`, 'is not supported here', 'write the JSON as text_format_source'));
@@ -76,36 +77,6 @@ function compileBodyFormat(config: SubstitutionFormatString, problems: Problem[]
       return null;
     default:
       return assertNever(format);
-  }
-}
-
-/** The bytes behind a DataSource, read now; empty after reporting why they cannot be. */
-function readSource(source: DataSource, problems: Problem[], path: string): Buffer {
-  const { specifier } = source;
-  switch (specifier.case) {
-    case 'inlineString':
-      return Buffer.from(specifier.value, 'utf8');
-    case 'inlineBytes':
-      return Buffer.from(specifier.value);
-    case 'filename':
-      try {
-        return readFileSync(specifier.value);
-      } catch (cause) {
-        problems.push(
-          error(`${path}.filename`, `cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`),
-        );
-        return Buffer.alloc(0);
-      }
-    case 'environmentVariable': {
-      const value = process.env[specifier.value];
-      if (value === undefined) problems.push(error(`${path}.environment_variable`, `'${specifier.value}' is not set`));
-      return Buffer.from(value ?? '', 'utf8');
-    }
-    case undefined:
-      problems.push(error(path, 'has no source', 'set inline_string, inline_bytes, filename or environment_variable'));
-      return Buffer.alloc(0);
-    default:
-      return assertNever(specifier);
   }
 }
 

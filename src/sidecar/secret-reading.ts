@@ -22,7 +22,7 @@ import {
 } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js';
 import { SecretSchema, type Secret } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
 import type { DataSource } from '../xds/gen/envoy/config/core/v3/base_pb.js';
-import { filesOf, readDataSource } from './data-source.ts';
+import { filesOf, readDataSource } from '../plan/data-source.ts';
 
 /** Bytes of one session ticket key in Envoy; node:tls takes 48 of them. */
 const TICKET_KEY_BYTES = 80;

@@ -1,6 +1,7 @@
 // The bootstrap that both Envoy and our sidecar read in the benchmark: one listener, one upstream,
 // and the route table of the case. Access logs are off on both; metrics are always on in both.
 import { BENCH_HOST, type BenchCertificates } from './bench-certificates.ts';
+import { h2Cluster } from '../support/h2-cluster.ts';
 
 /** Routes and the clusters they name; every cluster is the same upstream. */
 export interface BootstrapRoutes {
@@ -73,7 +74,6 @@ const ROUTER = 'type.googleapis.com/envoy.extensions.filters.http.router.v3.Rout
 const socketAddress = (port: number): unknown => ({ socket_address: { address: '127.0.0.1', port_value: port } });
 
 const TRACER = 'type.googleapis.com/envoy.config.trace.v3.OpenTelemetryConfig';
-const OPTIONS = 'type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
 
 /** 100 % of the requests, as a manager's `tracing` says it. */
 const TRACING = {
@@ -88,23 +88,6 @@ const TRACING = {
     },
   },
 };
-
-function collectorCluster(port: number): unknown {
-  return {
-    name: 'collector',
-    type: 'STATIC',
-    typed_extension_protocol_options: {
-      'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
-        '@type': OPTIONS,
-        explicit_http_config: { http2_protocol_options: {} },
-      },
-    },
-    load_assignment: {
-      cluster_name: 'collector',
-      endpoints: [{ lb_endpoints: [{ endpoint: { address: socketAddress(port) } }] }],
-    },
-  };
-}
 
 const TLS = 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3';
 
@@ -154,7 +137,7 @@ export function benchBootstrap(
           ...Object(transport('upstream', certificates)),
           load_assignment: { cluster_name: name, endpoints: [{ lb_endpoints: [endpoint] }] },
         })),
-        ...(ports.collector === null ? [] : [collectorCluster(ports.collector)]),
+        ...(ports.collector === null ? [] : [h2Cluster({ name: 'collector', port: ports.collector })]),
       ],
     },
   };

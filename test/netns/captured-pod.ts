@@ -11,6 +11,7 @@ import { PROXY_UID, type Pod } from '../support/pod.ts';
 import type { Agent } from '../support/pod-agent-client.ts';
 import { OUTRIGGER, realPart } from '../support/real-parts.ts';
 import { until } from '../support/until.ts';
+import { h2Cluster } from '../support/h2-cluster.ts';
 
 export type SidecarKind = 'envoy' | 'outrigger';
 
@@ -84,30 +85,12 @@ async function envoyCommand(pod: Pod, { service, control, folder }: CapturedPodO
       cds_config: ads,
       lds_config: ads,
     },
-    static_resources: { clusters: [controlCluster(control)] },
+    static_resources: { clusters: [h2Cluster({ name: 'control', address: control, port: XDS_PORT })] },
   };
   const file = join(folder, `${pod.name}.json`);
   await writeFile(file, JSON.stringify(bootstrap), { mode: 0o644 });
   const quiet = ['--log-level', 'warning', '--disable-hot-restart', '--concurrency', '1'];
   return [realPart('envoy'), '-c', file, ...quiet];
-}
-
-function controlCluster(control: string): unknown {
-  const options = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
-  return {
-    name: 'control',
-    type: 'STATIC',
-    typed_extension_protocol_options: {
-      [options]: {
-        '@type': `type.googleapis.com/${options}`,
-        explicit_http_config: { http2_protocol_options: {} },
-      },
-    },
-    load_assignment: {
-      cluster_name: 'control',
-      endpoints: [{ lb_endpoints: [{ endpoint: { address: socketAddress(control, XDS_PORT) } }] }],
-    },
-  };
 }
 
 function socketAddress(address: string, port: number): unknown {

@@ -12,6 +12,7 @@ import { OUTRIGGER, PROJECT_ROOT, realPart } from '../support/real-parts.ts';
 import { statusOf } from '../support/until.ts';
 import type { MeshControl } from './mesh-control.ts';
 import type { Side, SideName } from './side.ts';
+import { h2Cluster } from '../support/h2-cluster.ts';
 
 export const PROTOCOLS = { delta: 'DELTA_GRPC', sotw: 'GRPC' } as const;
 export type Protocol = keyof typeof PROTOCOLS;
@@ -110,26 +111,7 @@ function bootstrap(control: MeshControl, protocol: Protocol, ports: MeshPorts): 
       cds_config: ads,
       lds_config: ads,
     },
-    static_resources: { clusters: [controlCluster(control.xdsPort)] },
-  };
-}
-
-function controlCluster(port: number): unknown {
-  const options = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
-  return {
-    name: 'control',
-    type: 'STATIC',
-    connect_timeout: '1s',
-    typed_extension_protocol_options: {
-      [options]: {
-        '@type': `type.googleapis.com/${options}`,
-        explicit_http_config: { http2_protocol_options: {} },
-      },
-    },
-    load_assignment: {
-      cluster_name: 'control',
-      endpoints: [{ lb_endpoints: [{ endpoint: { address: socketAddress(port) } }] }],
-    },
+    static_resources: { clusters: [h2Cluster({ name: 'control', port: control.xdsPort })] },
   };
 }
 

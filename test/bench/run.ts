@@ -1,6 +1,6 @@
 // The benchmark: our sidecar, Envoy, nginx, haproxy and http-proxy in one run, on the same upstream with
 // the same client, in interleaved rounds. The method is described in docs/benchmarks.md.
-//   npm run bench -- [--case NAME]… [--proxies a,b] [--rounds N] [--seconds S] [--json FILE]
+//   npm run bench -- [--case NAME]… [--proxies a,b] [--rounds N] [--seconds S] [--json FILE] [--check]
 import { execFileSync } from 'node:child_process';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { cpus, release, totalmem } from 'node:os';
@@ -8,6 +8,7 @@ import { parseArgs } from 'node:util';
 import { realPart } from '../support/real-parts.ts';
 import { BENCH_CASES, PROXY_NAMES, type BenchCase, type ProxyName } from './bench-case.ts';
 import { BENCH_FOLDER, startCollector, startProxy, startUpstream, type BenchProcess } from './bench-process.ts';
+import { formatVerdict, judge } from './bench-bounds.ts';
 import { formatReport, summarize, type Round } from './bench-report.ts';
 import { measure, writeLoadScript } from './load.ts';
 
@@ -19,6 +20,7 @@ const { values } = parseArgs({
     seconds: { type: 'string', default: '3' },
     warmup: { type: 'string', default: '3' },
     json: { type: 'string' },
+    check: { type: 'boolean', default: false },
   },
 });
 const rounds = Number(values.rounds);
@@ -53,6 +55,12 @@ await upstream.child.stop();
 if (values.json !== undefined) {
   const report = { machine: machine(), rounds, seconds, warmupSeconds, cases: results };
   await writeFile(values.json, `${JSON.stringify(report, null, 2)}\n`);
+}
+
+if (values.check) {
+  const verdicts = results.flatMap(({ name, rounds: measured }) => judge(name, measured));
+  process.stdout.write(`${verdicts.map(formatVerdict).join('\n')}\n`);
+  if (verdicts.some(({ isKept }) => !isKept)) process.exitCode = 1;
 }
 
 /** Every proxy of the case is started and warmed up; then each round gives every one of them its turn. */

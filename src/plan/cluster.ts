@@ -30,15 +30,26 @@ export class Endpoint {
   weight: number;
   /** The IP that connections are dialled from; empty: the kernel's choice (Cluster.upstream_bind_config). */
   sourceAddress = '';
-  isHealthy = true;
+  /** Why it gets no traffic: bits of UNFIT. 0: it is fit. Only `LiveCluster.setUnfit` writes it. */
+  unfit = 0;
+  /** An active health check, or a response, says that it is degraded: used when too few others are healthy. */
+  isDegraded = false;
   /** Requests in flight. */
   active = 0;
+  /** Told of each attempt; EMPTY_WATCHES when nobody asks. Replaced, never changed. */
+  watches: readonly EndpointWatch[] = EMPTY_WATCHES;
+  /** When it began to take traffic (again), on the clock's now(), for slow start; 0 when it always did. */
+  warmSinceMs = 0;
   /** Counters since the endpoint was added. */
   requestsTotal = 0;
   failuresTotal = 0;
   connectionsTotal = 0;
   connectFailuresTotal = 0;
   connectionsActive = 0;
+
+  get isHealthy(): boolean {
+    return this.unfit === 0;
+  }
 
   constructor(init: EndpointInit) {
     this.address = init.address;
@@ -52,6 +63,41 @@ export class Endpoint {
     this.weight = init.weight;
   }
 }
+
+/** Reasons for which an endpoint gets no traffic (Endpoint.unfit). */
+export const UNFIT = {
+  /** Outlier detection has ejected it. */
+  EJECTED: 1,
+  /** Active health checks found it unhealthy. */
+  FAILED_CHECK: 2,
+  /** It said `x-envoy-immediate-health-check-fail`. */
+  EXCLUDED: 4,
+  /** Its first health check is not over (ignore_new_hosts_until_first_hc and the like). */
+  UNCHECKED: 8,
+} as const;
+
+/**
+ * How one attempt ended, as its endpoint is judged by it: the status of the response (100 to 999), or one of these
+ * when there was none.
+ */
+export const OUTCOME = {
+  /** Says nothing of the endpoint: the client left, or another attempt was faster. */
+  NONE: 0,
+  CONNECT_FAILED: -1,
+  CONNECT_TIMEOUT: -2,
+  /** The route's timeout or the attempt's own. */
+  TIMEOUT: -3,
+  /** The connection ended before or in the response, or what came was no HTTP. */
+  RESET: -4,
+} as const;
+
+/** Who learns from the attempts on an endpoint: outlier detection, a latency average. Called on the request path. */
+export interface EndpointWatch {
+  /** Once per attempt, at its end. `outcome`: see OUTCOME. `latencyMs`: from sending to the response's head; -1 without one. `x`: null for TCP. */
+  onOutcome(endpoint: Endpoint, outcome: number, latencyMs: number, x: Exchange | null): void;
+}
+
+export const EMPTY_WATCHES: readonly EndpointWatch[] = Object.freeze([]);
 
 export interface EndpointInit {
   readonly address: string;
@@ -70,6 +116,33 @@ const NO_MATCH: ReadonlyMap<string, string> = new Map();
 // config time
 export function formatAddress(address: string, port: number): string {
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+/** Something of which so many may be in use at a time. */
+export interface Gate {
+  /** False when all are in use; then nothing was taken. */
+  acquire(): boolean;
+  release(): void;
+}
+
+/** The limits of one priority of a cluster (CircuitBreakers.Thresholds). They hold for the process, all threads together. */
+export interface PriorityLimits {
+  readonly connections: Gate;
+  /** Requests that wait for a connection. */
+  readonly pending: Gate;
+  readonly requests: Gate;
+  /** Retries under way: a number (max_retries), or a share of the active and pending requests (retry_budget). */
+  readonly retries: Gate;
+  readonly pools: Gate;
+  /** True: a retry that the budget refuses answers 503 (XBackendTrafficPolicy); else the original response stands. */
+  readonly refusesOverBudget: boolean;
+}
+
+export interface ClusterLimits {
+  readonly default: PriorityLimits;
+  readonly high: PriorityLimits;
+  /** Connections to one endpoint (per_host_thresholds.max_connections); Infinity when unlimited. */
+  readonly connectionsPerEndpoint: number;
 }
 
 export interface Picker {
@@ -97,6 +170,8 @@ export interface Cluster {
   /** What the requests of a connection have in common; null or absent: nothing, any request may use it. */
   readonly poolScope?: PoolScope | null;
   readonly picker: Picker;
+  /** Circuit breakers; null or absent: no limit is configured and none is counted. */
+  readonly limits?: ClusterLimits | null;
   /** Every endpoint, in configuration order. */
   readonly endpoints: readonly Endpoint[];
   /** String metadata of the cluster (service name, namespace), for metrics. */

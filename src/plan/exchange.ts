@@ -58,6 +58,17 @@ export interface TraceContext {
   readonly state: string;
 }
 
+/** Something rare that a policy decided (`retry`, `budget`, `ejected`, `fault`), for span events. */
+export interface ExchangeEvent {
+  /** On the clock's now(). */
+  readonly timeMs: number;
+  readonly name: string;
+  /** A reason in a few words; may be empty. */
+  readonly detail: string;
+}
+
+const EVENTS_MAX = 32;
+
 export class Exchange {
   /** Grows by one at each reset; a late callback that remembers an older one does nothing. */
   epoch = 0;
@@ -121,6 +132,20 @@ export class Exchange {
   trace: TraceContext | null = null;
   /** Random number in [0, 1) drawn once per request on first use by a split; negative before. */
   splitPoint = -1;
+  /** RoutingPriority HIGH: the other set of circuit breakers. */
+  isHighPriority = false;
+  /** What the route's hash policies made of the request, as two unsigned 32-bit halves; meaningless without `hasHash`. */
+  hasHash = false;
+  hashHigh = 0;
+  hashLow = 0;
+  /** The endpoint (`address:port`) that a session asks for (stateful session, override host); empty: any. */
+  sessionEndpoint = '';
+  /** Endpoints of the attempts so far; kept only where a retry policy avoids them. */
+  readonly tried: Endpoint[] = [];
+  /** When all must be over, on the clock's now(): the route's timeout or what the caller has left. 0: never. */
+  deadlineMs = 0;
+  /** What happened on the way that a trace should tell; null until something did. */
+  events: ExchangeEvent[] | null = null;
 
   reset(): void {
     this.epoch++;
@@ -159,5 +184,19 @@ export class Exchange {
     this.isResponseEdited = false;
     this.trace = null;
     this.splitPoint = -1;
+    this.isHighPriority = false;
+    this.hasHash = false;
+    this.hashHigh = 0;
+    this.hashLow = 0;
+    this.sessionEndpoint = '';
+    if (this.tried.length > 0) this.tried.length = 0;
+    this.deadlineMs = 0;
+    this.events = null;
+  }
+
+  /** Notes an event for the span. Exceptions only: it makes an object. `name` is `retry`, `ejected` or the like. */
+  note(timeMs: number, name: string, detail: string): void {
+    this.events ??= [];
+    if (this.events.length < EVENTS_MAX) this.events.push({ timeMs, name, detail });
   }
 }

@@ -148,7 +148,16 @@ export class LiveCluster implements Cluster {
     return this.#healths.get(endpoint) ?? 'healthy';
   }
 
-  /** Builds the picker again; call it after `isHealthy` or `weight` of an endpoint changed. */
+  /** Adds or takes away one reason (UNFIT) for which an endpoint gets no traffic; true when that changed anything. */
+  setUnfit(endpoint: Endpoint, reason: number, isUnfit: boolean): boolean {
+    const before = endpoint.unfit;
+    endpoint.unfit = isUnfit ? before | reason : before & ~reason;
+    if (endpoint.unfit === before) return false;
+    if ((before === 0) !== (endpoint.unfit === 0)) this.refresh();
+    return true;
+  }
+
+  /** Builds the picker again; call it after `isDegraded`, `weight` or `warmSinceMs` of an endpoint changed. */
   refresh(): void {
     if (this.#destinations !== null) return;
     this.picker = buildPicker([...this.#members.values()], this.#settings, this.#dependencies.random);

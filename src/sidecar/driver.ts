@@ -15,6 +15,7 @@ import { writeResponseHead } from '../http/head-writer.ts';
 import type { Head } from '../http/head.ts';
 import { H } from '../http/header-name.ts';
 import { assertNever } from '../base/assert.ts';
+import { OUTCOME } from '../plan/cluster.ts';
 import type { Exchange } from '../plan/exchange.ts';
 import { failure, type Failure } from '../plan/failure.ts';
 import { CONTINUE, PAUSE, REPLY, RESET } from '../plan/plan.ts';
@@ -261,7 +262,7 @@ export class Driver implements UpstreamRequestOwner, StreamTimersOwner {
   #settleTunnel(): void {
     if (!this.isActive || !this.#isResponseOver || !this.#request.isComplete) return;
     this.#request.closeTunnel();
-    leaveEndpoint(this.x, false);
+    leaveEndpoint(this.x, 101, this.x.responseStartMs - this.x.upstreamStartMs);
     this.#finish();
     this.#downstream.endResponse();
   }
@@ -287,7 +288,7 @@ export class Driver implements UpstreamRequestOwner, StreamTimersOwner {
       return;
     }
     this.#request.connection = null;
-    leaveEndpoint(this.x, this.x.response.status >= 500);
+    leaveEndpoint(this.x, this.x.response.status, this.x.responseStartMs - this.x.upstreamStartMs);
     this.#downstream.sendTrailers(trailers);
     this.#finish();
     this.#downstream.endResponse();
@@ -295,7 +296,7 @@ export class Driver implements UpstreamRequestOwner, StreamTimersOwner {
 
   onUpstreamClose(end: UpstreamEnd, cause: string): void {
     this.#request.connection = null;
-    leaveEndpoint(this.x, true);
+    leaveEndpoint(this.x, OUTCOME.RESET, -1);
     const failed = closeFailure(end, cause);
     if (this.#isResponseStarted) {
       this.x.flags |= end === PROTOCOL_ERROR ? FLAGS.UPE : FLAGS.UC;

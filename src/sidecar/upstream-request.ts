@@ -9,7 +9,7 @@
 import { NO_BODY, type BodyKind } from '../http/body-decoder.ts';
 import { kindOfRequest } from '../http/edited-framing.ts';
 import { writeRequestHead } from '../http/head-writer.ts';
-import type { Cluster } from '../plan/cluster.ts';
+import { OUTCOME, type Cluster } from '../plan/cluster.ts';
 import type { Exchange } from '../plan/exchange.ts';
 import { failure, type Failure } from '../plan/failure.ts';
 import { runThrough } from '../plan/run.ts';
@@ -123,7 +123,7 @@ export class UpstreamRequest implements PoolUser {
   onPoolFailure(failed: Failure): void {
     const x = this.#x;
     this.#pool = null;
-    leaveEndpoint(x, true);
+    leaveEndpoint(x, failed.kind === 'connect-timeout' ? OUTCOME.CONNECT_TIMEOUT : OUTCOME.CONNECT_FAILED, -1);
     if (failed.kind === 'connect-failed' && x.attempts < ATTEMPTS_MAX && this.#cluster !== null) {
       this.#attempt(this.#cluster, true);
       return;
@@ -194,13 +194,13 @@ export class UpstreamRequest implements PoolUser {
     if (this.#pool !== null) {
       this.#pool.cancel(this);
       this.#pool = null;
-      leaveEndpoint(this.#x, false);
+      leaveEndpoint(this.#x, OUTCOME.NONE, -1);
     }
     const { connection } = this;
     if (connection === null) return;
     this.connection = null;
     connection.abandon();
-    leaveEndpoint(this.#x, false);
+    leaveEndpoint(this.#x, OUTCOME.NONE, -1);
   }
 
   finish(): void {

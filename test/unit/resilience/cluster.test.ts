@@ -2,7 +2,7 @@
 // settings change, and what it tells as removed.
 // Names are for dns-cluster.test.ts.
 import { describe, expect, it } from 'vitest';
-import type { Endpoint } from '../../../src/plan/cluster.ts';
+import { UNFIT, type Endpoint } from '../../../src/plan/cluster.ts';
 import { LiveCluster } from '../../../src/resilience/cluster.ts';
 import {
   aBench,
@@ -63,10 +63,10 @@ describe('a static cluster', () => {
     const cluster = started({ load_assignment: assignmentJson([lbEndpoint(80), lbEndpoint(81)]) });
     const [first, second] = cluster.endpoints;
     const picks = (): Set<Endpoint | null> => new Set(Array.from({ length: 10 }, () => cluster.picker.pick(null)));
-    if (first !== undefined) first.isHealthy = false;
+    if (first !== undefined) first.unfit = UNFIT.EJECTED;
     cluster.refresh();
     expect(picks()).toEqual(new Set([second]));
-    if (first !== undefined) first.isHealthy = true;
+    if (first !== undefined) first.unfit = 0;
     cluster.refresh();
     expect(picks()).toEqual(new Set([first, second]));
   });

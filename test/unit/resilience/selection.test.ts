@@ -2,6 +2,7 @@
 // and how locality weights divide it.
 // The balancers themselves are tested in pickers.test.ts.
 import { describe, expect, it } from 'vitest';
+import { UNFIT } from '../../../src/plan/cluster.ts';
 import type { ConfiguredHealth } from '../../../src/resilience/cluster-settings.ts';
 import { buildPicker, selectMembers, type Member } from '../../../src/resilience/picker.ts';
 import { endpointsWithWeights, seeded } from './cluster-builders.ts';
@@ -16,7 +17,7 @@ function membersOf(given: readonly Given[]): readonly Member[] {
   const endpoints = endpointsWithWeights(given.map(() => 1));
   return endpoints.map((endpoint, index) => {
     endpoint.priority = given[index]?.priority ?? 0;
-    endpoint.isHealthy = given[index]?.isHealthy ?? true;
+    endpoint.unfit = (given[index]?.isHealthy ?? true) ? 0 : UNFIT.EJECTED;
     return { endpoint, health: given[index]?.health ?? 'healthy', localityWeight: 0 };
   });
 }

@@ -2,7 +2,8 @@
 import { describe, expect, test } from 'vitest';
 import { formatProblem } from '../../../src/base/problem.ts';
 import { nearest } from '../../../src/sidecar/bootstrap-check.ts';
-import { parseBootstrap, parsePath } from '../../../src/sidecar/bootstrap.ts';
+import { parseBootstrap } from '../../../src/sidecar/bootstrap.ts';
+import { parsePath } from '../../../src/sidecar/bootstrap-text.ts';
 
 function problemsOf(text: string): readonly string[] {
   return parseBootstrap(text, 'b.yaml').problems.map(formatProblem);

@@ -2,7 +2,7 @@
 // bytes: strings are joined without a copy, and one write lays them into a batch. A span becomes bytes
 // the moment it ends, so that a busy tracer leaves no objects behind for the collector of garbage.
 // Attribute values are strings and whole or fractional numbers; text is written as UTF-8.
-import type { SpanAttributes, SpanRecord } from './span-shape.ts';
+import type { SpanAttributes, SpanEvent, SpanRecord } from './span-shape.ts';
 
 // Tags: field number and wire type. Source: opentelemetry-proto trace.proto, common.proto.
 const LEN_1 = '\x0a';
@@ -15,6 +15,9 @@ const KIND_CLIENT = '\x30\x03';
 const START = '\x39';
 const END = '\x41';
 const ATTRIBUTE = '\x4a';
+const EVENT = '\x5a';
+const EVENT_TIME = '\x09';
+const EVENT_DETAIL = 'outrigger.detail';
 const INT_VALUE = '\x18';
 const DOUBLE_VALUE = '\x21';
 const STATUS_ERROR = '\x7a\x02\x18\x02';
@@ -38,6 +41,7 @@ export function encodeSpan(record: SpanRecord): string {
   out += record.kind === 'server' ? KIND_SERVER : KIND_CLIENT;
   out += START + nanoseconds(record.startMs) + END + nanoseconds(endMs);
   out += attributesOf(record.attributes, ATTRIBUTE);
+  for (const event of record.events) out += eventOf(event);
   if (record.isError) out += STATUS_ERROR;
   out += record.isParentRemote ? REMOTE_PARENT : LOCAL_PARENT;
   return LEN_2 + varint(out.length) + out;
@@ -52,6 +56,12 @@ export function encodeEnvelope(resource: SpanAttributes, scope: string, spanByte
   const resourcePart = message(LEN_1, attributesOf(resource, LEN_1));
   const scopeSpans = LEN_2 + varint(scopePart.length + spanBytes) + scopePart;
   return LEN_1 + varint(resourcePart.length + scopeSpans.length + spanBytes) + resourcePart + scopeSpans;
+}
+
+/** Span.Event: the time, the name, and the detail as its only attribute. */
+function eventOf({ timeMs, name, detail }: SpanEvent): string {
+  const attributes = detail === '' ? '' : attributesOf({ [EVENT_DETAIL]: detail }, LEN_3);
+  return message(EVENT, EVENT_TIME + nanoseconds(timeMs) + field(LEN_2, name) + attributes);
 }
 
 function attributesOf(attributes: SpanAttributes, tag: string): string {

@@ -10,6 +10,15 @@ import type { NodeIdentity } from './node-identity.ts';
 
 export type SpanAttributes = Record<string, string | number>;
 
+/** Something that happened inside of a span. */
+export interface SpanEvent {
+  /** Milliseconds since the epoch, with a fraction. */
+  readonly timeMs: number;
+  readonly name: string;
+  /** Empty: nothing more is said. */
+  readonly detail: string;
+}
+
 /** A finished span, before any exporter's own types. */
 export interface SpanRecord {
   readonly kind: 'server' | 'client';
@@ -25,6 +34,7 @@ export interface SpanRecord {
   readonly endMs: number;
   readonly isError: boolean;
   readonly attributes: SpanAttributes;
+  readonly events: readonly SpanEvent[];
 }
 
 export interface SpanShapeInit {
@@ -37,6 +47,8 @@ export interface SpanShapeInit {
   /** One span for the whole hop (spawn_upstream_span: false). */
   readonly isSingle: boolean;
 }
+
+const NO_EVENTS: readonly SpanEvent[] = Object.freeze([]);
 
 const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE', 'PATCH', 'QUERY']);
 
@@ -51,14 +63,15 @@ export class SpanShape {
     this.#fixed = fixedAttributes(init.node);
   }
 
-  /** The server span first, then one client span for each try that was made. */
+  /** The server span first, then one client span for each try that was made; the last of them tells what happened. */
   spansOf(x: Exchange, trace: HopTrace): SpanRecord[] {
     const hasUpstream = x.attempts > 0 || trace.attemptStartMs > 0;
     const records: SpanRecord[] = [];
     // A hop that is one span is a client's where it leaves the workload, a server's where it enters.
-    if (!this.isSingle || this.#init.isInbound) records.push(this.#server(x, trace));
+    const isAlone = this.isSingle || !hasUpstream;
+    if (!this.isSingle || this.#init.isInbound) records.push(this.#server(x, trace, isAlone));
     else records.push(this.#client(x, trace));
-    if (this.isSingle || !hasUpstream) return records;
+    if (isAlone) return records;
     const { earlier } = trace;
     if (earlier !== null) {
       for (const [index, attempt] of earlier.entries()) records.push(this.#earlier(x, trace, attempt, index));
@@ -67,7 +80,7 @@ export class SpanShape {
     return records;
   }
 
-  #server(x: Exchange, trace: HopTrace): SpanRecord {
+  #server(x: Exchange, trace: HopTrace, isAlone: boolean): SpanRecord {
     const { status } = x.response;
     const { connection } = x;
     const isError = status >= 500 || status === 0;
@@ -97,6 +110,7 @@ export class SpanShape {
       endMs: wallOf(x, x.endMs),
       isError,
       attributes,
+      events: isAlone ? eventsOf(x) : NO_EVENTS,
     };
   }
 
@@ -119,6 +133,7 @@ export class SpanShape {
       endMs: wallOf(x, x.endMs),
       isError,
       attributes,
+      events: eventsOf(x),
     };
   }
 
@@ -136,6 +151,7 @@ export class SpanShape {
       endMs: wallOf(x, attempt.endMs),
       isError,
       attributes,
+      events: NO_EVENTS,
     };
   }
 
@@ -240,6 +256,11 @@ function setOutcome(attributes: SpanAttributes, status: number, cause: string): 
 function errorType(x: Exchange, status: number): string {
   if (x.failure !== null) return x.failure.kind;
   return status === 0 ? '_OTHER' : String(status);
+}
+
+function eventsOf(x: Exchange): readonly SpanEvent[] {
+  if (x.events === null) return NO_EVENTS;
+  return x.events.map(({ timeMs, name, detail }) => ({ timeMs: wallOf(x, timeMs), name, detail }));
 }
 
 /** A monotonic time of this exchange as milliseconds since the epoch; the end of the request when it is not known. */

@@ -20,6 +20,7 @@ const aRecord = (init: Partial<SpanRecord> = {}): SpanRecord => ({
   endMs: 1_795_000_000_125.25,
   isError: false,
   attributes: {},
+  events: [],
   ...init,
 });
 
@@ -94,6 +95,21 @@ describe('a span', () => {
     const attribute = fieldsOf(only(spanOf(aRecord({ attributes: { key: value } })), 9));
     expect(text(only(attribute, 1))).toBe('key');
     expect(hex(only(attribute, 2))).toBe(expected);
+  });
+
+  test.each<[string, string, string[]]>([
+    ['a detail', 'attempt 2, status 503', ['6f7574726967676572', '617474656d7074']],
+    ['no detail', '', []],
+  ])('tells an event with %s, with its time to the nanosecond', (_name, detail, hexParts) => {
+    const events = [{ timeMs: 1_795_000_000_124.25, name: 'retry', detail }];
+    const event = fieldsOf(only(spanOf(aRecord({ kind: 'client', events })), 11));
+    expect(event.slice(0, 2)).toEqual([
+      [1, 1_795_000_000_124_250_000n],
+      [2, Buffer.from('retry')],
+    ]);
+    const attributes = event.slice(2).map(([id, value]) => [id, value instanceof Uint8Array ? hex(value) : value]);
+    expect(attributes.map(([id]) => id)).toEqual(detail === '' ? [] : [3]);
+    for (const part of hexParts) expect(attributes[0]?.[1]).toContain(part);
   });
 
   test('passes tracestate on', () => {

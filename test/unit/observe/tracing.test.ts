@@ -8,6 +8,7 @@ import { formatProblem } from '../../../src/base/problem.ts';
 import { H, internHeader } from '../../../src/http/header-name.ts';
 import { compileCustomTags } from '../../../src/observe/custom-tags.ts';
 import { HopTrace } from '../../../src/observe/hop-trace.ts';
+import type { Exchange } from '../../../src/plan/exchange.ts';
 import { NO_IDENTITY } from '../../../src/observe/node-identity.ts';
 import { Registry } from '../../../src/observe/registry.ts';
 import { SpanPipeline } from '../../../src/observe/span-pipeline.ts';
@@ -214,11 +215,11 @@ describe('spans', () => {
   const aHop = (
     init: Parameters<typeof anExchange>[0],
     shape = shapeInit,
-    change: (trace: HopTrace) => void = () => {},
+    change: (trace: HopTrace, x: Exchange) => void = () => {},
   ): SpanRecord[] => {
     const x = anExchange(init);
     const trace = new HopTrace(x, incoming, ids);
-    change(trace);
+    change(trace, x);
     return new SpanShape(shape).spansOf(x, trace);
   };
 
@@ -267,6 +268,7 @@ describe('spans', () => {
           'network.peer.port': 40_000,
           'network.protocol.version': '1.1',
         },
+        events: [],
       },
       {
         kind: 'client',
@@ -286,6 +288,7 @@ describe('spans', () => {
           'network.peer.port': 9080,
           upstream_address: '10.0.0.7:9080',
         },
+        events: [],
       },
     ]);
   });
@@ -359,6 +362,15 @@ describe('spans', () => {
       ['3333333333333333', '1111111111111111', true, 1, 3, 'reset-before-response', undefined],
       ['2222222222222222', '1111111111111111', false, 1, 7, undefined, 1],
     ]);
+  });
+
+  test.each([
+    { name: 'the client span tells what happened on the way', init: { endpoint, cluster }, told: [[], ['retry']] },
+    { name: 'without a try the server span does', init: { status: 503 }, told: [['retry']] },
+  ])('$name', ({ init, told }) => {
+    const records = aHop(init, shapeInit, (_trace, x) => x.note(1003.5, 'retry', 'status 503'));
+    expect(records.map(({ events }) => events.map(({ name }) => name))).toEqual(told);
+    expect(records.at(-1)?.events).toEqual([{ timeMs: 1_700_000_000_003.5, name: 'retry', detail: 'status 503' }]);
   });
 
   test('custom tags come from literals, the environment and request headers, later ones first', () => {

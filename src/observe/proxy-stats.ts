@@ -2,6 +2,7 @@
 // by themselves is only added up when somebody asks; per request there is one addition per tally.
 // Names are Envoy's (`cluster.NAME.upstream_rq_total`); Prometheus gets them with Envoy's tags.
 import type { Cluster, Endpoint } from '../plan/cluster.ts';
+import { FilterTally, type FilterStat } from '../plan/filter-tally.ts';
 import { ArrivalTally } from './arrival-tally.ts';
 import { ChainLimitTally, ClusterTally, HttpTally, ListenerTally, TcpTally } from './proxy-tally.ts';
 import type { TlsTally } from '../tls/tls-tally.ts';
@@ -29,6 +30,21 @@ const LISTENER_LABELS = ['envoy_listener_address'];
 const LIMIT_LABELS = ['envoy_connection_limit_prefix'];
 const TCP_LABELS = ['envoy_tcp_prefix'];
 
+/** A part of a filter's statistics that belongs to one peer, and the label that says which. */
+export interface FilterPart {
+  readonly label: string;
+  readonly value: string;
+}
+
+interface FilterStats {
+  readonly statPrefix: string;
+  readonly name: string;
+  readonly part: FilterPart | null;
+  readonly tally: FilterTally;
+}
+
+const PARTS_MAX = 1000;
+
 /** Statistics without labels, as `server.live`: dotted name, kind, value. */
 export type Numbers = readonly (readonly [name: string, kind: 'counter' | 'gauge', value: number])[];
 
@@ -38,6 +54,7 @@ export class ProxyStats {
   readonly #listeners = new Map<string, ListenerTally>();
   readonly #tcps = new Map<string, TcpTally>();
   readonly #chainLimits = new Map<string, ChainLimitTally>();
+  readonly #filters = new Map<string, FilterStats>();
   readonly #tls = new TlsTallies();
   #arrival: ArrivalTally | null = null;
   readonly #sources: (() => Numbers)[] = [];
@@ -68,6 +85,17 @@ export class ProxyStats {
 
   chainLimit(statPrefix: string): ChainLimitTally {
     return entry(this.#chainLimits, statPrefix, makeChainLimitTally);
+  }
+
+  /**
+   * The tally of an HTTP filter: `http.PREFIX.NAME.*`, or `http.PREFIX.NAME.PART.*` with the part as a label of
+   * its own. What a client can name makes no more than PARTS_MAX of those; then they share one that nobody sees.
+   */
+  filter(statPrefix: string, name: string, stats: readonly FilterStat[], part: FilterPart | null): FilterTally {
+    const key = `${statPrefix}.${name}${part === null ? '' : `.${part.value}`}`;
+    const known = this.#filters.get(key);
+    if (known === undefined && part !== null && this.#filters.size >= PARTS_MAX) return new FilterTally(stats);
+    return entry(this.#filters, key, () => ({ statPrefix, name, part, tally: new FilterTally(stats) })).tally;
   }
 
   /** `name` as in `cluster` and `listener` above. */
@@ -102,6 +130,7 @@ export class ProxyStats {
     for (const [address, tally] of this.#listeners) listenerStats(stats, address, tally);
     for (const [prefix, tally] of this.#tcps) tcpStats(stats, prefix, tally);
     for (const [prefix, tally] of this.#chainLimits) limitStats(stats, prefix, tally);
+    for (const filter of this.#filters.values()) filterStats(stats, filter);
     stats.push(...this.#tls.list());
     addPlain(stats, codecNumbers([...this.#https.values()]));
     if (this.#arrival !== null) addPlain(stats, this.#arrival.numbers());
@@ -238,6 +267,20 @@ function limitStats(stats: Stat[], prefix: string, tally: ChainLimitTally): void
     ['limited_connections', 'counter', tally.limited],
   ];
   add(stats, { scope: 'connection_limit', name: prefix, labelNames: LIMIT_LABELS }, numbers);
+}
+
+function filterStats(stats: Stat[], { statPrefix, name, part, tally }: FilterStats): void {
+  const leaf = name.replaceAll('.', '_');
+  for (const [index, stat] of tally.stats.entries()) {
+    stats.push({
+      name: `http.${statPrefix}.${name}.${part === null ? '' : `${part.value}.`}${stat.name}`,
+      kind: stat.kind,
+      value: tally.of(index),
+      metric: `http_${leaf}_${stat.name}`,
+      labelNames: part === null ? HTTP_LABELS : [...HTTP_LABELS, part.label],
+      labels: part === null ? [statPrefix] : [statPrefix, part.value],
+    });
+  }
 }
 
 interface Scope {

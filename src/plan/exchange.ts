@@ -142,6 +142,10 @@ export class Exchange {
   sessionEndpoint = '';
   /** Endpoints of the attempts so far; kept only where a retry policy avoids them. */
   readonly tried: Endpoint[] = [];
+  /** After PAUSE: the driver goes on by itself after so many milliseconds; 0: whoever paused resumes. */
+  pauseMs = 0;
+  /** What filters hold for this exchange until its end: a bit each (FilterScope.bit). */
+  held = 0;
   /** When all must be over, on the clock's now(): the route's timeout or what the caller has left. 0: never. */
   deadlineMs = 0;
   /** What happened on the way that a trace should tell; null until something did. */
@@ -190,6 +194,8 @@ export class Exchange {
     this.hashLow = 0;
     this.sessionEndpoint = '';
     if (this.tried.length > 0) this.tried.length = 0;
+    this.pauseMs = 0;
+    this.held = 0;
     this.deadlineMs = 0;
     this.events = null;
   }

@@ -8,7 +8,7 @@ import type { ClusterRef } from './cluster.ts';
 import type { Exchange } from './exchange.ts';
 
 export const CONTINUE = 0;
-/** The step waits; the driver goes on at `x.pc` when the step's callback resumes it. */
+/** The step waits; the driver goes on at `x.pc` after `x.pauseMs`, or when the step's callback resumes it. */
 export const PAUSE = 1;
 /** The step has written `x.response` and `x.replyBody`: answer with them. */
 export const REPLY = 2;
@@ -32,6 +32,8 @@ export const EMPTY: readonly Step[] = Object.freeze([]);
 
 /** The phases of one policy; a phase that is absent is not used. */
 export interface PlanPart {
+  /** Routes only: chooses the cluster, before the filters that may ask which it is. */
+  readonly onChoose?: readonly Step[];
   readonly onRequest?: readonly Step[];
   readonly onAttempt?: readonly Step[];
   readonly onResponse?: readonly Step[];
@@ -117,7 +119,9 @@ export interface PlanInit {
 /** Merges parts, outermost first, into one frozen Plan. */
 export function merge(init: PlanInit, parts: readonly PlanPart[]): Plan {
   const inwards = (phase: 'onRequest' | 'onAttempt'): readonly Step[] =>
-    flatten(parts.map((part) => part[phase] ?? EMPTY));
+    flatten(
+      parts.map((part) => [...(phase === 'onRequest' ? (part.onChoose ?? EMPTY) : EMPTY), ...(part[phase] ?? EMPTY)]),
+    );
   const outwards = (phase: 'onResponse' | 'onEnd'): readonly Step[] =>
     flatten(parts.toReversed().map((part) => part[phase] ?? EMPTY));
   return Object.freeze({

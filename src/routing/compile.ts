@@ -33,6 +33,8 @@ export interface RouteTableOptions {
   readonly finish: (init: PlanInit, part: PlanPart, route: Route, host: VirtualHost) => Plan;
   /** True leaves x-envoy-original-path out (Router.suppress_envoy_headers). */
   readonly suppressesEnvoyHeaders?: boolean;
+  /** True when HTTP filters stand between the choice of a cluster and the rest: they run even if there is no such cluster. */
+  readonly hasFilters?: boolean;
 }
 
 /** Null when an error was added to `env.problems`. */
@@ -178,6 +180,7 @@ function compileRoute(route: Route, context: HostContext, path: string): HostRou
       outer: context.outer,
       virtualHost,
       mostSpecificWins: config.mostSpecificHeaderMutationsWins,
+      hasFilters: options.hasFilters === true,
       keepsOriginalPath: options.suppressesEnvoyHeaders !== true,
       directBodyBytesMax: config.maxDirectResponseBodySizeBytes ?? DIRECT_BODY_BYTES_MAX,
     },

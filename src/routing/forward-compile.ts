@@ -17,6 +17,7 @@ import {
   runCluster,
   runClusterHeader,
   runGrpcLimit,
+  runRequire,
   runSplit,
   runSplitHost,
   runTimes,
@@ -37,35 +38,49 @@ export interface ForwardContext {
   readonly origin: Origin;
   /** Response edits of the levels around the cluster, in their order. */
   readonly response: readonly HeaderEdits[];
+  /** True: what has no live cluster is answered after the filters, not by the choice itself. */
+  readonly isDeferred: boolean;
 }
 
 /** The steps that choose the cluster; a weighted cluster's own edits come with them. */
 export interface ForwardParts {
   readonly choose: readonly Step[];
+  /** Answers what has no live cluster where the choice did not. */
+  readonly require: readonly Step[];
   readonly splitRequest: readonly Step[];
   readonly edits: ResponseEdits;
 }
 
-const NOTHING: ForwardParts = { choose: EMPTY, splitRequest: EMPTY, edits: { bySplit: [], levels: [] } };
+const NOTHING: ForwardParts = {
+  choose: EMPTY,
+  require: EMPTY,
+  splitRequest: EMPTY,
+  edits: { bySplit: [], levels: [] },
+};
 
 export function compileForward(action: RouteAction, context: ForwardContext, path: string): ForwardParts {
   const { env, origin } = context;
   const { clusterSpecifier: specifier } = action;
   const edits: ResponseEdits = { bySplit: [], levels: context.response };
   const status = notFoundStatusOf(action.clusterNotFoundResponseCode, env.problems, path);
-  const notFound: NotFound = { status, edits };
+  const { isDeferred } = context;
+  const notFound: NotFound = { status, edits, isDeferred };
+  const require = isDeferred
+    ? [step('require-cluster', origin, runRequire, { status, edits, isDeferred: false })]
+    : EMPTY;
   const times = timeSteps(action, context, path);
   switch (specifier.case) {
     case 'cluster': {
       if (specifier.value === '') return refuse(env, `${path}.cluster`, 'must not be empty');
       const to = env.clusterRef(specifier.value);
-      return { ...NOTHING, edits, choose: [...times, step('cluster', origin, runCluster, { to, notFound })] };
+      return { ...NOTHING, edits, require, choose: [...times, step('cluster', origin, runCluster, { to, notFound })] };
     }
     case 'clusterHeader': {
       if (specifier.value === '') return refuse(env, `${path}.cluster_header`, 'must not be empty');
       return {
         ...NOTHING,
         edits,
+        require,
         choose: [
           ...times,
           step('cluster-by-header', origin, runClusterHeader, byHeader(specifier.value, notFound, env)),
@@ -74,7 +89,7 @@ export function compileForward(action: RouteAction, context: ForwardContext, pat
     }
     case 'weightedClusters': {
       const parts = compileSplit(specifier.value, { ...context, status }, `${path}.weighted_clusters`);
-      return { ...parts, choose: [...times, ...parts.choose] };
+      return { ...parts, require, choose: [...times, ...parts.choose] };
     }
     case 'clusterSpecifierPlugin':
     case 'inlineClusterSpecifierPlugin':
@@ -157,7 +172,7 @@ function compileSplit(config: WeightedCluster, context: SplitContext, path: stri
   const requestEdits: (HeaderEdits | null)[] = [];
   const responseEdits: (HeaderEdits | null)[] = [];
   const edits: ResponseEdits = { bySplit: responseEdits, levels: context.response };
-  const notFound: NotFound = { status, edits };
+  const notFound: NotFound = { status, edits, isDeferred: context.isDeferred };
   for (const [i, entry] of config.clusters.entries()) {
     const at = `${path}.clusters[${i}]`;
     targets.push(compileTarget(entry, config.runtimeKeyPrefix, { env, notFound }, at));
@@ -181,7 +196,7 @@ function compileSplit(config: WeightedCluster, context: SplitContext, path: stri
   }
   if (targets.some((target) => target.host !== ''))
     splitRequest.push(step('rewrite-split-host', origin, runSplitHost, split));
-  return { choose: [step('split', origin, runSplit, split)], splitRequest, edits };
+  return { choose: [step('split', origin, runSplit, split)], require: EMPTY, splitRequest, edits };
 }
 
 function compileTarget(

@@ -48,6 +48,8 @@ export function runGrpcLimit(x: Exchange, arg: GrpcLimit): Verdict {
 export interface NotFound {
   readonly status: number;
   readonly edits: ResponseEdits;
+  /** True: filters run first, and a later step answers. */
+  readonly isDeferred: boolean;
 }
 
 export interface ForwardToCluster {
@@ -176,8 +178,14 @@ export function runSplitHost(x: Exchange, arg: Split): Verdict {
   return CONTINUE;
 }
 
+/** After the filters: what has no live cluster goes no further. */
+export function runRequire(x: Exchange, arg: NotFound): Verdict {
+  return x.cluster === null || x.cluster.cluster === null ? replyNoCluster(x, arg) : CONTINUE;
+}
+
 /** Envoy: the configured status, no body, flag NC, details `cluster_not_found`. */
 export function replyNoCluster(x: Exchange, arg: NotFound): Verdict {
+  if (arg.isDeferred) return CONTINUE;
   x.response.status = arg.status;
   x.replyBody = '';
   x.flags |= FLAGS.NC;

@@ -30,6 +30,7 @@ export interface RouteContext {
   readonly virtualHost: VirtualHost;
   readonly mostSpecificWins: boolean;
   readonly keepsOriginalPath: boolean;
+  readonly hasFilters: boolean;
   readonly directBodyBytesMax: number;
 }
 
@@ -62,7 +63,7 @@ export function compileRoutePart(route: Route, context: RouteContext, path: stri
     }
     case 'nonForwardingAction': {
       // Meant for servers that answer by themselves; Envoy answers as for a cluster that is not there.
-      const notFound = { status: 503, edits: replyEdits };
+      const notFound = { status: 503, edits: replyEdits, isDeferred: false };
       return { onRequest: [step('no-cluster', origin, replyNoCluster, notFound)] };
     }
     case 'filterAction':
@@ -93,7 +94,7 @@ interface ActionContext extends RouteContext {
 function compileAction(action: RouteAction, context: ActionContext, path: string): PlanPart {
   const { env, origin, request, response, virtualHost } = context;
   const { problems } = env;
-  const forward = compileForward(action, { env, origin, response }, path);
+  const forward = compileForward(action, { env, origin, response, isDeferred: context.hasFilters }, path);
   const host = compileHostRewrite(action, { problems, origin, keepsOriginal: context.rewriting.keepsOriginal }, path);
   const rewrite = compilePathRewrite(
     {
@@ -105,7 +106,7 @@ function compileAction(action: RouteAction, context: ActionContext, path: string
     context.rewriting,
     path,
   );
-  const onRequest: Step[] = [...forward.choose, ...forward.splitRequest];
+  const onRequest: Step[] = [...forward.require, ...forward.splitRequest];
   if (request.length > 0) onRequest.push(step('edit-request', origin, editRequest, { levels: request }));
   onRequest.push(...(host.onRequest ?? EMPTY));
   if (rewrite !== null) onRequest.push(pathRewriteStep(rewrite, origin));
@@ -116,7 +117,7 @@ function compileAction(action: RouteAction, context: ActionContext, path: string
   if (response.length > 0 || forward.edits.bySplit.some((edits) => edits !== null)) {
     onResponse.push(step('edit-response', origin, editResponse, forward.edits));
   }
-  return { onRequest, onAttempt, onResponse };
+  return { onChoose: forward.choose, onRequest, onAttempt, onResponse };
 }
 
 function countInRequest(x: Exchange): Verdict {

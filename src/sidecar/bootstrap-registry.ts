@@ -9,6 +9,7 @@ import {
   StderrAccessLogSchema,
   StdoutAccessLogSchema,
 } from '../xds/gen/envoy/extensions/access_loggers/stream/v3/stream_pb.js';
+import { HTTPFaultSchema } from '../xds/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js';
 import { FilterConfigSchema as GrpcStatsSchema } from '../xds/gen/envoy/extensions/filters/http/grpc_stats/v3/config_pb.js';
 import { RouterSchema } from '../xds/gen/envoy/extensions/filters/http/router/v3/router_pb.js';
 import { HttpInspectorSchema } from '../xds/gen/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.js';
@@ -45,6 +46,7 @@ export const extensions: Registry = createRegistry(
   StderrAccessLogSchema,
   StdoutAccessLogSchema,
   GrpcStatsSchema,
+  HTTPFaultSchema,
   RouterSchema,
   HttpInspectorSchema,
   TlsInspectorSchema,

@@ -1,8 +1,9 @@
 // Compiles an HttpConnectionManager: every field of HttpManager with Envoy's default, and the parts
 // of a Plan that are the same for all its routes. Routes come by RDS or stand inside; either way
 // they are compiled by ManagerRoutes, because a route's Plan holds this manager's own steps.
+import { create } from '@bufbuild/protobuf';
 import { routeId } from '../base/brand.ts';
-import { error, warning } from '../base/problem.ts';
+import { error, refuses, warning } from '../base/problem.ts';
 import { compileAccessLog } from '../observe/access-log.ts';
 import { compileMetrics } from '../observe/request-metrics.ts';
 import { compileTracing } from '../observe/tracing.ts';
@@ -15,23 +16,23 @@ import {
   HttpProtocolOptions_HeadersWithUnderscoresAction as UnderscoresAction,
   type Http1ProtocolOptions,
 } from '../xds/gen/envoy/config/core/v3/protocol_pb.js';
-import type { Route } from '../xds/gen/envoy/config/route/v3/route_components_pb.js';
-import type { RouteConfiguration } from '../xds/gen/envoy/config/route/v3/route_pb.js';
-import { FilterConfigSchema as GrpcStatsSchema } from '../xds/gen/envoy/extensions/filters/http/grpc_stats/v3/config_pb.js';
-import { RouterSchema, type Router } from '../xds/gen/envoy/extensions/filters/http/router/v3/router_pb.js';
+import type { Route, VirtualHost } from '../xds/gen/envoy/config/route/v3/route_components_pb.js';
+import { RouteConfigurationSchema, type RouteConfiguration } from '../xds/gen/envoy/config/route/v3/route_pb.js';
+import type { Router } from '../xds/gen/envoy/extensions/filters/http/router/v3/router_pb.js';
 import {
   HttpConnectionManager_CodecType as CodecType,
   HttpConnectionManager_PathWithEscapedSlashesAction as EscapedSlashes,
   HttpConnectionManager_ServerHeaderTransformation as ServerHeader,
   type HttpConnectionManager,
 } from '../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
-import { typeNameOf, unpack } from '../xds/unpack.ts';
 import { clientCertDetailsOf, clientCertOf } from './compile-client-cert.ts';
 import { durationMs } from './compile-duration.ts';
 import { compileInternalAddresses } from './compile-addresses.ts';
 import { join, type CompileScope } from './compile-listener.ts';
+import { FilterSettings } from './filter-settings.ts';
+import { compileHttpFilters, type CompiledFilters } from './http-filters.ts';
 import { RoutesRef, type HttpManager } from './http-manager.ts';
-import { EMPTY_PART, PERMIT_ALL, assemble } from './pipeline.ts';
+import { EMPTY_PART, PERMIT_ALL, assemble, joinParts } from './pipeline.ts';
 
 /** A compiled RouteConfiguration with the plans in it, for `/plan`. */
 export interface CompiledRoutes {
@@ -76,14 +77,14 @@ export function compileManager(
   scope: CompileScope,
   isInbound: boolean,
 ): CompiledManager | null {
-  const router = compileFilters(config, scope);
-  const parts = compileParts(config, scope, {
-    isInbound,
-    suppressesEnvoyHeaders: router?.suppressEnvoyHeaders ?? false,
-  });
+  const chain = compileHttpFilters(config, scope, isInbound);
+  const { router } = chain;
+  const parts = compileParts(config, scope, { isInbound, chain });
   const routes = compileSource(config, scope, parts);
   if (router === null || routes === null || parts === null) return null;
-  const missPlan = parts.finish({ route: routeId(''), origin: '', body: null, mirrors: NO_MIRRORS }, EMPTY_PART, null);
+  const miss: PlanInit = { route: routeId(''), origin: '', body: null, mirrors: NO_MIRRORS };
+  const noSettings = new FilterSettings(chain.filters, create(RouteConfigurationSchema), scope.env);
+  const missPlan = parts.finish(miss, EMPTY_PART, noSettings, null);
   return { manager: Object.freeze({ ...settingsOf(config, router, scope), routes: routes.ref, missPlan }), routes };
 }
 
@@ -206,47 +207,24 @@ function underscoredHeadersOf(value: UnderscoresAction | undefined): HttpManager
   return value === UnderscoresAction.DROP_HEADER ? 'drop' : 'allow';
 }
 
-/** The router must end the filters; the rest of what may stand before it does nothing here. */
-function compileFilters(config: HttpConnectionManager, { env, path }: CompileScope): Router | null {
-  let router: Router | null = null;
-  for (const [index, filter] of config.httpFilters.entries()) {
-    const at = join(path, `http_filters[${index}]`);
-    if (router !== null) {
-      env.problems.push(error(at, 'a filter stands after the router', 'make the router the last filter'));
-      continue;
-    }
-    if (filter.configType.case !== 'typedConfig') {
-      const text = `typed_config of ${filter.name} is missing`;
-      env.problems.push(error(at, text, 'write typed_config with an @type'));
-      continue;
-    }
-    const any = filter.configType.value;
-    const found = filter.disabled ? null : unpack(any, RouterSchema);
-    if (found !== null) router = found;
-    else if (filter.disabled || filter.isOptional) continue;
-    else if (typeNameOf(any) === GrpcStatsSchema.typeName) {
-      env.problems.push(warning(at, `${filter.name} has no effect yet`));
-    } else env.problems.push(error(at, `${typeNameOf(any)} is not an HTTP filter`, 'remove it'));
-  }
-  if (router === null) {
-    const remedy = 'end the list with envoy.extensions.filters.http.router.v3.Router';
-    env.problems.push(error(join(path, 'http_filters'), 'there is no router', remedy));
-  }
-  return router;
+/** What stands around a route's own part: its place in the configuration, null for requests without a route. */
+interface RoutePlace {
+  readonly route: Route;
+  readonly host: VirtualHost;
 }
 
-type Finish = (init: PlanInit, routePart: PlanPart, route: Route | null) => Plan;
+type Finish = (init: PlanInit, routePart: PlanPart, settings: FilterSettings, place: RoutePlace | null) => Plan;
 
 interface ManagerParts {
   readonly finish: Finish;
-  readonly suppressesEnvoyHeaders: boolean;
+  readonly chain: CompiledFilters;
 }
 
 /** The steps that every route of the manager shares; null when one of them is refused. */
 function compileParts(
   config: HttpConnectionManager,
   scope: CompileScope,
-  { isInbound, suppressesEnvoyHeaders }: Omit<ManagerParts, 'finish'> & { readonly isInbound: boolean },
+  { isInbound, chain }: Omit<ManagerParts, 'finish'> & { readonly isInbound: boolean },
 ): ManagerParts | null {
   const { env, context, path } = scope;
   const accessLog = compileAccessLog(config.accessLog, env, join(path, 'access_log'), context.logFiles);
@@ -273,12 +251,14 @@ function compileParts(
   };
   const trace = traceOf(null);
   if (accessLog === null || trace === null) return null;
-  const finish: Finish = (init, routePart, route) => {
+  const finish: Finish = (init, routePart, settings, place) => {
+    const route = place === null ? null : place.route;
     const isPlain = route === null || (route.tracing === undefined && route.decorator === undefined);
     const own = isPlain ? trace : (traceOf(route) ?? trace);
-    return assemble(init, { trace: own, accessLog, metrics, permit: PERMIT_ALL, route: routePart });
+    const filters = joinParts(settings.partsOf(route, place === null ? null : place.host));
+    return assemble(init, { trace: own, accessLog, metrics, permit: PERMIT_ALL, filters, route: routePart });
   };
-  return { finish, suppressesEnvoyHeaders };
+  return { finish, chain };
 }
 
 function compileSource(
@@ -287,20 +267,28 @@ function compileSource(
   parts: ManagerParts | null,
 ): ManagerRoutes | null {
   const { env, path } = scope;
-  const suppressesEnvoyHeaders = parts?.suppressesEnvoyHeaders ?? false;
   const { routeSpecifier } = config;
   const compile = (routes: RouteConfiguration, routesEnv: CompileEnv, at: string): CompiledRoutes | null => {
     if (parts === null) return null;
     const plans: Plan[] = [];
-    const finish = (init: PlanInit, routePart: PlanPart, route: Route | null): Plan => {
-      const plan = parts.finish(init, routePart, route);
+    const own: CompileEnv = { ...routesEnv, problems: [] };
+    const { router, filters } = parts.chain;
+    const settings = new FilterSettings(filters, routes, own);
+    const finish = (init: PlanInit, routePart: PlanPart, route: Route, host: VirtualHost): Plan => {
+      const plan = parts.finish(init, routePart, settings, { route, host });
       plans.push(plan);
       return plan;
     };
-    const own: CompileEnv = { ...routesEnv, problems: [] };
-    const table = compileRouteTable(routes, own, { origin: routes.name, finish, suppressesEnvoyHeaders });
+    const refusesSettings = refuses(own.problems);
+    const options = {
+      origin: routes.name,
+      finish,
+      suppressesEnvoyHeaders: router?.suppressEnvoyHeaders ?? false,
+      hasFilters: filters.length > 0,
+    };
+    const table = compileRouteTable(routes, own, options);
     for (const problem of own.problems) routesEnv.problems.push({ ...problem, path: join(at, problem.path) });
-    return table === null ? null : { table, plans };
+    return table === null || refusesSettings ? null : { table, plans };
   };
   switch (routeSpecifier.case) {
     case 'rds': {

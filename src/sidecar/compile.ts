@@ -2,6 +2,7 @@
 // then calls the compilers. Nothing here is live and nothing is remembered; proxy.ts publishes the
 // results. A resource that comes back null was refused and its last good version stays in force.
 import type { DescMessage, Message } from '@bufbuild/protobuf';
+import type { Clock } from '../base/clock.ts';
 import { error, refuses, type Problem } from '../base/problem.ts';
 import type { Limits } from '../base/shared-limits.ts';
 import type { LogFiles } from '../observe/log-file.ts';
@@ -27,6 +28,7 @@ import { findUnsupported } from './unsupported.ts';
 /** What the compilers share for the life of the process. */
 export interface CompileContext {
   readonly clusterRef: (name: string) => ClusterRef;
+  readonly clock: Clock;
   readonly random: () => number;
   readonly runtime: ReadonlyMap<string, number>;
   readonly node: NodeIdentity;

@@ -130,6 +130,7 @@ export class Driver implements UpstreamRequestOwner, StreamTimersOwner {
         else this.#forward();
         return;
       case PAUSE:
+        this.#timers.armPause(x);
         return;
       case REPLY:
         x.pc = 0;

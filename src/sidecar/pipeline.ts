@@ -9,6 +9,10 @@ export interface PipelineParts {
   readonly metrics: PlanPart;
   readonly accessLog: PlanPart;
   readonly permit: PlanPart;
+  /** What chooses the cluster; filters may ask which it is. */
+  readonly choice: PlanPart;
+  /** The HTTP filters of the manager, in their order, as one. */
+  readonly filters: PlanPart;
   readonly route: PlanPart;
 }
 
@@ -23,7 +27,11 @@ const ORDER = [
   'metrics',
   // Who may not pass must not learn anything from the route's own behaviour.
   'permit',
-  // Header edits, rewrites, the split: they see what all others left.
+  // The split, before whoever has settings by cluster.
+  'choice',
+  // In the order that the manager gives them.
+  'filters',
+  // Header edits and rewrites: they see what all others left.
   'route',
 ] as const satisfies readonly (keyof PipelineParts)[];
 
@@ -42,9 +50,23 @@ export const PERMIT_ALL: PlanPart = Object.freeze({
   ]),
 });
 
-export function assemble(init: PlanInit, parts: PipelineParts): Plan {
+export function assemble(init: PlanInit, parts: Omit<PipelineParts, 'choice'>): Plan {
+  const { onChoose, ...route } = parts.route;
+  const all: PipelineParts = { ...parts, choice: onChoose === undefined ? EMPTY_PART : { onRequest: onChoose }, route };
   return merge(
     init,
-    ORDER.map((name) => parts[name]),
+    ORDER.map((name) => all[name]),
   );
+}
+
+/** Parts of one place in the order as one: requests run through them as listed, responses the other way. */
+export function joinParts(parts: readonly PlanPart[]): PlanPart {
+  if (parts.length === 0) return EMPTY_PART;
+  const outwards = parts.toReversed();
+  return {
+    onRequest: parts.flatMap((part) => part.onRequest ?? []),
+    onAttempt: parts.flatMap((part) => part.onAttempt ?? []),
+    onResponse: outwards.flatMap((part) => part.onResponse ?? []),
+    onEnd: outwards.flatMap((part) => part.onEnd ?? []),
+  };
 }

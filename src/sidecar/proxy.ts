@@ -140,6 +140,7 @@ export class Proxy {
     this.engine.counters.downstreamMax = connectionLimitOf(bootstrap.overloadManager, runtime);
     const context: CompileContext = {
       clusterRef: this.store.ref,
+      clock,
       random,
       runtime,
       node: readNodeIdentity(bootstrap.node),

@@ -119,7 +119,7 @@ const GRPC_MESSAGE = internHeader('grpc-message');
 /** A gRPC client understands only 200 with a grpc-status (gRPC over HTTP2, trailers-only): Envoy's translation. */
 function makeGrpc(x: Exchange): void {
   const { response } = x;
-  response.set(GRPC_STATUS, String(grpcStatusOf(response.status)));
+  if (!response.has(GRPC_STATUS)) response.set(GRPC_STATUS, String(grpcStatusOf(response.status)));
   if (x.replyBody !== '') response.set(GRPC_MESSAGE, percentEncoded(x.replyBody));
   response.status = 200;
   response.set(H.contentType, 'application/grpc');

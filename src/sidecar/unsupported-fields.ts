@@ -289,6 +289,17 @@ const MANAGER: Readonly<Record<string, MessageFields>> = {
     refused: { upstream_http_filters: 'write http_filters in the connection manager' },
   },
   'envoy.extensions.filters.http.grpc_stats.v3.FilterConfig': ALL,
+  'envoy.extensions.filters.http.fault.v3.HTTPFault': {
+    supported: `delay abort upstream_cluster headers downstream_nodes max_active_faults delay_percent_runtime
+      abort_percent_runtime delay_duration_runtime abort_http_status_runtime max_active_faults_runtime
+      response_rate_limit_percent_runtime abort_grpc_status_runtime disable_downstream_cluster_stats`,
+    harmless: { filter_metadata: 'has no effect: nothing reads dynamic metadata' },
+    refused: { response_rate_limit: 'write delay or abort' },
+  },
+  'envoy.extensions.filters.http.fault.v3.FaultAbort': ALL,
+  'envoy.extensions.filters.http.fault.v3.FaultAbort.HeaderAbort': ALL,
+  'envoy.extensions.filters.common.fault.v3.FaultDelay': ALL,
+  'envoy.extensions.filters.common.fault.v3.FaultDelay.HeaderDelay': ALL,
   'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.Tracing': {
     supported: `client_sampling random_sampling overall_sampling provider custom_tags spawn_upstream_span
       max_path_tag_length`,

@@ -5,20 +5,21 @@ import type { MessageFields } from './unsupported.ts';
 const NO_EFFECT_YET = 'has no effect yet';
 const ALL: MessageFields = { supported: '*' };
 const NO_SUBSETS = 'subsets of endpoints are not supported: write a cluster of its own';
-const NO_FILTERS = 'no filter takes settings by route yet';
 
 export const ROUTE_FIELDS: Readonly<Record<string, MessageFields>> = {
   'envoy.config.route.v3.RouteConfiguration': {
     supported: `name virtual_hosts internal_only_headers response_headers_to_add response_headers_to_remove
       request_headers_to_add request_headers_to_remove most_specific_header_mutations_wins request_mirror_policies
       ignore_port_in_host_matching ignore_path_parameters_in_path_matching max_direct_response_body_size_bytes vhost_header metadata`,
-    harmless: { validate_clusters: 'has no effect: a cluster may come later', typed_per_filter_config: NO_FILTERS },
+    opaque: 'typed_per_filter_config',
+    harmless: { validate_clusters: 'has no effect: a cluster may come later' },
     refused: { vhds: 'write virtual_hosts', cluster_specifier_plugins: 'write cluster or weighted_clusters' },
   },
   'envoy.config.route.v3.VirtualHost': {
     supported: `name domains routes require_tls request_headers_to_add request_headers_to_remove response_headers_to_add
       response_headers_to_remove include_request_attempt_count include_attempt_count_in_response
       request_mirror_policies metadata`,
+    opaque: 'typed_per_filter_config',
     required: 'name domains',
     harmless: {
       virtual_clusters: NO_EFFECT_YET,
@@ -29,7 +30,6 @@ export const ROUTE_FIELDS: Readonly<Record<string, MessageFields>> = {
       per_request_buffer_limit_bytes: NO_EFFECT_YET,
       request_body_buffer_limit: NO_EFFECT_YET,
       cors: NO_EFFECT_YET,
-      typed_per_filter_config: NO_FILTERS,
     },
     refused: { matcher: 'write routes' },
   },
@@ -37,11 +37,11 @@ export const ROUTE_FIELDS: Readonly<Record<string, MessageFields>> = {
     supported: `name match route redirect direct_response metadata decorator request_headers_to_add
       request_headers_to_remove response_headers_to_add response_headers_to_remove tracing stat_prefix
       non_forwarding_action`,
+    opaque: 'typed_per_filter_config',
     required: 'match',
     harmless: {
       per_request_buffer_limit_bytes: NO_EFFECT_YET,
       request_body_buffer_limit: NO_EFFECT_YET,
-      typed_per_filter_config: NO_FILTERS,
     },
     refused: { filter_action: 'write route, redirect or direct_response' },
   },
@@ -111,7 +111,7 @@ export const ROUTE_FIELDS: Readonly<Record<string, MessageFields>> = {
   'envoy.config.route.v3.WeightedCluster.ClusterWeight': {
     supported: `name cluster_header weight request_headers_to_add request_headers_to_remove response_headers_to_add
       response_headers_to_remove host_rewrite_literal`,
-    harmless: { typed_per_filter_config: NO_FILTERS },
+    opaque: 'typed_per_filter_config',
     refused: { metadata_match: NO_SUBSETS },
   },
   'envoy.config.route.v3.RedirectAction': ALL,

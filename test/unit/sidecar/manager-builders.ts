@@ -5,6 +5,7 @@ import { NO_IDENTITY } from '../../../src/observe/node-identity.ts';
 import { ProxyStats } from '../../../src/observe/proxy-stats.ts';
 import { Registry } from '../../../src/observe/registry.ts';
 import { SpanPipeline } from '../../../src/observe/span-pipeline.ts';
+import { systemClock } from '../../../src/base/clock.ts';
 import { clusterId } from '../../../src/base/brand.ts';
 import { silentLog } from '../../../src/base/log.ts';
 import { LocalLimits } from '../../../src/base/shared-limits.ts';
@@ -98,6 +99,7 @@ export function aContext(runtime: Readonly<Record<string, number>> = {}): Compil
       refs.set(name, ref);
       return ref;
     },
+    clock: systemClock,
     random: () => 0.5,
     runtime: new Map(Object.entries(runtime)),
     node: NO_IDENTITY,

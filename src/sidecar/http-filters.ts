@@ -1,0 +1,131 @@
+// The HTTP filters that a connection manager may have, by the type of their configuration, and how a list of
+// them is compiled: in their order, with the router as the last. A filter of a type that is not here is refused,
+// unless it is optional or switched off.
+import { findUnsupported } from './unsupported.ts';
+import type { DescMessage } from '@bufbuild/protobuf';
+import type { Any } from '@bufbuild/protobuf/wkt';
+import { error, refuses, warning, type Problem } from '../base/problem.ts';
+import type { CompileHttpFilter, FilterScope, HttpFilter } from '../plan/http-filter.ts';
+import type { CompileEnv, PlanPart } from '../plan/plan.ts';
+import { compileFault } from '../policy/fault-compile.ts';
+import { HTTPFaultSchema } from '../xds/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js';
+import { FilterConfigSchema as GrpcStatsSchema } from '../xds/gen/envoy/extensions/filters/http/grpc_stats/v3/config_pb.js';
+import { RouterSchema, type Router } from '../xds/gen/envoy/extensions/filters/http/router/v3/router_pb.js';
+import type {
+  HttpConnectionManager,
+  HttpFilter as HttpFilterProto,
+} from '../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
+import { typeNameOf, unpack } from '../xds/unpack.ts';
+import { extensions } from './bootstrap-registry.ts';
+import { join, type CompileScope } from './compile-listener.ts';
+import type { NamedFilter } from './filter-settings.ts';
+
+interface FilterKind {
+  readonly compile: CompileHttpFilter;
+  /** The types of settings by route. */
+  readonly settings: readonly DescMessage[];
+}
+
+const KINDS: ReadonlyMap<string, FilterKind> = new Map([
+  [HTTPFaultSchema.typeName, { compile: compileFault, settings: [HTTPFaultSchema] }],
+]);
+
+/** Bits of Exchange.held. */
+const FILTERS_MAX = 30;
+
+export interface CompiledFilters {
+  /** Null after reporting that there is none. */
+  readonly router: Router | null;
+  readonly filters: readonly NamedFilter[];
+}
+
+export function compileHttpFilters(
+  config: HttpConnectionManager,
+  scope: CompileScope,
+  isInbound: boolean,
+): CompiledFilters {
+  const { env, path } = scope;
+  const filters: NamedFilter[] = [];
+  let router: Router | null = null;
+  for (const [index, proto] of config.httpFilters.entries()) {
+    const at = join(path, `http_filters[${index}]`);
+    if (router !== null) {
+      env.problems.push(error(at, 'a filter stands after the router', 'make the router the last filter'));
+      continue;
+    }
+    if (proto.configType.case !== 'typedConfig') {
+      const text = `typed_config of ${proto.name} is missing`;
+      env.problems.push(error(at, text, 'write typed_config with an @type'));
+      continue;
+    }
+    const any = proto.configType.value;
+    const found = proto.disabled ? null : unpack(any, RouterSchema);
+    if (found !== null) router = found;
+    else {
+      const filter = compileOne(proto, any, scopeOf(config, scope, { at, name: proto.name, isInbound, index }));
+      if (filter !== null) filters.push({ name: proto.name, filter, isOff: proto.disabled });
+    }
+  }
+  if (router === null) {
+    const remedy = 'end the list with envoy.extensions.filters.http.router.v3.Router';
+    env.problems.push(error(join(path, 'http_filters'), 'there is no router', remedy));
+  }
+  if (filters.length > FILTERS_MAX) {
+    env.problems.push(error(join(path, 'http_filters'), 'are too many', `write at most ${FILTERS_MAX}`));
+  }
+  return { router, filters };
+}
+
+interface FilterPlace {
+  readonly at: string;
+  readonly name: string;
+  readonly index: number;
+  readonly isInbound: boolean;
+}
+
+function scopeOf(config: HttpConnectionManager, { env, context }: CompileScope, place: FilterPlace): FilterScope {
+  return {
+    env,
+    path: join(place.at, 'typed_config'),
+    name: place.name,
+    bit: 1 << (place.index % FILTERS_MAX),
+    statPrefix: config.statPrefix,
+    isInbound: place.isInbound,
+    clock: context.clock,
+    limits: context.limits,
+    tally: (name, stats, part) => context.stats.filter(config.statPrefix, name, stats, part ?? null),
+  };
+}
+
+function compileOne(proto: HttpFilterProto, any: Any, scope: FilterScope): HttpFilter | null {
+  const { env, path } = scope;
+  const kind = KINDS.get(typeNameOf(any));
+  if (kind !== undefined) {
+    const filter = kind.compile(any, scope);
+    return filter === null ? null : checked(filter, kind);
+  }
+  if (proto.disabled || proto.isOptional) return null;
+  const at = path.slice(0, -'.typed_config'.length);
+  if (typeNameOf(any) === GrpcStatsSchema.typeName) {
+    env.problems.push(warning(at, `${proto.name} has no effect yet`));
+  } else env.problems.push(error(at, `${typeNameOf(any)} is not an HTTP filter`, 'remove it'));
+  return null;
+}
+
+/** Looks into the settings by route before the filter does: what we do not have is named there too. */
+function checked(filter: HttpFilter, kind: FilterKind): HttpFilter {
+  const withSettings = (settings: Any, env: CompileEnv, path: string): PlanPart | null => {
+    const schema = kind.settings.find((candidate) => candidate.typeName === typeNameOf(settings));
+    const message = schema === undefined ? null : unpack(settings, schema);
+    if (schema === undefined || message === null) {
+      const names = kind.settings.map(({ typeName }) => typeName).join(' or ');
+      env.problems.push(error(path, `${typeNameOf(settings)} does not fit this filter`, `write ${names}`));
+      return null;
+    }
+    const problems: Problem[] = [];
+    findUnsupported(schema, message, { registry: extensions, problems, path });
+    env.problems.push(...problems);
+    return refuses(problems) ? null : filter.withSettings(settings, env, path);
+  };
+  return { part: filter.part, withSettings };
+}

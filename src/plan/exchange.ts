@@ -85,6 +85,8 @@ export class Exchange {
   endpoint: Endpoint | null = null;
   /** No permit, no forward: authorization sets it, or the pipeline where none is configured. */
   isPermitted = false;
+  /** The client is one of the manager's internal addresses: its `x-envoy-*` control fields are believed. */
+  isInternal = false;
   /** The body of a reply that a step made; the head of the reply is `response`. */
   /** Wire text: one character a byte. */
   replyBody = '';
@@ -146,6 +148,11 @@ export class Exchange {
   pauseMs = 0;
   /** What filters hold for this exchange until its end: a bit each (FilterScope.bit). */
   held = 0;
+  /**
+   * Priorities whose endpoints a retry should not get again (retry_priority previous_priorities), a bit each from 1 for
+   * priority 0. A picker leaves them out unless nobody else is left; 0 is none.
+   */
+  excludedPriorities = 0;
   /** When all must be over, on the clock's now(): the route's timeout or what the caller has left. 0: never. */
   deadlineMs = 0;
   /** What happened on the way that a trace should tell; null until something did. */
@@ -161,6 +168,7 @@ export class Exchange {
     this.splitIndex = -1;
     this.endpoint = null;
     this.isPermitted = false;
+    this.isInternal = false;
     this.replyBody = '';
     this.stoppedBy = null;
     this.failure = null;
@@ -196,6 +204,7 @@ export class Exchange {
     if (this.tried.length > 0) this.tried.length = 0;
     this.pauseMs = 0;
     this.held = 0;
+    this.excludedPriorities = 0;
     this.deadlineMs = 0;
     this.events = null;
   }

@@ -64,11 +64,14 @@ export function prepareRequest(x: Exchange, manager: HttpManager): number {
   if (code !== PREPARED) return code;
   prepareHost(x, manager);
   const isEdge = manager.useRemoteAddress;
-  removeInternal(request, isEdge);
-  prepareClientCert(request, x.connection, manager);
   const forwardedFor = request.getJoined(H.forwardedFor);
+  const client = clientOf(x, manager, forwardedFor ?? '');
+  // Whoever is internal is trusted with the fields by which the mesh controls itself.
+  if (!x.isInternal) removeInternal(request, isEdge);
+  prepareClientCert(request, x.connection, manager);
   if (forwardedFor !== null) request.set(H.forwardedFor, forwardedFor);
-  markOrigin(x, manager, forwardedFor ?? '');
+  if (x.isInternal) request.set(ENVOY_INTERNAL, 'true');
+  else if (isEdge) request.set(EXTERNAL_ADDRESS, client);
   if (isEdge) appendForwardedFor(x, manager, forwardedFor ?? '');
   if (manager.addedUserAgent !== null) markAgent(request, manager.addedUserAgent);
   if ((isEdge && manager.xffTrustedHops === 0) || !request.has(H.forwardedProto)) {
@@ -142,12 +145,14 @@ function removeInternal(request: Head, isEdge: boolean): void {
   }
 }
 
-/** Who asked: `x-envoy-internal` for a trusted internal client, `x-envoy-external-address` at the edge for any other. */
-function markOrigin(x: Exchange, manager: HttpManager, forwardedFor: string): void {
-  const { request, connection } = x;
+/**
+ * The address of who asked, which decides whether the request is internal; empty where nobody forwarded it and nobody
+ * asks: then the client is the peer, and the kernel need not be asked who that is.
+ */
+function clientOf(x: Exchange, manager: HttpManager, forwardedFor: string): string {
+  const { connection } = x;
   const isEdge = manager.useRemoteAddress;
-  // Nobody forwarded it and nobody asks: the client is the peer, and the kernel need not be asked who that is.
-  if (!isEdge && forwardedFor === '') return;
+  if (!isEdge && forwardedFor === '') return '';
   const hops = manager.xffTrustedHops;
   const isListed = !isEdge || hops > 0;
   const listed = isListed ? addressFromEnd(forwardedFor, isEdge ? hops - 1 : hops) : '';
@@ -157,11 +162,8 @@ function markOrigin(x: Exchange, manager: HttpManager, forwardedFor: string): vo
   const isCertain = isEdge
     ? forwardedFor === ''
     : hops === 0 && x.clientAddress !== '' && forwardedFor.indexOf(',') === -1;
-  if (isCertain && manager.internalAddresses !== null && manager.internalAddresses.has(client)) {
-    request.set(ENVOY_INTERNAL, 'true');
-  } else if (isEdge) {
-    request.set(EXTERNAL_ADDRESS, client);
-  }
+  x.isInternal = isCertain && manager.internalAddresses !== null && manager.internalAddresses.has(client);
+  return client;
 }
 
 /** The address `back` places before the last of an X-Forwarded-For list; empty when there is none. */

@@ -12,7 +12,6 @@ import type { Framing } from '../http/framing.ts';
 import { BY_LENGTH, CHUNKED, NO_BODY, UNTIL_CLOSE, type BodyKind } from '../http/body-decoder.ts';
 import { kindOfResponse } from '../http/edited-framing.ts';
 import { writeResponseHead } from '../http/head-writer.ts';
-import type { Head } from '../http/head.ts';
 import { H } from '../http/header-name.ts';
 import { assertNever } from '../base/assert.ts';
 import { OUTCOME } from '../plan/cluster.ts';
@@ -23,14 +22,11 @@ import { FLAGS } from '../plan/response-flags.ts';
 import { run, runThrough } from '../plan/run.ts';
 import { finishResponse } from './downstream-headers.ts';
 import type { Downstream } from './downstream.ts';
-import { leaveEndpoint } from './endpoint-load.ts';
 import type { Engine } from './engine.ts';
-import { PROTOCOL_ERROR, type UpstreamEnd } from './h1-client.ts';
 import type { HttpManager } from './http-manager.ts';
 import { startMirrors, type MirrorSet } from './mirror-set.ts';
 import { explain, frameReply, rescue } from './rescue.ts';
 import { FORWARD_PLAIN, REFUSE, chooseRoute } from './route-choice.ts';
-import { closeFailure } from './stale-retry.ts';
 import { StreamTimers, type StreamTimersOwner } from './stream-timers.ts';
 import { layFields } from './upgrade.ts';
 import { UpstreamRequest, type UpstreamRequestOwner } from './upstream-request.ts';
@@ -60,10 +56,6 @@ export class Driver implements UpstreamRequestOwner, StreamTimersOwner {
     this.#downstream = downstream;
     this.#request = new UpstreamRequest(engine, x, this);
     this.#timers = new StreamTimers(engine.wheel, this);
-  }
-
-  get responseHead(): Head {
-    return this.x.response;
   }
 
   /** True while request body may be handed to onRequestBody. */
@@ -175,7 +167,7 @@ export class Driver implements UpstreamRequestOwner, StreamTimersOwner {
     if (!this.isActive) return;
     this.x.requestBytes += end - start;
     this.#mirrors?.onBody(bytes, start, end);
-    this.#request.writeBody(bytes, start, end, !this.#isResponseStarted);
+    this.#request.writeBody(bytes, start, end);
   }
 
   /** The client's request is complete; in a tunnel: the client has said its FIN. */
@@ -204,11 +196,10 @@ export class Driver implements UpstreamRequestOwner, StreamTimersOwner {
   }
 
   onUpstreamDrain(): void {
-    this.#request.onDrain();
     if (this.isTunnel || !this.#request.isComplete) this.#downstream.resumeBody();
   }
 
-  onUpstreamInterim(): void {
+  onResponseInterim(): void {
     const { x } = this;
     // HTTP/1.0 knows no interim responses; 100 answers an expectation that the sidecar has met itself.
     if (x.request.minor === 0 || this.#isResponseStarted) return;
@@ -216,9 +207,8 @@ export class Driver implements UpstreamRequestOwner, StreamTimersOwner {
     this.#downstream.sendInterim(writeResponseHead(x.response, NO_BODY, ''));
   }
 
-  onUpstreamHead(framing: Framing): void {
+  onResponseHead(framing: Framing, nowMs: number): void {
     const { x, manager } = this;
-    const nowMs = this.#engine.clock.now();
     const isTunnel = this.#request.isTunnel;
     x.isUpstreamResponse = true;
     x.responseStartMs = nowMs;
@@ -228,7 +218,6 @@ export class Driver implements UpstreamRequestOwner, StreamTimersOwner {
     }
     if (isTunnel && x.response.status === 101) layFields(x.response, framing.upgrade);
     if (x.plan !== null) runThrough(x, x.plan.onResponse);
-    this.#request.settle();
     if (isTunnel) this.#openTunnel();
     else this.#sendHead(kindOfResponse(x.response, framing.bodyKind, x.request.method === 'HEAD'));
   }
@@ -263,7 +252,6 @@ export class Driver implements UpstreamRequestOwner, StreamTimersOwner {
   #settleTunnel(): void {
     if (!this.isActive || !this.#isResponseOver || !this.#request.isComplete) return;
     this.#request.closeTunnel();
-    leaveEndpoint(this.x, 101, this.x.responseStartMs - this.x.upstreamStartMs);
     this.#finish();
     this.#downstream.endResponse();
   }
@@ -281,31 +269,22 @@ export class Driver implements UpstreamRequestOwner, StreamTimersOwner {
     this.#request.connection?.resume();
   }
 
-  onUpstreamEnd(trailers: string): void {
+  onResponseEnd(trailers: string): void {
     if (this.isTunnel) {
       this.#isResponseOver = true;
       this.#downstream.endTunnel();
       this.#settleTunnel();
       return;
     }
-    this.#request.connection = null;
-    leaveEndpoint(this.x, this.x.response.status, this.x.responseStartMs - this.x.upstreamStartMs);
     this.#downstream.sendTrailers(trailers);
     this.#finish();
     this.#downstream.endResponse();
   }
 
-  onUpstreamClose(end: UpstreamEnd, cause: string): void {
-    this.#request.connection = null;
-    leaveEndpoint(this.x, OUTCOME.RESET, -1);
-    const failed = closeFailure(end, cause);
-    if (this.#isResponseStarted) {
-      this.x.flags |= end === PROTOCOL_ERROR ? FLAGS.UPE : FLAGS.UC;
-      this.x.failure = failed;
-      this.#cut();
-    } else if (!this.#request.repeats(failed)) {
-      this.#fail(failed);
-    }
+  onResponseCut(failed: Failure, isProtocolError: boolean): void {
+    this.x.flags |= isProtocolError ? FLAGS.UPE : FLAGS.UC;
+    this.x.failure = failed;
+    this.#cut();
   }
 
   #fail(failed: Failure): void {
@@ -359,7 +338,7 @@ export class Driver implements UpstreamRequestOwner, StreamTimersOwner {
     if (!this.isActive) return;
     const { x } = this;
     x.flags |= flag;
-    this.#request.drop();
+    this.#request.drop(failed.kind === 'timeout' ? OUTCOME.TIMEOUT : OUTCOME.NONE);
     if (this.#isResponseStarted) {
       this.#cut();
       return;

@@ -3,18 +3,14 @@
 import { OUTCOME, type Endpoint } from '../plan/cluster.ts';
 import type { Exchange } from '../plan/exchange.ts';
 
-/** One more attempt of `x`, on `endpoint`. */
-export function enterEndpoint(x: Exchange, endpoint: Endpoint): void {
-  x.endpoint = endpoint;
-  x.attempts++;
+/** One more attempt on `endpoint`. */
+export function enterEndpoint(endpoint: Endpoint): void {
   endpoint.active++;
   endpoint.requestsTotal++;
 }
 
-/** The attempt is over; `outcome` as OUTCOME says, `latencyMs` to the head of the response, -1 without one. */
-export function leaveEndpoint(x: Exchange, outcome: number, latencyMs: number): void {
-  const { endpoint } = x;
-  if (endpoint === null) return;
+/** An attempt of `x` is over; `outcome` as OUTCOME says, `latencyMs` to the head of the response, -1 without one. */
+export function leaveEndpoint(endpoint: Endpoint, outcome: number, latencyMs: number, x: Exchange): void {
   endpoint.active--;
   if (outcome < OUTCOME.NONE || outcome >= 500) endpoint.failuresTotal++;
   const { watches } = endpoint;

@@ -1,152 +1,166 @@
 // @hot
-// The request of one exchange on its way to an endpoint: picks one, asks its pool for a connection, writes
-// head and body, and keeps what was written until the first byte of the response, so that a request that
-// was never written, or met a stale reused connection, can go once more on a fresh one. It belongs to a
-// driver and is used again for each of its exchanges. It answers nobody: the driver does.
+// Routes one request: owns its attempts, keeps what was written of the body until the response begins, and
+// decides whether a failure is answered or tried again. It belongs to a driver and is used again for each of its
+// exchanges. Without a retry policy a request that was never written, or met a stale reused connection, goes
+// once more on a fresh one. It answers nobody: the driver does.
 //
-//   start ─► pick, acquire ─► onAttempt, send ─► body … end
-//                 └─ connect failed / stale ─► once more, fresh
+//   start ─► pick ─► Attempt ─► body … end ─► head ─► driver
+//              ▲        └─ connect failed / stale ─► once more, fresh
+//              └─────────────────┘
 import { NO_BODY, type BodyKind } from '../http/body-decoder.ts';
-import { kindOfRequest } from '../http/edited-framing.ts';
-import { writeRequestHead } from '../http/head-writer.ts';
+import type { Framing } from '../http/framing.ts';
 import { OUTCOME, type Cluster } from '../plan/cluster.ts';
 import type { Exchange } from '../plan/exchange.ts';
 import { failure, type Failure } from '../plan/failure.ts';
-import { runThrough } from '../plan/run.ts';
-import { enterEndpoint, leaveEndpoint } from './endpoint-load.ts';
+import { Attempt, type AttemptOwner, type ResponseSink } from './attempt.ts';
 import type { Engine } from './engine.ts';
-import type { UpstreamConnection, UpstreamUser } from './h1-client.ts';
+import { PROTOCOL_ERROR, type UpstreamConnection, type UpstreamEnd } from './h1-client.ts';
 import { ReplayBuffer } from './replay-buffer.ts';
-import { ATTEMPTS_MAX, mayRepeat } from './stale-retry.ts';
-import type { EndpointPool, PoolUser } from './upstream-pool.ts';
+import { ATTEMPTS_MAX, closeFailure, mayRepeat } from './stale-retry.ts';
 
 /** The driver, as its request sees it. */
-export interface UpstreamRequestOwner extends UpstreamUser {
+export interface UpstreamRequestOwner extends ResponseSink {
   /** The head has been handed to a connection: body may follow. */
   onRequestSent(): void;
-  /** No connection, and no further attempt. */
+  /** No response, and no further attempt. */
   onRequestFailed(failed: Failure): void;
+  /** The response's head is in `x.response`; `nowMs` is when it came. */
+  onResponseHead(framing: Framing, nowMs: number): void;
+  /** An interim head is in `x.response`, which is reset afterwards. */
+  onResponseInterim(): void;
+  /** The response is complete; in a tunnel: the upstream has said its FIN. */
+  onResponseEnd(trailers: string): void;
+  /** The response broke off behind its head. */
+  onResponseCut(failed: Failure, isProtocolError: boolean): void;
 }
 
-export class UpstreamRequest implements PoolUser {
-  connection: UpstreamConnection | null = null;
+export class UpstreamRequest implements AttemptOwner {
+  readonly sink: UpstreamRequestOwner;
   /** True while the driver's start() is on the stack: the server flushes afterwards. */
   isStarting = false;
   /** True when the bytes of the client's tunnel go to the endpoint as plain TCP. */
   isPlain = false;
   /** True once no more body follows. */
   isComplete = true;
+  bodyKind: BodyKind = NO_BODY;
   readonly #engine: Engine;
   readonly #x: Exchange;
-  readonly #owner: UpstreamRequestOwner;
   readonly #replay = new ReplayBuffer();
-  #bodyKind: BodyKind = NO_BODY;
   /** Of the request; empty until it is complete. */
   #trailers = '';
-  #isBlocked = false;
-  #wasReused = false;
   #cluster: Cluster | null = null;
-  #pool: EndpointPool | null = null;
+  /** The attempt that the body goes to, and whose response the client gets. */
+  readonly #attempt: Attempt;
+  /** The head of a response was accepted: there will be no other attempt. */
+  #isAnswered = false;
 
   constructor(engine: Engine, x: Exchange, owner: UpstreamRequestOwner) {
     this.#engine = engine;
     this.#x = x;
-    this.#owner = owner;
+    this.sink = owner;
+    this.#attempt = new Attempt(engine, x, this, x.response);
+  }
+
+  get connection(): UpstreamConnection | null {
+    return this.#attempt.connection;
   }
 
   /** True while body bytes may be written. */
   get takesBody(): boolean {
-    return this.connection !== null && !this.#isBlocked;
+    return this.#attempt.connection !== null && !this.#attempt.isBlocked;
   }
 
   begin(bodyKind: BodyKind): void {
-    this.#bodyKind = bodyKind;
+    this.bodyKind = bodyKind;
     this.isComplete = bodyKind === NO_BODY;
     this.#trailers = '';
-    this.#isBlocked = false;
+    this.#isAnswered = false;
     this.isPlain = false;
   }
 
   /** Sends the request to an endpoint of `cluster`. */
   start(cluster: Cluster): void {
     this.#cluster = cluster;
-    this.#attempt(cluster, this.isPlain);
+    this.#tryOnce(cluster, this.isPlain);
   }
 
-  #attempt(cluster: Cluster, isFresh: boolean): void {
+  #tryOnce(cluster: Cluster, isFresh: boolean): void {
     const x = this.#x;
     const endpoint = cluster.picker.pick(x);
+    x.attempts++;
     if (endpoint === null) {
-      x.attempts++;
-      this.#owner.onRequestFailed(failure('no-healthy-upstream', 'internal', 'no'));
+      this.sink.onRequestFailed(failure('no-healthy-upstream', 'internal', 'no'));
       return;
     }
-    enterEndpoint(x, endpoint);
-    const pool = this.#engine.pools.poolOf(cluster, endpoint, x);
-    this.#pool = pool;
-    const connection = pool.acquire(cluster, this, isFresh);
-    if (connection !== null) this.onPoolReady(connection);
+    this.#attempt.start(cluster, endpoint, isFresh);
   }
 
-  onPoolReady(connection: UpstreamConnection): void {
-    const x = this.#x;
-    if (this.isPlain && connection.requests > 0) {
-      this.#giveBack(connection);
-      return;
-    }
-    this.#pool = null;
-    this.connection = connection;
-    this.#wasReused = connection.requests > 0;
-    this.#isBlocked = false;
-    x.upstreamLocalAddress = connection.localAddress;
-    x.upstreamStartMs = x.attempts === 1 && this.isStarting ? x.startMs : this.#engine.clock.now();
-    if (x.plan !== null) runThrough(x, x.plan.onAttempt);
-    if (this.isPlain) {
-      connection.openTunnel(this.#owner);
-      return;
-    }
-    const kind = kindOfRequest(x.request, this.#bodyKind);
-    connection.send(this.#owner, writeRequestHead(x.request, kind), kind, x.request.method, x.upgrade);
-    if (this.#bodyKind !== NO_BODY) this.#replay.replayTo(connection);
+  onAttemptSent(attempt: Attempt): void {
+    const { connection } = attempt;
+    if (connection === null) return;
+    if (this.bodyKind !== NO_BODY) this.#replay.replayTo(connection);
     if (this.isComplete) connection.endRequest(this.#trailers);
     if (this.isStarting) return; // The body may follow in the same chunk; the server flushes after it.
     if (this.isComplete) connection.flush();
-    else this.#owner.onRequestSent();
+    else this.sink.onRequestSent();
   }
 
-  /** What has spoken HTTP before may not carry a tunnel: the wait for a fresh one goes on. */
-  #giveBack(connection: UpstreamConnection): void {
-    connection.abandon();
-    if (this.#pool !== null && this.#cluster !== null) this.#pool.acquire(this.#cluster, this, true);
-  }
-
-  onPoolFailure(failed: Failure): void {
-    const x = this.#x;
-    this.#pool = null;
-    leaveEndpoint(x, failed.kind === 'connect-timeout' ? OUTCOME.CONNECT_TIMEOUT : OUTCOME.CONNECT_FAILED, -1);
-    if (failed.kind === 'connect-failed' && x.attempts < ATTEMPTS_MAX && this.#cluster !== null) {
-      this.#attempt(this.#cluster, true);
+  onAttemptFailed(_attempt: Attempt, failed: Failure): void {
+    if (failed.kind === 'connect-failed' && this.#x.attempts < ATTEMPTS_MAX && this.#cluster !== null) {
+      this.#tryOnce(this.#cluster, true);
       return;
     }
-    this.#owner.onRequestFailed(failed);
+    this.sink.onRequestFailed(failed);
   }
 
-  /** Body bytes[start, end); `isKept` until the response begins. */
-  writeBody(bytes: Buffer, start: number, end: number, isKept: boolean): void {
-    if (this.connection === null) return;
-    if (isKept) this.#replay.keep(bytes, start, end);
-    if (!this.connection.writeBody(bytes, start, end)) this.#isBlocked = true;
+  onAttemptHead(attempt: Attempt, framing: Framing): void {
+    this.#isAnswered = true;
+    this.#replay.clear();
+    this.sink.onResponseHead(framing, attempt.headMs);
+  }
+
+  onAttemptInterim(): void {
+    this.sink.onResponseInterim();
+  }
+
+  onAttemptEnd(_attempt: Attempt, trailers: string): void {
+    this.sink.onResponseEnd(trailers);
+  }
+
+  onAttemptClosed(attempt: Attempt, end: UpstreamEnd, cause: string): void {
+    const failed = closeFailure(end, cause);
+    if (this.#isAnswered) this.sink.onResponseCut(failed, end === PROTOCOL_ERROR);
+    else if (!this.#repeats(attempt, failed)) this.sink.onRequestFailed(failed);
+  }
+
+  /** The connection went with `failed`; true when the request goes once more. */
+  #repeats(attempt: Attempt, failed: Failure): boolean {
+    const x = this.#x;
+    if (this.#cluster === null || !attempt.wasReused || this.#replay.isOverflown || !mayRepeat(x, failed)) return false;
+    this.#engine.counters.upstreamStaleRetries++;
+    x.response.reset();
+    this.#tryOnce(this.#cluster, true);
+    return true;
+  }
+
+  /** Body bytes[start, end); kept until the response begins. */
+  writeBody(bytes: Buffer, start: number, end: number): void {
+    const { connection } = this.#attempt;
+    if (connection === null) return;
+    if (!this.#isAnswered) this.#replay.keep(bytes, start, end);
+    if (!connection.writeBody(bytes, start, end)) this.#attempt.isBlocked = true;
   }
 
   end(trailers: string): void {
     this.isComplete = true;
     this.#trailers = trailers;
-    this.connection?.endRequest(trailers);
+    this.#attempt.connection?.endRequest(trailers);
   }
 
   /** True when the connection has changed its protocol. */
   get isTunnel(): boolean {
-    return this.connection !== null && this.connection.isTunnel;
+    const { connection } = this.#attempt;
+    return connection !== null && connection.isTunnel;
   }
 
   /** The client may send whatever it likes from now on. */
@@ -157,50 +171,22 @@ export class UpstreamRequest implements PoolUser {
   /** The client has said its FIN. */
   endTunnel(): void {
     this.isComplete = true;
-    this.connection?.endTunnel();
+    this.#attempt.connection?.endTunnel();
   }
 
   /** Both sides have said their FIN. */
   closeTunnel(): void {
-    this.connection?.closeTunnel(this.#engine.wheel);
-    this.connection = null;
+    this.#attempt.closeTunnel();
   }
 
   flush(): void {
-    if (this.connection !== null && !this.connection.flush()) this.#isBlocked = true;
+    const { connection } = this.#attempt;
+    if (connection !== null && !connection.flush()) this.#attempt.isBlocked = true;
   }
 
-  onDrain(): void {
-    this.#isBlocked = false;
-  }
-
-  /** The response has begun: the request will not be sent again. */
-  settle(): void {
-    this.#replay.clear();
-  }
-
-  /** The connection went with `failed`; true when the request goes once more. */
-  repeats(failed: Failure): boolean {
-    const x = this.#x;
-    if (this.#cluster === null || !this.#wasReused || this.#replay.isOverflown || !mayRepeat(x, failed)) return false;
-    this.#engine.counters.upstreamStaleRetries++;
-    x.response.reset();
-    this.#attempt(this.#cluster, true);
-    return true;
-  }
-
-  /** Gives the connection up, or the wait for one. */
-  drop(): void {
-    if (this.#pool !== null) {
-      this.#pool.cancel(this);
-      this.#pool = null;
-      leaveEndpoint(this.#x, OUTCOME.NONE, -1);
-    }
-    const { connection } = this;
-    if (connection === null) return;
-    this.connection = null;
-    connection.abandon();
-    leaveEndpoint(this.#x, OUTCOME.NONE, -1);
+  /** Gives up what is under way. `outcome` is what endpoints are told that have not answered, as OUTCOME says. */
+  drop(outcome: number = OUTCOME.NONE): void {
+    this.#attempt.drop(outcome);
   }
 
   finish(): void {

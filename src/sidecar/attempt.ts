@@ -1,0 +1,244 @@
+// @hot
+// One attempt of a request: its endpoint, its wait for a connection, the connection, and when it was sent and
+// answered. It enters its endpoint once and leaves it once, with how it ended. A router has one made up
+// front, whose response head is the exchange's own; those that hedging adds have heads of their own, since
+// they may not write into the exchange before they win. It decides nothing: the router does.
+//
+//   start ─► enter, acquire ─► onPoolReady: onAttempt, send ─► head ─► body ─► end ─► leave
+//                 └─ onPoolFailure ─► leave                └─ closed ─► leave
+import type { Framing } from '../http/framing.ts';
+import type { BodyKind } from '../http/body-decoder.ts';
+import { kindOfRequest } from '../http/edited-framing.ts';
+import { writeRequestHead } from '../http/head-writer.ts';
+import type { Head } from '../http/head.ts';
+import { OUTCOME, type Cluster, type Endpoint, type Gate } from '../plan/cluster.ts';
+import type { Exchange } from '../plan/exchange.ts';
+import { failure, type Failure } from '../plan/failure.ts';
+import { runThrough } from '../plan/run.ts';
+import { enterEndpoint, leaveEndpoint } from './endpoint-load.ts';
+import type { Engine } from './engine.ts';
+import type { UpstreamConnection, UpstreamEnd, UpstreamUser } from './h1-client.ts';
+import type { EndpointPool, PoolUser } from './upstream-pool.ts';
+
+/** The router, as its attempts see it. */
+export interface AttemptOwner {
+  readonly isStarting: boolean;
+  readonly isPlain: boolean;
+  readonly bodyKind: BodyKind;
+  /** The head has been handed to a connection: what there is of the body follows. */
+  onAttemptSent(attempt: Attempt): void;
+  /** A final head is in `attempt.responseHead`. */
+  onAttemptHead(attempt: Attempt, framing: Framing): void;
+  /** An interim head is there; it is reset afterwards. */
+  onAttemptInterim(attempt: Attempt): void;
+  /** No connection; the attempt has left its endpoint. */
+  onAttemptFailed(attempt: Attempt, failed: Failure): void;
+  /** The connection is gone, and the attempt has left its endpoint. */
+  onAttemptClosed(attempt: Attempt, end: UpstreamEnd, cause: string): void;
+  onAttemptEnd(attempt: Attempt, trailers: string): void;
+}
+
+/** Who gets what follows the response's head: the driver. */
+export interface ResponseSink {
+  onUpstreamBody(bytes: Buffer, start: number, end: number): void;
+  onUpstreamFlush(): void;
+  onUpstreamDrain(): void;
+}
+
+export class Attempt implements PoolUser, UpstreamUser {
+  readonly responseHead: Head;
+  connection: UpstreamConnection | null = null;
+  endpoint: Endpoint | null = null;
+  /** The connection takes no more body for now. */
+  isBlocked = false;
+  /** The connection had served a request before this one. */
+  wasReused = false;
+  /** On the clock's now(): sent, and its head received; 0 is not yet. */
+  startMs = 0;
+  headMs = 0;
+  /** Of the response, as the upstream said it; 0 before its head. */
+  status = 0;
+  readonly #engine: Engine;
+  readonly #x: Exchange;
+  readonly #owner: AttemptOwner;
+  readonly #sink: ResponseSink;
+  #cluster: Cluster | null = null;
+  #pool: EndpointPool | null = null;
+  #requests: Gate | null = null;
+  #isEntered = false;
+
+  // Per connection.
+  constructor(engine: Engine, x: Exchange, owner: AttemptOwner & { readonly sink: ResponseSink }, head: Head) {
+    this.#engine = engine;
+    this.#x = x;
+    this.#owner = owner;
+    this.#sink = owner.sink;
+    this.responseHead = head;
+  }
+
+  /** True while it is under way. */
+  get isActive(): boolean {
+    return this.#isEntered;
+  }
+
+  /** Goes to `endpoint` of `cluster`; `isFresh` demands a connection that has carried nothing yet. */
+  start(cluster: Cluster, endpoint: Endpoint, isFresh: boolean): void {
+    this.endpoint = endpoint;
+    this.#cluster = cluster;
+    this.#isEntered = true;
+    this.startMs = 0;
+    this.headMs = 0;
+    this.status = 0;
+    this.#x.endpoint = endpoint;
+    enterEndpoint(endpoint);
+    // What delays or refuses an attempt (a fault of its own) stands here, before it asks for a connection.
+    const pool = this.#engine.pools.poolOf(cluster, endpoint, this.#x);
+    this.#pool = pool;
+    const connection = pool.acquire(cluster, this, isFresh);
+    if (connection !== null) this.onPoolReady(connection);
+  }
+
+  onPoolReady(connection: UpstreamConnection): void {
+    const x = this.#x;
+    const owner = this.#owner;
+    if (owner.isPlain && connection.requests > 0) {
+      this.#giveBack(connection);
+      return;
+    }
+    this.#pool = null;
+    if (!this.#mayRequest()) {
+      connection.owner.release(connection);
+      this.#leave(OUTCOME.NONE, -1);
+      owner.onAttemptFailed(this, failure('overflow', 'internal', 'no'));
+      return;
+    }
+    this.connection = connection;
+    this.wasReused = connection.requests > 0;
+    this.isBlocked = false;
+    this.startMs = x.attempts === 1 && owner.isStarting ? x.startMs : this.#engine.clock.now();
+    x.upstreamLocalAddress = connection.localAddress;
+    x.upstreamStartMs = this.startMs;
+    if (x.plan !== null) runThrough(x, x.plan.onAttempt);
+    if (owner.isPlain) {
+      connection.openTunnel(this);
+      return;
+    }
+    const kind = kindOfRequest(x.request, owner.bodyKind);
+    connection.send(this, writeRequestHead(x.request, kind), kind, x.request.method, x.upgrade);
+    owner.onAttemptSent(this);
+  }
+
+  /** What has spoken HTTP before may not carry a tunnel: the wait for a fresh one goes on. */
+  #giveBack(connection: UpstreamConnection): void {
+    connection.abandon();
+    if (this.#pool !== null && this.#cluster !== null) this.#pool.acquire(this.#cluster, this, true);
+  }
+
+  /** The cluster's limit of requests; true when there is none. */
+  #mayRequest(): boolean {
+    const limits = this.#cluster?.limits ?? null;
+    if (limits === null) return true;
+    const { requests } = this.#x.isHighPriority ? limits.high : limits.default;
+    if (!requests.acquire()) return false;
+    this.#requests = requests;
+    return true;
+  }
+
+  onPoolFailure(failed: Failure): void {
+    this.#pool = null;
+    this.#leave(outcomeOf(failed), -1);
+    this.#owner.onAttemptFailed(this, failed);
+  }
+
+  /** Gives the connection up, or the wait for one; does nothing when it is over. `outcome` stands where no head came. */
+  drop(outcome: number): void {
+    const pool = this.#pool;
+    if (pool !== null) {
+      this.#pool = null;
+      pool.cancel(this);
+    }
+    const { connection } = this;
+    if (connection !== null) {
+      this.connection = null;
+      connection.abandon();
+    }
+    this.#leave(outcome, -1);
+  }
+
+  /** Gives up an answer that is not wanted; the endpoint is judged by it. */
+  dropAnswered(): void {
+    const { connection } = this;
+    if (connection !== null) {
+      this.connection = null;
+      connection.abandon();
+    }
+    this.#leave(this.status, this.headMs - this.startMs);
+  }
+
+  /** The tunnel is over on both sides. */
+  closeTunnel(): void {
+    this.connection?.closeTunnel(this.#engine.wheel);
+    this.connection = null;
+    this.#leave(101, this.headMs - this.startMs);
+  }
+
+  #leave(outcome: number, latencyMs: number): void {
+    const requests = this.#requests;
+    if (requests !== null) {
+      this.#requests = null;
+      requests.release();
+    }
+    if (!this.#isEntered || this.endpoint === null) return;
+    this.#isEntered = false;
+    leaveEndpoint(this.endpoint, outcome, latencyMs, this.#x);
+  }
+
+  onUpstreamHead(framing: Framing): void {
+    this.headMs = this.#engine.clock.now();
+    this.status = this.responseHead.status;
+    this.#owner.onAttemptHead(this, framing);
+  }
+
+  onUpstreamInterim(): void {
+    this.#owner.onAttemptInterim(this);
+  }
+
+  onUpstreamBody(bytes: Buffer, start: number, end: number): void {
+    this.#sink.onUpstreamBody(bytes, start, end);
+  }
+
+  onUpstreamFlush(): void {
+    this.#sink.onUpstreamFlush();
+  }
+
+  onUpstreamDrain(): void {
+    this.isBlocked = false;
+    this.#sink.onUpstreamDrain();
+  }
+
+  onUpstreamEnd(trailers: string): void {
+    const isTunnel = this.connection !== null && this.connection.isTunnel;
+    if (!isTunnel) {
+      this.connection = null;
+      this.#leave(this.status, this.headMs - this.startMs);
+    }
+    this.#owner.onAttemptEnd(this, trailers);
+  }
+
+  onUpstreamClose(end: UpstreamEnd, cause: string): void {
+    this.connection = null;
+    this.#leave(OUTCOME.RESET, -1);
+    this.#owner.onAttemptClosed(this, end, cause);
+  }
+}
+
+function outcomeOf(failed: Failure): number {
+  switch (failed.kind) {
+    case 'overflow':
+      return OUTCOME.NONE;
+    case 'connect-timeout':
+      return OUTCOME.CONNECT_TIMEOUT;
+    default:
+      return OUTCOME.CONNECT_FAILED;
+  }
+}

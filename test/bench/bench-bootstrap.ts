@@ -8,6 +8,8 @@ export interface BootstrapRoutes {
   readonly routes: readonly unknown[];
   readonly virtualHost: Readonly<Record<string, unknown>>;
   readonly clusters: readonly string[];
+  /** Fields of every cluster beside its name and its endpoint. */
+  readonly clusterFields?: Readonly<Record<string, unknown>>;
 }
 
 export interface BootstrapPorts {
@@ -29,11 +31,51 @@ const header = (key: string, value: string): unknown => ({
 
 /** What Istio would write for one service: a header match that misses, a split, retries, header edits. */
 export function meshRoutes(): BootstrapRoutes {
-  const retries = { retry_on: 'connect-failure,refused-stream', num_retries: 2 };
+  return meshRoutesWith({ retry_policy: { retry_on: 'connect-failure,refused-stream', num_retries: 2 } });
+}
+
+/** The same without the retries. */
+export function bareMeshRoutes(): BootstrapRoutes {
+  return meshRoutesWith({});
+}
+
+/** The same with all that a careful operator adds: retries with a budget, limits, outlier detection, least request. */
+export function resilientRoutes(): BootstrapRoutes {
+  const retries = {
+    retry_on: '5xx,reset,connect-failure',
+    num_retries: 3,
+    per_try_timeout: '2s',
+    retry_host_predicate: [
+      {
+        name: 'envoy.retry_host_predicates.previous_hosts',
+        typed_config: {
+          '@type': 'type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate',
+        },
+      },
+    ],
+    host_selection_retry_max_attempts: 5,
+  };
+  const limits = {
+    max_connections: 1000,
+    max_pending_requests: 1000,
+    max_requests: 1000,
+    retry_budget: { budget_percent: { value: 20 }, min_retry_concurrency: 3 },
+  };
+  return {
+    ...meshRoutesWith({ retry_policy: retries }),
+    clusterFields: {
+      lb_policy: 'LEAST_REQUEST',
+      circuit_breakers: { thresholds: [limits] },
+      outlier_detection: { consecutive_5xx: 5, interval: '1s', base_ejection_time: '30s', max_ejection_percent: 50 },
+    },
+  };
+}
+
+function meshRoutesWith(retries: Readonly<Record<string, unknown>>): BootstrapRoutes {
   const beta = {
     name: 'beta-users',
     match: { prefix: '/', headers: [{ name: 'x-user', string_match: { exact: 'jason' } }] },
-    route: { cluster: 'reviews-v3', retry_policy: retries },
+    route: { cluster: 'reviews-v3', ...retries },
   };
   const split = {
     name: 'split',
@@ -46,7 +88,7 @@ export function meshRoutes(): BootstrapRoutes {
         ],
       },
       timeout: '15s',
-      retry_policy: retries,
+      ...retries,
     },
     request_headers_to_add: [header('x-mesh', 'bench'), header('x-client', '%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%')],
     request_headers_to_remove: ['x-internal'],
@@ -134,6 +176,7 @@ export function benchBootstrap(
         ...table.clusters.map((name) => ({
           name,
           type: 'STATIC',
+          ...table.clusterFields,
           ...Object(transport('upstream', certificates)),
           load_assignment: { cluster_name: name, endpoints: [{ lb_endpoints: [endpoint] }] },
         })),

@@ -15,6 +15,7 @@ export interface Verdict {
 const CPU: Readonly<Record<string, readonly [ProxyName, number]>> = {
   plain: ['nginx', 1.35],
   mesh: ['envoy', 0.5],
+  resilient: ['outrigger-bare', 1.05],
   '16k': ['envoy', 0.65],
   '1m': ['envoy', 1],
   connect: ['envoy', 1],

@@ -1,13 +1,23 @@
 // The cases of the benchmark: what is sent, which route table lies between, and who can take part.
-import { generalRoutes, manyRoutes, meshRoutes, type BootstrapRoutes } from './bench-bootstrap.ts';
+import {
+  bareMeshRoutes,
+  generalRoutes,
+  manyRoutes,
+  meshRoutes,
+  resilientRoutes,
+  type BootstrapRoutes,
+} from './bench-bootstrap.ts';
 
-export const PROXY_NAMES = ['outrigger', 'envoy', 'nginx', 'haproxy', 'http-proxy'] as const;
+/** `outrigger-bare` is our sidecar without what the case adds: what that costs. */
+export const PROXY_NAMES = ['outrigger', 'outrigger-bare', 'envoy', 'nginx', 'haproxy', 'http-proxy'] as const;
 export type ProxyName = (typeof PROXY_NAMES)[number];
 
 export interface BenchCase {
   readonly name: string;
   readonly title: string;
   readonly routes: BootstrapRoutes;
+  /** What `outrigger-bare` gets instead; null where it takes no part. */
+  readonly bareRoutes: BootstrapRoutes | null;
   /** Proxies that cannot express the route table stay out; the report shows `-`. */
   readonly proxies: readonly ProxyName[];
   /** A path for every request, or the number of paths `/service-N/items` to pick from at random. */
@@ -32,11 +42,13 @@ const DEFAULTS = {
   connections: 32,
   isTraced: false,
   isMutual: false,
+  bareRoutes: null,
 } as const;
+const ALL: readonly ProxyName[] = ['outrigger', 'envoy', 'nginx', 'haproxy', 'http-proxy'];
 const MESH_ONLY: readonly ProxyName[] = ['outrigger', 'envoy'];
 
 export const BENCH_CASES: readonly BenchCase[] = [
-  { ...DEFAULTS, name: 'plain', title: 'GET 100 B', routes: generalRoutes(), proxies: PROXY_NAMES, path: '/100' },
+  { ...DEFAULTS, name: 'plain', title: 'GET 100 B', routes: generalRoutes(), proxies: ALL, path: '/100' },
   {
     ...DEFAULTS,
     name: 'mesh',
@@ -45,13 +57,22 @@ export const BENCH_CASES: readonly BenchCase[] = [
     proxies: MESH_ONLY,
     path: '/100',
   },
-  { ...DEFAULTS, name: '16k', title: 'GET 16 KiB', routes: generalRoutes(), proxies: PROXY_NAMES, path: '/16k' },
+  {
+    ...DEFAULTS,
+    name: 'resilient',
+    title: 'mesh, with retries, budget, limits, outlier detection and least request',
+    routes: resilientRoutes(),
+    bareRoutes: bareMeshRoutes(),
+    proxies: ['outrigger', 'outrigger-bare', 'envoy'],
+    path: '/100',
+  },
+  { ...DEFAULTS, name: '16k', title: 'GET 16 KiB', routes: generalRoutes(), proxies: ALL, path: '/16k' },
   {
     ...DEFAULTS,
     name: '1m',
     title: 'GET 1 MiB',
     routes: generalRoutes(),
-    proxies: PROXY_NAMES,
+    proxies: ALL,
     path: '/1m',
     connections: 8,
   },
@@ -60,7 +81,7 @@ export const BENCH_CASES: readonly BenchCase[] = [
     name: 'post',
     title: 'POST 16 KiB',
     routes: generalRoutes(),
-    proxies: PROXY_NAMES,
+    proxies: ALL,
     path: '/post',
     method: 'POST',
     bodyBytes: 16 * 1024,
@@ -70,7 +91,7 @@ export const BENCH_CASES: readonly BenchCase[] = [
     name: 'connect',
     title: 'GET 100 B, a new connection for each request',
     routes: generalRoutes(),
-    proxies: PROXY_NAMES,
+    proxies: ALL,
     path: '/100',
     closes: true,
   },

@@ -86,7 +86,7 @@ export async function startProxy(name: ProxyName, benchCase: BenchCase, peers: B
       'bootstrap.json',
       JSON.stringify(
         benchBootstrap(
-          benchCase.routes,
+          name === 'outrigger-bare' && benchCase.bareRoutes !== null ? benchCase.bareRoutes : benchCase.routes,
           { admin, listen: port, upstream: upstreamPort, collector: collectorPort },
           certificates,
         ),
@@ -95,6 +95,7 @@ export async function startProxy(name: ProxyName, benchCase: BenchCase, peers: B
   const start = async (): Promise<Child> => {
     switch (name) {
       case 'outrigger':
+      case 'outrigger-bare':
         return startPinned(PROXY_CORE, process.execPath, [OUTRIGGER, 'sidecar', '-c', await bootstrap()]);
       case 'envoy': {
         const flags = ['--concurrency', '1', '--log-level', 'error', '--disable-hot-restart', '--use-dynamic-base-id'];

@@ -172,6 +172,8 @@ export interface Cluster {
   readonly picker: Picker;
   /** Circuit breakers; null or absent: no limit is configured and none is counted. */
   readonly limits?: ClusterLimits | null;
+  /** The share of requests that are turned away at once, 0 to 1; absent: none. */
+  readonly dropShare?: number;
   /** Every endpoint, in configuration order. */
   readonly endpoints: readonly Endpoint[];
   /** String metadata of the cluster (service name, namespace), for metrics. */

@@ -15,6 +15,7 @@ export type FailureKind =
   | 'no-healthy-upstream'
   | 'no-cluster'
   | 'overflow' // a limit of the cluster
+  | 'drop-overload' // the cluster drops a share of its traffic
   | 'not-permitted' // no step set the permit
   | 'downstream-closed';
 

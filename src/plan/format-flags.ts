@@ -30,6 +30,7 @@ const LONG_NAMES: Readonly<Record<FlagName, string>> = {
   OM: 'OverloadManagerTerminated',
   DF: 'DnsResolutionFailed',
   DR: 'DownstreamRemoteReset',
+  DO: 'DropOverload',
 };
 
 const ENTRIES: readonly (readonly [bit: number, name: string])[] = [

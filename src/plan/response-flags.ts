@@ -30,6 +30,7 @@ export const FLAGS = {
   OM: 1 << 25,
   DF: 1 << 26,
   DR: 1 << 27,
+  DO: 1 << 28,
 } as const;
 
 export type FlagName = keyof typeof FLAGS;

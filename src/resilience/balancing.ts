@@ -16,15 +16,14 @@ import {
   LeastRequestSchema,
   LeastRequest_SelectionMethod,
 } from '../xds/gen/envoy/extensions/load_balancing_policies/least_request/v3/least_request_pb.js';
-import type { LocalityLbConfig } from '../xds/gen/envoy/extensions/load_balancing_policies/common/v3/common_pb.js';
 import { RandomSchema } from '../xds/gen/envoy/extensions/load_balancing_policies/random/v3/random_pb.js';
 import { RoundRobinSchema } from '../xds/gen/envoy/extensions/load_balancing_policies/round_robin/v3/round_robin_pb.js';
 import { WrrLocalitySchema } from '../xds/gen/envoy/extensions/load_balancing_policies/wrr_locality/v3/wrr_locality_pb.js';
 import type { Balancing } from './cluster-settings.ts';
+import { ANYWHERE, compileLocality, type LocalityChoice, type LocalityFields } from './locality-settings.ts';
 
-export interface BalancingChoice {
+export interface BalancingChoice extends LocalityChoice {
   readonly balancing: Balancing;
-  readonly weighsLocalities: boolean;
 }
 
 interface LeastRequestFields {
@@ -51,9 +50,8 @@ export function compileBalancing(cluster: Cluster, env: CompileEnv, path: string
   if (cluster.loadBalancingPolicy !== undefined) {
     return compilePolicy(cluster.loadBalancingPolicy, env, `${path}.load_balancing_policy`);
   }
-  const common = cluster.commonLbConfig;
-  const weighsLocalities = common?.localityConfigSpecifier.case === 'localityWeightedLbConfig';
-  return { balancing: compileLbPolicy(cluster, env, path), weighsLocalities };
+  const locality = compileLocality(cluster.commonLbConfig, env, `${path}.common_lb_config`);
+  return { balancing: compileLbPolicy(cluster, env, path), ...locality };
 }
 
 function compileLbPolicy(cluster: Cluster, env: CompileEnv, path: string): Balancing {
@@ -100,39 +98,41 @@ function compilePolicy(config: LoadBalancingPolicy, env: CompileEnv, path: strin
   const names = config.policies.map((policy) => policy.typedExtensionConfig?.name ?? '(unnamed)').join(', ');
   const message = names === '' ? 'no policy is given' : `none of the policies is known: ${names}`;
   env.problems.push(error(`${path}.policies`, message, 'use round_robin, least_request, random or wrr_locality'));
-  return { balancing: ROUND_ROBIN, weighsLocalities: false };
+  return { balancing: ROUND_ROBIN, ...ANYWHERE };
 }
 
 function compileExtension(policy: LoadBalancingPolicy_Policy, env: CompileEnv, path: string): BalancingChoice | null {
   const any = policy.typedExtensionConfig?.typedConfig;
   if (any === undefined) return null;
   const at = `${path}.typed_config`;
+  const localityOf = (config: { readonly localityLbConfig?: LocalityFields | undefined } | undefined): LocalityChoice =>
+    compileLocality(config?.localityLbConfig, env, `${at}.locality_lb_config`);
   const unpack = <Desc extends DescMessage>(schema: Desc): MessageShape<Desc> | undefined => anyUnpack(any, schema);
   if (anyIs(any, RoundRobinSchema)) {
     const config = unpack(RoundRobinSchema);
     noteSlowStart(config?.slowStartConfig, env, at);
-    return { balancing: ROUND_ROBIN, weighsLocalities: weighs(config?.localityLbConfig) };
+    return { balancing: ROUND_ROBIN, ...localityOf(config) };
   }
   if (anyIs(any, LeastRequestSchema)) {
     const config = unpack(LeastRequestSchema);
     noteSlowStart(config?.slowStartConfig, env, at);
     const scansAll = config?.selectionMethod === LeastRequest_SelectionMethod.FULL_SCAN;
     const balancing = leastRequest(config ?? {}, scansAll, env, at);
-    return { balancing, weighsLocalities: weighs(config?.localityLbConfig) };
+    return { balancing, ...localityOf(config) };
   }
   if (anyIs(any, RandomSchema)) {
-    return { balancing: RANDOM, weighsLocalities: weighs(unpack(RandomSchema)?.localityLbConfig) };
+    return { balancing: RANDOM, ...localityOf(unpack(RandomSchema)) };
   }
   if (anyIs(any, WrrLocalitySchema)) {
     const inner = unpack(WrrLocalitySchema)?.endpointPickingPolicy;
     if (inner === undefined) {
       env.problems.push(error(`${at}.endpoint_picking_policy`, 'the policy inside wrr_locality is missing'));
-      return { balancing: ROUND_ROBIN, weighsLocalities: true };
+      return { balancing: ROUND_ROBIN, ...ANYWHERE, weighsLocalities: true };
     }
-    return { ...compilePolicy(inner, env, `${at}.endpoint_picking_policy`), weighsLocalities: true };
+    return { ...compilePolicy(inner, env, `${at}.endpoint_picking_policy`), zoneAware: null, weighsLocalities: true };
   }
   const later = LATER.get(any.typeUrl.slice(any.typeUrl.lastIndexOf('/') + 1));
-  return later === undefined ? null : { balancing: replaced(later, env, at), weighsLocalities: false };
+  return later === undefined ? null : { balancing: replaced(later, env, at), ...ANYWHERE };
 }
 
 function leastRequest(config: LeastRequestFields, scansAll: boolean, env: CompileEnv, path: string): Balancing {
@@ -146,10 +146,6 @@ function leastRequest(config: LeastRequestFields, scansAll: boolean, env: Compil
     env.problems.push(warning(`${path}.active_request_bias`, `${wanted} is negative`, '1.0 is used, as in Envoy'));
   }
   return Object.freeze({ kind: 'least-request', choiceCount, activeRequestBias, scansAll });
-}
-
-function weighs(config: LocalityLbConfig | undefined): boolean {
-  return config?.localityConfigSpecifier.case === 'localityWeightedLbConfig';
 }
 
 function noteSlowStart(config: object | undefined, env: CompileEnv, path: string): void {

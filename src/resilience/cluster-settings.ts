@@ -2,6 +2,8 @@
 // in. LiveCluster runs on them; the admin server shows the `source` they came from.
 import type { ClusterId } from '../base/brand.ts';
 import type { Locality, PoolScope } from '../plan/cluster.ts';
+import type { AssignmentPolicy } from './assignment-policy.ts';
+import type { ZoneAware } from './locality-build.ts';
 import type { Cluster as ClusterProto } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 
 /** Health as a configuration or EDS states it (core.v3.HealthStatus). */
@@ -78,6 +80,10 @@ export interface ClusterSettings {
   readonly balancing: Balancing;
   /** True: a locality gets its weight's share, and its endpoints share that (locality_weighted_lb_config). */
   readonly weighsLocalities: boolean;
+  /** Null or absent: the zone of an endpoint counts for nothing. */
+  readonly zoneAware?: ZoneAware | null;
+  /** Of the endpoints in the configuration; an EDS cluster's comes with its endpoints. The default when absent. */
+  readonly assignmentPolicy?: AssignmentPolicy;
   /** Whole percent of healthy endpoints below which all are used, whatever their health; 50 by default, 0 never. */
   readonly panicThresholdPercent: number;
   /** 5000 by default. */

@@ -10,15 +10,18 @@ import { assertNever } from '../base/assert.ts';
 import type { ClusterId } from '../base/brand.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
-import type { Problem } from '../base/problem.ts';
+import { refuses, type Problem } from '../base/problem.ts';
 import { internHeader, UNKNOWN } from '../http/header-name.ts';
-import { Endpoint, type Cluster, type Picker, type PoolScope } from '../plan/cluster.ts';
+import { Endpoint, type Cluster, type Locality, type Picker, type PoolScope } from '../plan/cluster.ts';
 import type { ClusterLoadAssignment } from '../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
 import type { ClusterSettings, ConfiguredHealth, Discovery, EndpointTarget } from './cluster-settings.ts';
 import { DnsDiscovery, type Delay, type NameState } from './dns-discovery.ts';
+import { compileAssignmentPolicy, DEFAULT_POLICY, type AssignmentPolicy } from './assignment-policy.ts';
+import { NO_ENDPOINTS, type Member } from './host-set.ts';
+import { localZoneOf, type LocalZone } from './locality-build.ts';
 import { compileLoadAssignment } from './load-assignment.ts';
 import { OriginalDestinations } from './original-destinations.ts';
-import { buildPicker, NO_ENDPOINTS, type Member } from './picker.ts';
+import { buildPicker } from './picker.ts';
 import type { Resolver } from './resolver.ts';
 import { sourceAddressFor } from './upstream-bind.ts';
 
@@ -30,6 +33,8 @@ export interface ClusterDependencies {
   readonly log: Log;
   /** Node's timer, which does not keep the process alive, by default. */
   readonly delay?: Delay;
+  /** Where this sidecar is, for zone aware routing; absent or null: that is not known. */
+  readonly zone?: () => LocalZone | null;
 }
 
 const NOTHING_KNOWN: ReadonlyMap<string, readonly string[]> = new Map();
@@ -44,6 +49,8 @@ export class LiveCluster implements Cluster {
   #settings: ClusterSettings;
   #members: ReadonlyMap<string, Member> = NO_MEMBERS;
   #healths: ReadonlyMap<Endpoint, ConfiguredHealth> = new Map();
+  /** Came with the endpoints of EDS; null: as configured. */
+  #policy: AssignmentPolicy | null = null;
   #discovery: DnsDiscovery | null = null;
   /** The picker of an ORIGINAL_DST cluster, which has its endpoints; null for others. */
   #destinations: OriginalDestinations | null = null;
@@ -52,6 +59,7 @@ export class LiveCluster implements Cluster {
   #isStarted = false;
   #isClosed = false;
   #warmListeners: (() => void)[] = [];
+  #refreshListeners: (() => void)[] = [];
   #endpointListeners: ((removed: readonly Endpoint[]) => void)[] = [];
 
   constructor(settings: ClusterSettings, dependencies: ClusterDependencies) {
@@ -84,6 +92,14 @@ export class LiveCluster implements Cluster {
     return this.#settings.metadata;
   }
 
+  get dropShare(): number {
+    return this.assignmentPolicy.dropShare;
+  }
+
+  get assignmentPolicy(): AssignmentPolicy {
+    return this.#policy ?? this.#settings.assignmentPolicy ?? DEFAULT_POLICY;
+  }
+
   /** Begins discovery. A static cluster is warm when this returns. */
   start(): void {
     if (this.#isStarted || this.#isClosed) return;
@@ -101,12 +117,23 @@ export class LiveCluster implements Cluster {
     this.#replace(NO_MEMBERS, NO_MEMBERS);
     this.#warmListeners = [];
     this.#endpointListeners = [];
+    this.#refreshListeners = [];
   }
 
   /** Called once, when the first endpoints are known: at once when they are already. */
   onWarm(callback: () => void): void {
     if (this.isWarm) callback();
     else this.#warmListeners.push(callback);
+  }
+
+  /** Called whenever the picker was built again: endpoints, their health, or the settings have changed. */
+  onRefresh(callback: () => void): void {
+    this.#refreshListeners.push(callback);
+  }
+
+  /** This cluster as the one that the sidecar itself belongs to (ClusterManager.local_cluster_name). */
+  asLocalZone(locality: Locality): LocalZone {
+    return localZoneOf([...this.#members.values()], locality);
   }
 
   /** Called after each change of the endpoints, with those that left: drain their connections. */
@@ -131,7 +158,9 @@ export class LiveCluster implements Cluster {
   updateEndpoints(assignment: ClusterLoadAssignment, path = ''): readonly Problem[] {
     const problems: Problem[] = [];
     const targets = compileLoadAssignment(assignment, 'ip', problems, path);
-    if (targets !== null && !this.#isClosed && this.#settings.discovery.kind === 'eds') {
+    const policy = compileAssignmentPolicy(assignment, problems, `${path}.policy`);
+    if (targets !== null && !refuses(problems) && !this.#isClosed && this.#settings.discovery.kind === 'eds') {
+      this.#policy = policy;
       this.#replace(this.#place(targets, 'first-wins'), NO_MEMBERS);
       this.#warm();
     }
@@ -160,7 +189,10 @@ export class LiveCluster implements Cluster {
   /** Builds the picker again; call it after `isDegraded`, `weight` or `warmSinceMs` of an endpoint changed. */
   refresh(): void {
     if (this.#destinations !== null) return;
-    this.picker = buildPicker([...this.#members.values()], this.#settings, this.#dependencies.random);
+    const { random, zone } = this.#dependencies;
+    const context = { policy: this.assignmentPolicy, zone: zone?.() ?? null };
+    this.picker = buildPicker([...this.#members.values()], this.#settings, random, context);
+    for (const callback of this.#refreshListeners) callback();
   }
 
   #discover(): void {

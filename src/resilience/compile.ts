@@ -12,6 +12,7 @@ import {
 } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import type { HttpProtocolOptions as CommonOptions } from '../xds/gen/envoy/config/core/v3/protocol_pb.js';
 import { HttpProtocolOptionsSchema } from '../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
+import { compileAssignmentPolicy, DEFAULT_POLICY } from './assignment-policy.ts';
 import { compileBalancing } from './balancing.ts';
 import type { ClusterSettings, Discovery, EndpointTarget } from './cluster-settings.ts';
 import { compileDns } from './dns-settings.ts';
@@ -43,7 +44,7 @@ export function compileCluster(cluster: Cluster, env: CompileEnv, path: string):
   const local: CompileEnv = { ...env, problems: [] };
   if (cluster.name === '') local.problems.push(error(`${path}.name`, 'a cluster needs a name'));
   const discovery = compileDiscovery(cluster, local, path);
-  const { balancing, weighsLocalities } = compileBalancing(cluster, local, path);
+  const { balancing, weighsLocalities, zoneAware } = compileBalancing(cluster, local, path);
   const http = compileHttpOptions(cluster, local, path);
   const connectTimeoutMs = durationMs(
     cluster.connectTimeout,
@@ -59,6 +60,11 @@ export function compileCluster(cluster: Cluster, env: CompileEnv, path: string):
     `${path}.upstream_bind_config`,
   );
   const panicThresholdPercent = compilePanicThreshold(cluster, local, path);
+  const at = `${path}.load_assignment.policy`;
+  const assignmentPolicy =
+    cluster.loadAssignment === undefined
+      ? DEFAULT_POLICY
+      : compileAssignmentPolicy(cluster.loadAssignment, local.problems, at);
   env.problems.push(...local.problems);
   if (discovery === null || refuses(local.problems)) return null;
   return Object.freeze({
@@ -67,6 +73,8 @@ export function compileCluster(cluster: Cluster, env: CompileEnv, path: string):
     discovery,
     balancing,
     weighsLocalities,
+    zoneAware,
+    assignmentPolicy,
     panicThresholdPercent,
     connectTimeoutMs,
     ...http,
@@ -255,10 +263,6 @@ function noteLater(cluster: Cluster, env: CompileEnv, path: string): void {
     ['lrs_server', cluster.lrsServer !== undefined],
     ['track_cluster_stats', cluster.trackClusterStats !== undefined],
     ['connection_pool_per_downstream_connection', cluster.connectionPoolPerDownstreamConnection],
-    [
-      'common_lb_config.zone_aware_lb_config',
-      cluster.commonLbConfig?.localityConfigSpecifier.case === 'zoneAwareLbConfig',
-    ],
     ['common_lb_config.update_merge_window', cluster.commonLbConfig?.updateMergeWindow !== undefined],
     ['common_lb_config.override_host_status', cluster.commonLbConfig?.overrideHostStatus !== undefined],
   ];
@@ -272,9 +276,10 @@ function noteLater(cluster: Cluster, env: CompileEnv, path: string): void {
 
 /** CommonLbConfig.healthy_panic_threshold, cut to a whole percent as Envoy does. */
 function compilePanicThreshold(cluster: Cluster, env: CompileEnv, path: string): number {
-  const percent = cluster.commonLbConfig?.healthyPanicThreshold?.value;
-  if (percent === undefined) return PANIC_THRESHOLD_PERCENT;
-  if (percent >= 0 && percent <= 100) return Math.floor(percent);
+  const percent = cluster.commonLbConfig?.healthyPanicThreshold?.value ?? PANIC_THRESHOLD_PERCENT;
+  if (percent >= 0 && percent <= 100) {
+    return Math.min(100, env.runtimeNumber('upstream.healthy_panic_threshold', Math.floor(percent)));
+  }
   const at = `${path}.common_lb_config.healthy_panic_threshold`;
   env.problems.push(error(at, `${percent} is not a percentage`, 'write a value from 0 to 100'));
   return PANIC_THRESHOLD_PERCENT;

@@ -31,7 +31,6 @@ export function compileLoadAssignment(
   if (assignment.clusterName === '') {
     local.push(error(`${path}.cluster_name`, 'a load assignment needs a cluster name'));
   }
-  checkPolicy(assignment, local, `${path}.policy`);
   const targets: EndpointTarget[] = [];
   assignment.endpoints.forEach((group, index) => {
     compileGroup(group, kind, local, { targets, path: `${path}.endpoints[${index}]` });
@@ -174,23 +173,6 @@ function compileHealth(status: HealthStatus): ConfiguredHealth {
       return 'degraded';
     default:
       return 'healthy';
-  }
-}
-
-function checkPolicy(assignment: ClusterLoadAssignment, problems: Problem[], path: string): void {
-  const { policy } = assignment;
-  if (policy === undefined) return;
-  if (policy.overprovisioningFactor === 0) {
-    problems.push(error(`${path}.overprovisioning_factor`, 'must be more than 0'));
-  } else if (policy.overprovisioningFactor !== undefined && policy.overprovisioningFactor !== 140) {
-    problems.push(warning(`${path}.overprovisioning_factor`, 'has no effect yet'));
-  }
-  if (policy.dropOverloads.length > 0) problems.push(warning(`${path}.drop_overloads`, 'has no effect yet'));
-  if (policy.endpointStaleAfter !== undefined) {
-    problems.push(warning(`${path}.endpoint_stale_after`, 'has no effect yet'));
-  }
-  if (policy.weightedPriorityHealth) {
-    problems.push(warning(`${path}.weighted_priority_health`, 'has no effect yet'));
   }
 }
 

@@ -1,31 +1,71 @@
-// Builds the momentary Picker of a cluster: first which endpoints may be used at all (priority and
-// health), then the balancer over them. A Picker is never changed: whatever changes here makes
-// another one, so a pick looks at nothing but its own arrays.
+// Builds the momentary Picker of a cluster: which endpoints may be used at all (priority, health, panic,
+// locality), then the balancer over them. A Picker is never changed: whatever changes here makes
+// another one, so a pick looks at nothing but its own arrays. What is no choice is left out: endpoints
+// of one priority and no locality weights, none of them degraded, are their balancer itself.
+//
+//   members ─► priorities (PriorityPicker) ─► localities (WeightedLocalities, ZoneAwareLocalities) ─► balancer
 import { assertNever } from '../base/assert.ts';
-import type { Endpoint, Picker } from '../plan/cluster.ts';
-import type { ConfiguredHealth, ClusterSettings } from './cluster-settings.ts';
+import type { Picker } from '../plan/cluster.ts';
+import { DEFAULT_POLICY, type AssignmentPolicy } from './assignment-policy.ts';
+import type { ClusterSettings } from './cluster-settings.ts';
+import { hostSetsOf, NO_ENDPOINTS, type HostSet, type Member } from './host-set.ts';
 import { LeastOfAll, LeastOfChoices, WeightedLeastRequest } from './least-request.ts';
+import { buildLocalities, type LocalZone } from './locality-build.ts';
+import { loadsOf } from './priority-load.ts';
+import { Level, PriorityPicker, type Side } from './priority-picker.ts';
 import { RandomPicker } from './random-picker.ts';
 import { EvenRoundRobin, WeightedRoundRobin } from './round-robin.ts';
 
-/** An endpoint with what configuration says of it beyond the Endpoint itself. */
-export interface Member {
-  readonly endpoint: Endpoint;
-  readonly health: ConfiguredHealth;
-  /** 0 when the locality has none. */
-  readonly localityWeight: number;
+export type PickerSettings = Pick<
+  ClusterSettings,
+  'balancing' | 'weighsLocalities' | 'panicThresholdPercent' | 'zoneAware'
+>;
+
+export interface PickerContext {
+  readonly settings: PickerSettings;
+  readonly policy: AssignmentPolicy;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+  /** Where this sidecar is, and where its like are; null when that is not known. */
+  readonly zone: LocalZone | null;
 }
 
-type PickerSettings = Pick<ClusterSettings, 'balancing' | 'weighsLocalities' | 'panicThresholdPercent'>;
+export function buildPicker(
+  members: readonly Member[],
+  settings: PickerSettings,
+  random: () => number,
+  { policy = DEFAULT_POLICY, zone = null }: Partial<Pick<PickerContext, 'policy' | 'zone'>> = {},
+): Picker {
+  const context: PickerContext = { settings, policy, random, zone };
+  return pickerOf(hostSetsOf(members, settings.panicThresholdPercent, policy), context);
+}
 
-export const NO_ENDPOINTS: Picker = Object.freeze({ pick: () => null });
+export function pickerOf(sets: readonly HostSet[], context: PickerContext): Picker {
+  const { settings, random } = context;
+  const loads = loadsOf(
+    sets.map(({ health }) => health),
+    settings.panicThresholdPercent,
+  );
+  const levels = sets.map((set) => new Level(set.priority, set.health, (side) => sidePicker(set, side, context)));
+  const [only] = levels;
+  if (only === undefined) return NO_ENDPOINTS;
+  if (levels.length === 1 && loads.isPanicking[0] === true) return only.all;
+  if (levels.length === 1 && loads.healthy[0] === 100) return only.healthy;
+  if (levels.length === 1 && loads.degraded[0] === 100) return only.degraded;
+  return new PriorityPicker({ levels, loads, isHashed: false, random });
+}
 
-/** Envoy considers a priority whole while 1 / 1.4 of its endpoints are healthy (overprovisioning factor). */
-const OVERPROVISIONING = 1.4;
+function sidePicker(set: HostSet, side: Side, context: PickerContext): Picker {
+  if (side === 'all') {
+    return context.settings.zoneAware?.failsOnPanic === true ? NO_ENDPOINTS : balancerOver(set.all, context);
+  }
+  const localities = buildLocalities(set, side, context, balancerOver);
+  return localities ?? balancerOver(set[side], context);
+}
 
-export function buildPicker(members: readonly Member[], settings: PickerSettings, random: () => number): Picker {
-  const usable = selectMembers(members, settings.panicThresholdPercent);
-  const { endpoints, weights } = weigh(usable, settings.weighsLocalities);
+function balancerOver(members: readonly Member[], { settings, random }: PickerContext): Picker {
+  const endpoints = members.map(({ endpoint }) => endpoint);
+  const weights = Float64Array.from(endpoints, (endpoint) => endpoint.weight);
   if (endpoints.length === 0) return NO_ENDPOINTS;
   const isEven = weights.every((weight) => weight === weights[0]);
   const { balancing } = settings;
@@ -41,75 +81,4 @@ export function buildPicker(members: readonly Member[], settings: PickerSettings
     default:
       return assertNever(balancing);
   }
-}
-
-/**
- * The members that take traffic: those of the first priority with a healthy one, else of the first
- * with a degraded one. When too few are healthy over all priorities, Envoy panics: health counts for
- * nothing and every endpoint of the priority takes its share, because the health is doubted more
- * than the endpoints are. A threshold of 0 switches that off.
- *
- * Part 3 puts the shares between priorities here (health(P) = min(100, 140 × healthy / all)).
- */
-export function selectMembers(members: readonly Member[], panicThresholdPercent: number): readonly Member[] {
-  const priorities = groupByPriority(members);
-  for (const isUsable of [isHealthy, isDegraded]) {
-    const chosen = priorities.find((group) => group.some(isUsable));
-    if (chosen === undefined) continue;
-    return isPanic(chosen, priorities, panicThresholdPercent) ? chosen : chosen.filter(isUsable);
-  }
-  return panicThresholdPercent > 0 ? members : [];
-}
-
-function isPanic(chosen: readonly Member[], priorities: readonly (readonly Member[])[], percent: number): boolean {
-  const available = (group: readonly Member[]): number =>
-    group.filter((member) => isHealthy(member) || isDegraded(member)).length / group.length;
-  const total = priorities.reduce((sum, group) => sum + Math.min(1, OVERPROVISIONING * available(group)), 0);
-  return total < 1 && available(chosen) * 100 < percent;
-}
-
-function isHealthy({ endpoint, health }: Member): boolean {
-  return endpoint.isHealthy && health === 'healthy';
-}
-
-function isDegraded({ endpoint, health }: Member): boolean {
-  return endpoint.isHealthy && health === 'degraded';
-}
-
-function groupByPriority(members: readonly Member[]): readonly (readonly Member[])[] {
-  const groups = new Map<number, Member[]>();
-  for (const member of members) {
-    const group = groups.get(member.endpoint.priority);
-    if (group === undefined) groups.set(member.endpoint.priority, [member]);
-    else group.push(member);
-  }
-  return [...groups.entries()].toSorted(([left], [right]) => left - right).map(([, group]) => group);
-}
-
-interface Weighed {
-  readonly endpoints: readonly Endpoint[];
-  readonly weights: Float64Array;
-}
-
-/** Under locality weighting an endpoint's share is locality weight × its part of the locality; no weight is no load. */
-function weigh(members: readonly Member[], weighsLocalities: boolean): Weighed {
-  if (!weighsLocalities) {
-    const endpoints = members.map(({ endpoint }) => endpoint);
-    return { endpoints, weights: Float64Array.from(endpoints, (endpoint) => endpoint.weight) };
-  }
-  const loaded = members.filter(({ localityWeight }) => localityWeight > 0);
-  const sums = new Map<string, number>();
-  for (const { endpoint } of loaded) {
-    const key = localityKey(endpoint);
-    sums.set(key, (sums.get(key) ?? 0) + endpoint.weight);
-  }
-  const weights = Float64Array.from(
-    loaded,
-    ({ endpoint, localityWeight }) => (localityWeight * endpoint.weight) / (sums.get(localityKey(endpoint)) ?? 1),
-  );
-  return { endpoints: loaded.map(({ endpoint }) => endpoint), weights };
-}
-
-function localityKey({ locality }: Endpoint): string {
-  return JSON.stringify([locality.region, locality.zone, locality.subZone]);
 }

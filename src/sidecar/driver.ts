@@ -20,6 +20,7 @@ import { failure, type Failure } from '../plan/failure.ts';
 import { CONTINUE, PAUSE, REPLY, RESET } from '../plan/plan.ts';
 import { FLAGS } from '../plan/response-flags.ts';
 import { run, runThrough } from '../plan/run.ts';
+import { chooseCluster, refusalOf } from './cluster-choice.ts';
 import { finishResponse } from './downstream-headers.ts';
 import type { Downstream } from './downstream.ts';
 import type { Engine } from './engine.ts';
@@ -138,9 +139,10 @@ export class Driver implements UpstreamRequestOwner, StreamTimersOwner {
 
   #forward(): void {
     const { x } = this;
-    const cluster = x.cluster === null ? null : x.cluster.cluster;
-    if (!x.isPermitted || cluster === null) {
-      this.#fail(failure(x.isPermitted ? 'no-cluster' : 'not-permitted', 'internal', 'no'));
+    const cluster = chooseCluster(x);
+    const refusal = refusalOf(x, cluster, this.#engine.random);
+    if (cluster === null || refusal !== null) {
+      if (refusal !== null) this.#fail(refusal);
       return;
     }
     if (x.maxStreamDurationMs !== this.manager.maxStreamDurationMs) this.#timers.armDuration(x.maxStreamDurationMs);

@@ -34,7 +34,7 @@ import { ListenerSet } from './proxy-listeners.ts';
 import { Book } from './snapshot.ts';
 import { secureTargetOf } from './secure-target.ts';
 import { SecretStore } from './secrets.ts';
-import { StateStore } from './state-store.ts';
+import { homeOf, StateStore } from './state-store.ts';
 import { PoolRegistry } from './upstream-pool.ts';
 
 /** The part of a DiscoveryClient that the proxy uses; tests feed updates by hand. */
@@ -128,7 +128,8 @@ export class Proxy {
     const wheel = new TimerWheel(clock, WHEEL_TICK_MS);
     const pools = new PoolRegistry(clock, wheel);
     this.engine = { clock, wheel, log, random, pools, counters: newEngineCounters() };
-    this.store = new StateStore({ clock, random, resolver: createNodeResolver(), log: log.child('cluster') }, pools);
+    const dependencies = { clock, random, resolver: createNodeResolver(), log: log.child('cluster') };
+    this.store = new StateStore(dependencies, pools, homeOf(bootstrap));
     this.secrets = new SecretStore(log.child('secret'));
     pools.secureTarget = (cluster, endpoint, origin) => secureTargetOf(this.books, cluster.name, endpoint, origin);
     this.stats = new ProxyStats(() => this.store.clusters.values());

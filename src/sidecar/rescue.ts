@@ -26,6 +26,8 @@ const CONNECT_ERRORS: Readonly<Record<string, string>> = {
   EMFILE: 'Too many open files',
 };
 
+const ENVOY_DROP_OVERLOAD = internHeader('x-envoy-drop-overload');
+
 /** Lays the reply for `failed` into `x.response` and `x.replyBody`. */
 export function rescue(x: Exchange, failed: Failure): void {
   const { status, flag, body, details } = rescueOf(failed);
@@ -36,6 +38,7 @@ export function rescue(x: Exchange, failed: Failure): void {
   x.response.reset();
   x.response.status = status;
   if (failed.kind === 'overflow') x.response.add(H.envoyOverloaded, 'true');
+  else if (failed.kind === 'drop-overload') x.response.add(ENVOY_DROP_OVERLOAD, 'true');
   x.replyBody = wireText(body);
 }
 
@@ -64,6 +67,8 @@ function rescueOf(failed: Failure): Rescue {
       return beforeResponse(502, FLAGS.UPE, 'protocol error');
     case 'overflow':
       return beforeResponse(503, FLAGS.UO, 'overflow');
+    case 'drop-overload':
+      return { status: 503, flag: FLAGS.DO, body: 'drop overload', details: 'drop_overload' };
     case 'timeout':
       return { status: 504, flag: FLAGS.UT, body: 'upstream request timeout', details: 'response_timeout' };
     case 'per-try-timeout':

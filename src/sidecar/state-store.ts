@@ -5,11 +5,22 @@
 // a cluster or a route has them: requests may name clusters too, and as many as they like.
 import { clusterId } from '../base/brand.ts';
 import type { Problem } from '../base/problem.ts';
-import { ClusterRef } from '../plan/cluster.ts';
+import { ClusterRef, type Locality } from '../plan/cluster.ts';
 import { LiveCluster, type ClusterDependencies } from '../resilience/cluster.ts';
 import type { ClusterSettings } from '../resilience/cluster-settings.ts';
+import type { LocalZone } from '../resilience/locality-build.ts';
+import type { Bootstrap } from '../xds/gen/envoy/config/bootstrap/v3/bootstrap_pb.js';
 import type { ClusterLoadAssignment } from '../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
 import type { PoolRegistry } from './upstream-pool.ts';
+
+/** The cluster that this sidecar belongs to, and where it is. */
+export interface Home {
+  /** ClusterManager.local_cluster_name; empty: none. */
+  readonly cluster: string;
+  readonly locality: Locality;
+}
+
+const NO_HOME: Home = { cluster: '', locality: { region: '', zone: '', subZone: '' } };
 
 export class StateStore {
   readonly #dependencies: ClusterDependencies;
@@ -20,9 +31,26 @@ export class StateStore {
   readonly #kept = new Map<string, ClusterRef>();
   readonly #clusters = new Map<string, LiveCluster>();
 
-  constructor(dependencies: ClusterDependencies, pools: PoolRegistry) {
-    this.#dependencies = dependencies;
+  /** What this sidecar is an instance of, for zone aware routing; the name is empty when that is not configured. */
+  readonly #home: Home;
+
+  constructor(dependencies: ClusterDependencies, pools: PoolRegistry, home: Home = NO_HOME) {
+    this.#dependencies = { ...dependencies, zone: () => this.#zone() };
     this.#pools = pools;
+    this.#home = home;
+  }
+
+  #zone(): LocalZone | null {
+    const local = this.#home.cluster === '' ? undefined : this.#clusters.get(this.#home.cluster);
+    return local === undefined ? null : local.asLocalZone(this.#home.locality);
+  }
+
+  /** How many are where has changed: clusters that go by that divide their traffic anew. */
+  #zoneChanged(): void {
+    for (const cluster of this.#clusters.values()) {
+      const isOther = cluster.name !== this.#home.cluster;
+      if (isOther && cluster.settings.zoneAware !== undefined && cluster.settings.zoneAware !== null) cluster.refresh();
+    }
   }
 
   /** The one reference of this name. */
@@ -56,6 +84,7 @@ export class StateStore {
     cluster.onEndpoints((removed) => {
       for (const endpoint of removed) this.#pools.drain(endpoint);
     });
+    if (settings.name === this.#home.cluster) cluster.onRefresh(() => this.#zoneChanged());
     cluster.onWarm(() => {
       if (this.#clusters.get(settings.name) === cluster) ref.cluster = cluster;
     });
@@ -114,4 +143,10 @@ export class StateStore {
   #forget(name: string): void {
     if (this.#refs.get(name)?.deref() === undefined) this.#refs.delete(name);
   }
+}
+
+/** Where the bootstrap says that this sidecar is. */
+export function homeOf({ clusterManager, node }: Bootstrap): Home {
+  const { region = '', zone = '', subZone = '' } = node?.locality ?? {};
+  return { cluster: clusterManager?.localClusterName ?? '', locality: { region, zone, subZone } };
 }

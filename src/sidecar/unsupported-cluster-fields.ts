@@ -75,9 +75,8 @@ export const CLUSTER_FIELDS: Readonly<Record<string, MessageFields>> = {
     harmless: { slow_start_config: NO_EFFECT_YET },
   },
   'envoy.config.cluster.v3.Cluster.CommonLbConfig': {
-    supported: 'healthy_panic_threshold locality_weighted_lb_config',
+    supported: 'healthy_panic_threshold locality_weighted_lb_config zone_aware_lb_config',
     harmless: {
-      zone_aware_lb_config: NO_EFFECT_YET,
       update_merge_window: NO_EFFECT_YET,
       ignore_new_hosts_until_first_hc: NO_EFFECT_YET,
       close_connections_on_host_set_change: NO_EFFECT_YET,
@@ -109,14 +108,8 @@ export const CLUSTER_FIELDS: Readonly<Record<string, MessageFields>> = {
   },
   'envoy.extensions.load_balancing_policies.common.v3.LocalityLbConfig': ALL,
   'envoy.extensions.load_balancing_policies.common.v3.LocalityLbConfig.LocalityWeightedLbConfig': ALL,
-  'envoy.extensions.load_balancing_policies.common.v3.LocalityLbConfig.ZoneAwareLbConfig': {
-    supported: '',
-    harmless: {
-      routing_enabled: NO_EFFECT_YET,
-      min_cluster_size: NO_EFFECT_YET,
-      fail_traffic_on_panic: NO_EFFECT_YET,
-    },
-  },
+  'envoy.extensions.load_balancing_policies.common.v3.LocalityLbConfig.ZoneAwareLbConfig': ALL,
+  'envoy.config.cluster.v3.Cluster.CommonLbConfig.ZoneAwareLbConfig': ALL,
   'envoy.config.core.v3.TypedExtensionConfig': ALL,
   'envoy.config.core.v3.DnsResolutionConfig': ALL,
   'envoy.config.core.v3.DnsResolverOptions': ALL,
@@ -134,9 +127,14 @@ export const CLUSTER_FIELDS: Readonly<Record<string, MessageFields>> = {
     harmless: { pass_through_tlvs: 'has no effect yet: a PROXY header is sent without further values' },
   },
   'envoy.config.endpoint.v3.ClusterLoadAssignment': {
-    supported: 'cluster_name endpoints',
-    harmless: { policy: NO_EFFECT_YET, named_endpoints: NO_EFFECT_YET },
+    supported: 'cluster_name endpoints policy',
+    harmless: { named_endpoints: NO_EFFECT_YET },
   },
+  'envoy.config.endpoint.v3.ClusterLoadAssignment.Policy': {
+    supported: 'drop_overloads overprovisioning_factor weighted_priority_health',
+    harmless: { endpoint_stale_after: NO_EFFECT_YET },
+  },
+  'envoy.config.endpoint.v3.ClusterLoadAssignment.Policy.DropOverload': ALL,
   'envoy.config.endpoint.v3.LocalityLbEndpoints': {
     supported: 'locality lb_endpoints load_balancing_weight priority metadata load_balancer_endpoints',
     harmless: { proximity: NO_EFFECT_YET },

@@ -53,6 +53,8 @@ describe('compileCluster', () => {
       },
       balancing: { kind: 'round-robin' },
       weighsLocalities: false,
+      zoneAware: null,
+      assignmentPolicy: { overprovisioningFactor: 140, weighsHealth: false, dropShare: 0 },
       panicThresholdPercent: 50,
       connectTimeoutMs: 5000,
       idleTimeoutMs: 3_600_000,
@@ -114,6 +116,38 @@ describe('compileCluster', () => {
       says: 'weighs localities when told to',
       given: { common_lb_config: { locality_weighted_lb_config: {} } },
       has: { weighsLocalities: true },
+    },
+    {
+      says: 'reads zone awareness',
+      given: {
+        common_lb_config: {
+          zone_aware_lb_config: {
+            routing_enabled: { value: 40.5 },
+            min_cluster_size: '2',
+            fail_traffic_on_panic: true,
+          },
+        },
+      },
+      has: { zoneAware: { enabledPercent: 40, sizeMin: 2, failsOnPanic: true } },
+    },
+    {
+      says: 'fills in the defaults of zone awareness',
+      given: { common_lb_config: { zone_aware_lb_config: {} } },
+      has: { zoneAware: { enabledPercent: 100, sizeMin: 6, failsOnPanic: false } },
+    },
+    {
+      says: 'reads the policy of its endpoints',
+      given: {
+        load_assignment: {
+          cluster_name: 'c',
+          policy: {
+            overprovisioning_factor: 120,
+            weighted_priority_health: true,
+            drop_overloads: [{ category: 'a', drop_percentage: { numerator: 2500, denominator: 'TEN_THOUSAND' } }],
+          },
+        },
+      },
+      has: { assignmentPolicy: { overprovisioningFactor: 120, weighsHealth: true, dropShare: 0.25 } },
     },
     {
       says: 'asks EDS for the cluster name by default',

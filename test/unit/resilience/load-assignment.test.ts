@@ -161,10 +161,6 @@ describe('compileLoadAssignment', () => {
       given: { cluster_name: 'c', endpoints: [{ load_balancing_weight: 4_294_967_295 }, { load_balancing_weight: 1 }] },
       problem: 'error a.endpoints: the locality weights of priority 0 add up to 4294967296, over 4294967295',
     },
-    {
-      given: { cluster_name: 'c', policy: { overprovisioning_factor: 0 } },
-      problem: 'error a.policy.overprovisioning_factor: must be more than 0',
-    },
   ])('refuses: $problem', ({ given, problem }) => {
     expect(compile(given)).toEqual({ targets: null, problems: [problem] });
   });

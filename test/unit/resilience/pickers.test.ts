@@ -4,7 +4,8 @@
 import { describe, expect, it } from 'vitest';
 import type { Endpoint, Picker } from '../../../src/plan/cluster.ts';
 import type { Balancing } from '../../../src/resilience/cluster-settings.ts';
-import { buildPicker, type Member } from '../../../src/resilience/picker.ts';
+import type { Member } from '../../../src/resilience/host-set.ts';
+import { buildPicker } from '../../../src/resilience/picker.ts';
 import { endpointsWithWeights, seeded } from './cluster-builders.ts';
 
 const ROUND_ROBIN: Balancing = { kind: 'round-robin' };

@@ -101,11 +101,11 @@ const UNLIMITED = 0x7fffffff;
 export function runDelay(x: Exchange, arg: FaultSettings): Verdict {
   const { delay, state } = arg;
   if (delay === null || !matches(x, arg)) return CONTINUE;
-  const caller = callerOf(x, arg);
+  const caller = callerOf(x);
   if (!hits(x, { settings: arg, share: delay.share, isDelay: true, caller })) return CONTINUE;
   const delayMs = delayOf(x, arg, delay, caller);
   if (delayMs <= 0 || !begins(x, arg)) return CONTINUE;
-  count(state, caller, DELAYS);
+  count(arg, caller, DELAYS);
   x.flags |= FLAGS.DI;
   x.note(state.clock.now(), 'fault', 'delay of ' + delayMs + ' ms');
   x.pauseMs = delayMs;
@@ -116,12 +116,12 @@ export function runDelay(x: Exchange, arg: FaultSettings): Verdict {
 export function runAbort(x: Exchange, arg: FaultSettings): Verdict {
   const { abort, state } = arg;
   if (abort === null || !matches(x, arg)) return CONTINUE;
-  const caller = callerOf(x, arg);
+  const caller = callerOf(x);
   if (!hits(x, { settings: arg, share: abort.share, isDelay: false, caller })) return CONTINUE;
   const status = statusOf(x, arg, abort, caller);
   const grpcStatus = status === 0 ? grpcStatusOf(x, arg, abort, caller) : -1;
   if ((status === 0 && grpcStatus === -1) || !begins(x, arg)) return CONTINUE;
-  count(state, caller, ABORTS);
+  count(arg, caller, ABORTS);
   abortWith(x, status, grpcStatus);
   x.note(state.clock.now(), 'fault', grpcStatus === -1 ? 'abort with ' + status : 'abort with gRPC ' + grpcStatus);
   return REPLY;
@@ -163,9 +163,9 @@ function begins(x: Exchange, { state, activeMax, keys }: FaultSettings): boolean
   return true;
 }
 
-function count(state: FaultState, caller: string, index: number): void {
+function count({ state, countsByCluster }: FaultSettings, caller: string, index: number): void {
   state.tally.add(index, 1);
-  if (caller !== '') state.tallyOf(caller).add(index, 1);
+  if (caller !== '' && countsByCluster) state.tallyOf(caller).add(index, 1);
 }
 
 function matches(x: Exchange, { cluster, nodes, headers }: FaultSettings): boolean {
@@ -178,9 +178,9 @@ function matches(x: Exchange, { cluster, nodes, headers }: FaultSettings): boole
   return true;
 }
 
-/** Who asks, where the settings count by that; else empty. */
-function callerOf(x: Exchange, { countsByCluster }: FaultSettings): string {
-  return countsByCluster ? (x.request.get(CALLER) ?? '') : '';
+/** Who asks; empty when it is not known. */
+function callerOf(x: Exchange): string {
+  return x.request.get(CALLER) ?? '';
 }
 
 interface Chance {

@@ -3,6 +3,7 @@
 // descriptors is most of the time that a sidecar takes to start.
 import { createRegistry, type Registry } from '@bufbuild/protobuf';
 import { EmptySchema, StructSchema } from '@bufbuild/protobuf/wkt';
+import { FilterConfigSchema as RouteFilterConfigSchema } from '../xds/gen/envoy/config/route/v3/route_components_pb.js';
 import { OpenTelemetryConfigSchema } from '../xds/gen/envoy/config/trace/v3/opentelemetry_pb.js';
 import { FileAccessLogSchema } from '../xds/gen/envoy/extensions/access_loggers/file/v3/file_pb.js';
 import {
@@ -47,6 +48,7 @@ export const extensions: Registry = createRegistry(
   StdoutAccessLogSchema,
   GrpcStatsSchema,
   HTTPFaultSchema,
+  RouteFilterConfigSchema,
   RouterSchema,
   HttpInspectorSchema,
   TlsInspectorSchema,

@@ -2,6 +2,7 @@
 import { ACTION_CASES } from './cases/action-cases.ts';
 import { CAPTURE_CASES } from './cases/capture-cases.ts';
 import { FAILURE_CASES } from './cases/failure-cases.ts';
+import { FAULT_CASES } from './cases/fault-cases.ts';
 import { FRAMING_CASES } from './cases/framing-cases.ts';
 import { HEADER_CASES } from './cases/header-cases.ts';
 import { LIFETIME_CASES } from './cases/lifetime-cases.ts';
@@ -17,6 +18,7 @@ export const CASE_TABLES: CaseTable = {
   ...MANAGER_CASES,
   ...FRAMING_CASES,
   ...FAILURE_CASES,
+  ...FAULT_CASES,
   ...MEETING_CASES,
   ...CAPTURE_CASES,
   ...LIFETIME_CASES,

@@ -6,6 +6,7 @@
 // the table is full, further names are limited by each thread for itself, and `isFull` says so.
 //
 //   entry │ hash │ hash │ used or tokens │ period │ share of thread 0 │ … │ share of thread n-1 │
+import { localWindow, SlottedWindow, WINDOW_CELLS, type RateWindow } from './rate-window.ts';
 
 export interface Budget {
   /** False when `max` are in use; then nothing was taken. */
@@ -32,9 +33,11 @@ export interface Limits {
   budget(name: string): Budget;
   /** A bucket keeps its tokens when its sizes change; with another interval it is a new one. */
   bucket(name: string, rate: TokenRate): TokenBucket;
+  /** Counts what happens within `intervalMs`, which is above 0; with another interval it is a new one. */
+  window(name: string, intervalMs: number): RateWindow;
 }
 
-const ENTRIES = 4096;
+const ENTRIES = 16_384;
 const HASH = 0;
 const HASH_TOO = 1;
 const USED = 2;
@@ -75,11 +78,24 @@ export class SharedLimits implements Limits {
     return at < 0 ? new LocalBucket(rate, newTokens()) : new SharedBucket(this.#cells, at, rate);
   }
 
+  /** Config time, or once per process. */
+  window(name: string, intervalMs: number): RateWindow {
+    const slots: number[] = [];
+    for (let i = 0; i < WINDOW_CELLS; i++) {
+      const at = this.#find(`window ${i} ${intervalMs} ${name}`);
+      if (at < 0) return localWindow(intervalMs);
+      slots.push(at + USED);
+    }
+    return new SlottedWindow(this.#cells, slots, intervalMs);
+  }
+
   /** Gives back all that a thread held: it is no more. */
   forget(thread: number): void {
     const cells = this.#cells;
     const width = SHARES + this.#threads;
     for (let at = 0; at < ENTRIES * width; at += width) {
+      // Looking does not claim memory that nothing stands in.
+      if (Atomics.load(cells, at + SHARES + thread) === 0) continue;
       const share = Atomics.exchange(cells, at + SHARES + thread, 0);
       if (share !== 0) Atomics.sub(cells, at + USED, share);
     }
@@ -108,6 +124,7 @@ export class SharedLimits implements Limits {
 export class LocalLimits implements Limits {
   readonly #budgets = new Map<string, Budget>();
   readonly #tokens = new Map<string, Tokens>();
+  readonly #windows = new Map<string, RateWindow>();
 
   budget(name: string): Budget {
     const known = this.#budgets.get(name) ?? new LocalBudget();
@@ -121,6 +138,14 @@ export class LocalLimits implements Limits {
     const tokens = this.#tokens.get(key) ?? newTokens();
     this.#tokens.set(key, tokens);
     return new LocalBucket(rate, tokens);
+  }
+
+  /** Config time. */
+  window(name: string, intervalMs: number): RateWindow {
+    const key = `${intervalMs} ${name}`;
+    const known = this.#windows.get(key) ?? localWindow(intervalMs);
+    this.#windows.set(key, known);
+    return known;
   }
 }
 

@@ -4,6 +4,7 @@
 import type { Cluster, Endpoint } from '../plan/cluster.ts';
 import { FilterTally, type FilterStat } from '../plan/filter-tally.ts';
 import { ArrivalTally } from './arrival-tally.ts';
+import { limitNumbers } from './limit-stats.ts';
 import { ChainLimitTally, ClusterTally, HttpTally, ListenerTally, TcpTally } from './proxy-tally.ts';
 import type { TlsTally } from '../tls/tls-tally.ts';
 import { TlsTallies } from './tls-stats.ts';
@@ -180,6 +181,7 @@ function clusterStats(stats: Stat[], cluster: Cluster, tally: ClusterTally | und
     ['upstream_cx_connect_fail', 'counter', sum((endpoint) => endpoint.connectFailuresTotal)],
     ['membership_total', 'gauge', endpoints.length],
     ['membership_healthy', 'gauge', sum((endpoint) => Number(endpoint.isHealthy))],
+    ...limitNumbers(cluster),
   ];
   add(stats, { scope: 'cluster', name: cluster.name, labelNames: CLUSTER_LABELS }, numbers);
   if (tally === undefined) return;
@@ -295,7 +297,7 @@ function add(stats: Stat[], { scope, name, labelNames }: Scope, numbers: Numbers
       name: `${scope}.${name}.${leaf}`,
       kind,
       value,
-      metric: `${scope}_${leaf}`,
+      metric: `${scope}_${leaf.replaceAll('.', '_')}`,
       labelNames,
       labels: [name],
     });

@@ -1,10 +1,12 @@
 // @hot
 // What is counted per request or per connection for Envoy's own statistics: one addition each.
 // proxy-stats.ts keeps the tallies and adds them up at scrape time.
+import { LimitTally } from '../plan/cluster.ts';
 
 /** Responses of one cluster by status class; index 0 holds requests that ended without a response. */
 export class ClusterTally {
   readonly classes = new Float64Array(6);
+  readonly limits = new LimitTally();
 
   count(statusClass: number): void {
     (this.classes[statusClass] as number)++;

@@ -122,7 +122,32 @@ export function formatAddress(address: string, port: number): string {
 export interface Gate {
   /** False when all are in use; then nothing was taken. */
   acquire(): boolean;
+  /** Takes one whatever is in use: of what nobody can do without. */
+  take(): void;
   release(): void;
+  /** In use now, in all threads; 0 as well when this thread has used none yet. */
+  readonly used: number;
+  /** How many there may be now. */
+  readonly max: number;
+}
+
+/** What became of the limits of a cluster, under Envoy's names where it has them; counted, never reset. */
+export class LimitTally {
+  /** upstream_cx_overflow: connections that were refused (or opened all the same, as an endpoint's first). */
+  connectionOverflow = 0;
+  /** upstream_cx_pool_overflow. */
+  poolOverflow = 0;
+  /** upstream_rq_pending_total, upstream_rq_pending_active. */
+  pendingTotal = 0;
+  pendingActive = 0;
+  /** upstream_rq_pending_overflow: too many waited, or too many were served. */
+  requestOverflow = 0;
+  /** upstream_rq_retry_overflow: retries that the budget refused. */
+  retryOverflow = 0;
+  /** upstream_cx_max_requests, upstream_cx_max_duration_reached, upstream_cx_idle_timeout. */
+  requestMaxima = 0;
+  ageMaxima = 0;
+  idleTimeouts = 0;
 }
 
 /** The limits of one priority of a cluster (CircuitBreakers.Thresholds). They hold for the process, all threads together. */
@@ -133,16 +158,27 @@ export interface PriorityLimits {
   readonly requests: Gate;
   /** Retries under way: a number (max_retries), or a share of the active and pending requests (retry_budget). */
   readonly retries: Gate;
+  /** Connection pools: one for each endpoint, and more where requests do not share connections. */
   readonly pools: Gate;
   /** True: a retry that the budget refuses answers 503 (XBackendTrafficPolicy); else the original response stands. */
   readonly refusesOverBudget: boolean;
+  /** True: statistics tell how much of each is left. */
+  readonly tracksRemaining: boolean;
+  /** Connections to one endpoint (per_host_thresholds); null when they are not limited. Per connection. */
+  readonly endpointGate: ((endpoint: Endpoint) => Gate) | null;
 }
 
 export interface ClusterLimits {
   readonly default: PriorityLimits;
   readonly high: PriorityLimits;
-  /** Connections to one endpoint (per_host_thresholds.max_connections); Infinity when unlimited. */
-  readonly connectionsPerEndpoint: number;
+  readonly tally: LimitTally;
+}
+
+/** The limits that hold for requests of this priority; null: none are counted. */
+export function limitsOf(cluster: Cluster, isHigh: boolean): PriorityLimits | null {
+  const { limits } = cluster;
+  if (limits === null || limits === undefined) return null;
+  return isHigh ? limits.high : limits.default;
 }
 
 export interface Picker {
@@ -167,6 +203,8 @@ export interface Cluster {
   readonly idleTimeoutMs: number;
   /** A connection is closed after that many requests; 0 is unlimited. */
   readonly maxRequestsPerConnection: number;
+  /** A connection that is older takes no further request; 0 or absent is unlimited. */
+  readonly maxConnectionDurationMs?: number;
   /** What the requests of a connection have in common; null or absent: nothing, any request may use it. */
   readonly poolScope?: PoolScope | null;
   readonly picker: Picker;

@@ -1,7 +1,7 @@
 // What is left of an Envoy Cluster after compilation: plain, frozen values with every default filled
 // in. LiveCluster runs on them; the admin server shows the `source` they came from.
 import type { ClusterId } from '../base/brand.ts';
-import type { Locality, PoolScope } from '../plan/cluster.ts';
+import type { ClusterLimits, Locality, PoolScope } from '../plan/cluster.ts';
 import type { AssignmentPolicy } from './assignment-policy.ts';
 import type { ZoneAware } from './locality-build.ts';
 import type { Cluster as ClusterProto } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
@@ -92,6 +92,10 @@ export interface ClusterSettings {
   readonly idleTimeoutMs: number;
   /** 0 is unlimited. */
   readonly maxRequestsPerConnection: number;
+  /** 0 is unlimited. */
+  readonly maxConnectionDurationMs: number;
+  /** Circuit breakers; the sidecar adds them, because they count for all of its threads. Absent or null: none. */
+  readonly limits?: ClusterLimits | null;
   /** What the upstream speaks; requests are sent as HTTP/1.1 until the HTTP/2 client is there. */
   readonly protocol: 'http1' | 'http2' | 'downstream' | 'auto';
   /** IPs to dial endpoints from, the first of an endpoint's family; empty: the kernel's choice. */

@@ -12,7 +12,14 @@ import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import { refuses, type Problem } from '../base/problem.ts';
 import { internHeader, UNKNOWN } from '../http/header-name.ts';
-import { Endpoint, type Cluster, type Locality, type Picker, type PoolScope } from '../plan/cluster.ts';
+import {
+  Endpoint,
+  type Cluster,
+  type ClusterLimits,
+  type Locality,
+  type Picker,
+  type PoolScope,
+} from '../plan/cluster.ts';
 import type { ClusterLoadAssignment } from '../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
 import type { ClusterSettings, ConfiguredHealth, Discovery, EndpointTarget } from './cluster-settings.ts';
 import { DnsDiscovery, type Delay, type NameState } from './dns-discovery.ts';
@@ -82,6 +89,14 @@ export class LiveCluster implements Cluster {
 
   get maxRequestsPerConnection(): number {
     return this.#settings.maxRequestsPerConnection;
+  }
+
+  get maxConnectionDurationMs(): number {
+    return this.#settings.maxConnectionDurationMs;
+  }
+
+  get limits(): ClusterLimits | null {
+    return this.#settings.limits ?? null;
   }
 
   get poolScope(): PoolScope | null {

@@ -33,6 +33,7 @@ interface HttpOptions {
   readonly protocol: Protocol;
   readonly idleTimeoutMs: number;
   readonly maxRequestsPerConnection: number;
+  readonly maxConnectionDurationMs: number;
 }
 
 /**
@@ -201,19 +202,23 @@ function compileDeprecatedOptions(cluster: Cluster, env: CompileEnv, path: strin
   } else if (cluster.http2ProtocolOptions !== undefined) {
     protocol = 'http2';
   }
-  return { protocol, idleTimeoutMs: common.idleTimeoutMs, maxRequestsPerConnection };
+  return { ...common, protocol, maxRequestsPerConnection };
 }
 
 function compileCommon(
   common: CommonOptions | undefined,
   env: CompileEnv,
   path: string,
-): { readonly idleTimeoutMs: number; readonly maxRequestsPerConnection: number } {
+): Omit<HttpOptions, 'protocol'> {
   const rule = { absentMs: IDLE_TIMEOUT_MS, aboveMs: null };
   const idleTimeoutMs = durationMs(common?.idleTimeout, rule, env, `${path}.idle_timeout`);
-  if (common?.maxConnectionDuration !== undefined) {
-    env.problems.push(warning(`${path}.max_connection_duration`, 'has no effect yet'));
-  }
+  const ageRule = { absentMs: 0, aboveMs: null };
+  const maxConnectionDurationMs = durationMs(
+    common?.maxConnectionDuration,
+    ageRule,
+    env,
+    `${path}.max_connection_duration`,
+  );
   if (common?.maxStreamDuration !== undefined) {
     env.problems.push(warning(`${path}.max_stream_duration`, 'has no effect yet'));
   }
@@ -221,7 +226,8 @@ function compileCommon(
     if (common.maxHeadersCount === 0) env.problems.push(error(`${path}.max_headers_count`, 'must be at least 1'));
     else env.problems.push(warning(`${path}.max_headers_count`, 'has no effect yet'));
   }
-  return { idleTimeoutMs, maxRequestsPerConnection: common?.maxRequestsPerConnection ?? 0 };
+  const maxRequestsPerConnection = common?.maxRequestsPerConnection ?? 0;
+  return { idleTimeoutMs, maxRequestsPerConnection, maxConnectionDurationMs };
 }
 
 const RAW_BUFFER = 'envoy.transport_sockets.raw_buffer';
@@ -252,7 +258,6 @@ function checkTransport(cluster: Cluster, env: CompileEnv, path: string): void {
 /** Warns of each field that is understood but comes with a later version. */
 function noteLater(cluster: Cluster, env: CompileEnv, path: string): void {
   const later: readonly (readonly [string, boolean])[] = [
-    ['circuit_breakers', cluster.circuitBreakers !== undefined],
     ['outlier_detection', cluster.outlierDetection !== undefined],
     ['health_checks', cluster.healthChecks.length > 0],
     ['lb_subset_config', (cluster.lbSubsetConfig?.subsetSelectors.length ?? 0) > 0],

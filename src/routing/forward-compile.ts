@@ -7,6 +7,7 @@ import { headerSource } from '../plan/header-source.ts';
 import { EMPTY, type CompileEnv, type Origin, type Step } from '../plan/plan.ts';
 import { step } from '../plan/step.ts';
 import { wireText } from '../plan/wire-text.ts';
+import { RoutingPriority } from '../xds/gen/envoy/config/core/v3/base_pb.js';
 import {
   RouteAction_ClusterNotFoundResponseCode as NotFoundCode,
   type RouteAction,
@@ -17,6 +18,7 @@ import {
   runCluster,
   runClusterHeader,
   runGrpcLimit,
+  runHighPriority,
   runRequire,
   runSplit,
   runSplitHost,
@@ -68,7 +70,7 @@ export function compileForward(action: RouteAction, context: ForwardContext, pat
   const require = isDeferred
     ? [step('require-cluster', origin, runRequire, { status, edits, isDeferred: false })]
     : EMPTY;
-  const times = timeSteps(action, context, path);
+  const times = [...timeSteps(action, context, path), ...prioritySteps(action, origin)];
   switch (specifier.case) {
     case 'cluster': {
       if (specifier.value === '') return refuse(env, `${path}.cluster`, 'must not be empty');
@@ -144,6 +146,11 @@ function timeSteps(action: RouteAction, context: ForwardContext, path: string): 
   // Envoy's router arms no route timeout, neither the default nor one that is written, for such a route.
   const times = step('timeout', context.origin, runTimes, { timeoutMs: 0, idleTimeoutMs, maxStreamDurationMs });
   return maxMs === null ? [times] : [times, step('grpc-timeout', context.origin, runGrpcLimit, { maxMs, offsetMs })];
+}
+
+/** RouteAction.priority: HIGH counts against limits of its own (CircuitBreakers.Thresholds.priority). */
+function prioritySteps({ priority }: RouteAction, origin: Origin): readonly Step[] {
+  return priority === RoutingPriority.HIGH ? [step('priority-high', origin, runHighPriority, null)] : EMPTY;
 }
 
 interface DurationLike {

@@ -28,6 +28,11 @@ export function runTimes(x: Exchange, arg: ForwardTimes): Verdict {
   return CONTINUE;
 }
 
+export function runHighPriority(x: Exchange): Verdict {
+  x.isHighPriority = true;
+  return CONTINUE;
+}
+
 export interface GrpcLimit {
   /** grpc_timeout_header_max: the request's own grpc-timeout is the limit, up to this; 0 is no bound. */
   readonly maxMs: number;

@@ -2,7 +2,6 @@
 // the program read from the raw route (retry_policy, hash_policy, typed_per_filter_config, decorator,
 // metadata, name) is not named here.
 import { error, warning, type Problem } from '../base/problem.ts';
-import { RoutingPriority } from '../xds/gen/envoy/config/core/v3/base_pb.js';
 import {
   RouteAction_InternalRedirectAction as InternalRedirectAction,
   type Route,
@@ -72,7 +71,6 @@ function warnOfAction(action: RouteAction, problems: Problem[], prefix: string):
         action.internalRedirectAction !== InternalRedirectAction.PASS_THROUGH_INTERNAL_REDIRECT,
       ],
       ['max_internal_redirects', action.maxInternalRedirects !== undefined],
-      ['priority', action.priority !== RoutingPriority.DEFAULT],
       ['rate_limits', action.rateLimits.length > 0],
       ['include_vh_rate_limits', action.includeVhRateLimits !== undefined],
       ['cors', action.cors !== undefined],

@@ -11,9 +11,9 @@ import type { BodyKind } from '../http/body-decoder.ts';
 import { kindOfRequest } from '../http/edited-framing.ts';
 import { writeRequestHead } from '../http/head-writer.ts';
 import type { Head } from '../http/head.ts';
-import { OUTCOME, type Cluster, type Endpoint, type Gate } from '../plan/cluster.ts';
+import { OUTCOME, type Cluster, type Endpoint } from '../plan/cluster.ts';
 import type { Exchange } from '../plan/exchange.ts';
-import { failure, type Failure } from '../plan/failure.ts';
+import type { Failure } from '../plan/failure.ts';
 import { runThrough } from '../plan/run.ts';
 import { enterEndpoint, leaveEndpoint } from './endpoint-load.ts';
 import type { Engine } from './engine.ts';
@@ -64,7 +64,6 @@ export class Attempt implements PoolUser, UpstreamUser {
   readonly #sink: ResponseSink;
   #cluster: Cluster | null = null;
   #pool: EndpointPool | null = null;
-  #requests: Gate | null = null;
   #isEntered = false;
 
   // Per connection.
@@ -106,12 +105,6 @@ export class Attempt implements PoolUser, UpstreamUser {
       return;
     }
     this.#pool = null;
-    if (!this.#mayRequest()) {
-      connection.owner.release(connection);
-      this.#leave(OUTCOME.NONE, -1);
-      owner.onAttemptFailed(this, failure('overflow', 'internal', 'no'));
-      return;
-    }
     this.connection = connection;
     this.wasReused = connection.requests > 0;
     this.isBlocked = false;
@@ -132,16 +125,6 @@ export class Attempt implements PoolUser, UpstreamUser {
   #giveBack(connection: UpstreamConnection): void {
     connection.abandon();
     if (this.#pool !== null && this.#cluster !== null) this.#pool.acquire(this.#cluster, this, true);
-  }
-
-  /** The cluster's limit of requests; true when there is none. */
-  #mayRequest(): boolean {
-    const limits = this.#cluster?.limits ?? null;
-    if (limits === null) return true;
-    const { requests } = this.#x.isHighPriority ? limits.high : limits.default;
-    if (!requests.acquire()) return false;
-    this.#requests = requests;
-    return true;
   }
 
   onPoolFailure(failed: Failure): void {
@@ -183,11 +166,6 @@ export class Attempt implements PoolUser, UpstreamUser {
   }
 
   #leave(outcome: number, latencyMs: number): void {
-    const requests = this.#requests;
-    if (requests !== null) {
-      this.#requests = null;
-      requests.release();
-    }
     if (!this.#isEntered || this.endpoint === null) return;
     this.#isEntered = false;
     leaveEndpoint(this.endpoint, outcome, latencyMs, this.#x);
@@ -234,11 +212,12 @@ export class Attempt implements PoolUser, UpstreamUser {
 
 function outcomeOf(failed: Failure): number {
   switch (failed.kind) {
-    case 'overflow':
-      return OUTCOME.NONE;
     case 'connect-timeout':
       return OUTCOME.CONNECT_TIMEOUT;
-    default:
+    case 'connect-failed':
       return OUTCOME.CONNECT_FAILED;
+    default:
+      // A limit of ours says nothing of the endpoint.
+      return OUTCOME.NONE;
   }
 }

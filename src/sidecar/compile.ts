@@ -10,10 +10,12 @@ import type { NodeIdentity } from '../observe/node-identity.ts';
 import type { ProxyStats } from '../observe/proxy-stats.ts';
 import type { Registry } from '../observe/registry.ts';
 import type { SpanPipeline } from '../observe/span-pipeline.ts';
-import type { ClusterRef } from '../plan/cluster.ts';
+import type { ClusterLimits, ClusterRef } from '../plan/cluster.ts';
 import type { CompileEnv } from '../plan/plan.ts';
 import type { ClusterSettings } from '../resilience/cluster-settings.ts';
 import { compileCluster } from '../resilience/compile.ts';
+import { compileLimits } from '../resilience/limits.ts';
+import { readRetryMetadata } from '../resilience/retry-constraint.ts';
 import type { TlsTally } from '../tls/tls-tally.ts';
 import { ClusterSchema, type Cluster } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import { ListenerSchema, type Listener } from '../xds/gen/envoy/config/listener/v3/listener_pb.js';
@@ -44,7 +46,7 @@ export interface CompileContext {
   readonly grpcClusters: ReadonlySet<string> | null;
   /** Where clusters that do not say it themselves dial from (bootstrap cluster_manager.upstream_bind_config). */
   readonly sourceAddresses: readonly string[];
-  /** Budgets and token buckets that hold for all threads together; their time is the engine's clock. */
+  /** Budgets and token buckets that hold for all threads together; their time is that of `clock`. */
   readonly limits: Limits;
 }
 
@@ -87,13 +89,36 @@ export function compileClusterSettings(
   const transport = compileClusterTransport(cluster, { secrets, problems: env.problems, path, tally });
   const sourceAddresses =
     cluster.upstreamBindConfig === undefined ? context.sourceAddresses : (compiled?.sourceAddresses ?? []);
-  const settings = compiled === null ? null : Object.freeze({ ...compiled, transport, sourceAddresses });
+  const limits = compileClusterLimits(cluster, { context, problems: env.problems, path });
+  const settings = compiled === null ? null : Object.freeze({ ...compiled, transport, sourceAddresses, limits });
   checkEndpointSource(cluster, env, path);
   if (settings?.protocol === 'http2' && context.grpcClusters?.has(cluster.name) === false) {
     const at = path === '' ? 'typed_extension_protocol_options' : `${path}.typed_extension_protocol_options`;
     env.problems.push(error(at, 'HTTP/2 upstreams are not supported yet', 'write http_protocol_options'));
   }
   return finish(settings, env);
+}
+
+/** Circuit breakers and retry budgets, counted for all threads. */
+function compileClusterLimits(
+  cluster: Cluster,
+  {
+    context,
+    problems,
+    path,
+  }: { readonly context: CompileContext; readonly problems: Problem[]; readonly path: string },
+): ClusterLimits {
+  const { constraint, budgetIntervalMs } = readRetryMetadata(cluster, problems, path);
+  return compileLimits(cluster.circuitBreakers, {
+    clusterName: cluster.name,
+    limits: context.limits,
+    clock: context.clock,
+    tally: context.stats.cluster(cluster.name).limits,
+    problems,
+    path: join(path, 'circuit_breakers'),
+    constraint,
+    budgetIntervalMs,
+  });
 }
 
 function checkEndpointSource({ edsClusterConfig }: Cluster, env: CompileEnv, path: string): void {

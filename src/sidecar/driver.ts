@@ -290,7 +290,7 @@ export class Driver implements UpstreamRequestOwner, StreamTimersOwner {
   }
 
   #fail(failed: Failure): void {
-    rescue(this.x, failed);
+    rescue(this.x, failed, this.manager.suppressesEnvoyHeaders);
     this.#reply();
   }
 
@@ -345,7 +345,7 @@ export class Driver implements UpstreamRequestOwner, StreamTimersOwner {
       this.#cut();
       return;
     }
-    rescue(x, failed);
+    rescue(x, failed, this.manager.suppressesEnvoyHeaders);
     if (!this.#request.isComplete) {
       // The client is what was slow, and the rest of its request is not waited for.
       x.response.status = 408;

@@ -11,8 +11,11 @@ import { BodyDecoder, CHUNKED, UNTIL_CLOSE, type BodyKind, type BodySink } from 
 import { Framing, inspectResponse } from '../http/framing.ts';
 import { HeadParser, INCOMPLETE, type HeadLimits } from '../http/head-parser.ts';
 import type { Head } from '../http/head.ts';
+import { H } from '../http/header-name.ts';
+import type { Gate } from '../plan/cluster.ts';
 import { BodyWriter } from './body-writer.ts';
 import { DelayedClose } from './delayed-close.ts';
+import { idleAllowanceMs } from './idle-allowance.ts';
 import { CONNECT, isAnswerTo } from './upgrade.ts';
 import type { Wire, WireUser } from './wire.ts';
 
@@ -67,6 +70,12 @@ export class UpstreamConnection implements BodySink, WireUser {
   requests = 0;
   /** Monotonic milliseconds when it last became idle. */
   idleSinceMs = 0;
+  /** When it was opened, on the same clock. */
+  openedMs = 0;
+  /** How long it may be idle by what its server said; 0: it said nothing. */
+  idleMaxMs = 0;
+  /** What the request under way took from the limits of its cluster; null: nothing. */
+  permit: Gate | null = null;
   user: UpstreamUser | null = null;
   isClosed = false;
   readonly #parser = new HeadParser('response', RESPONSE_LIMITS);
@@ -240,6 +249,7 @@ export class UpstreamConnection implements BodySink, WireUser {
       if (status >= 200) {
         this.#isInBody = true;
         this.#isReusable = this.#framing.isKeptAlive;
+        if (this.requests === 1) this.idleMaxMs = idleAllowanceMs(user.responseHead.get(H.keepAlive));
         this.#decoder.begin(this.#framing.bodyKind, this.#framing.contentLength, this.#framing.nominated);
         user.onUpstreamHead(this.#framing);
         return this.user === user ? at : -1;

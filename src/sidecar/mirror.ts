@@ -3,6 +3,7 @@
 import { NO_BODY, type BodyKind } from '../http/body-decoder.ts';
 import { Head } from '../http/head.ts';
 import type { Endpoint } from '../plan/cluster.ts';
+import type { Failure } from '../plan/failure.ts';
 import { WheelTimer } from '../base/timer-wheel.ts';
 import type { Engine } from './engine.ts';
 import type { UpstreamConnection, UpstreamUser } from './h1-client.ts';
@@ -61,9 +62,9 @@ export class MirrorRequest implements UpstreamUser, PoolUser {
     connection.flush();
   }
 
-  onPoolFailure(): void {
+  onPoolFailure(failed: Failure): void {
     this.#pool = null;
-    this.#endpoint.failuresTotal++;
+    if (failed.kind === 'connect-failed' || failed.kind === 'connect-timeout') this.#endpoint.failuresTotal++;
     this.#over();
   }
 

@@ -12,9 +12,15 @@ const CLIENTS_MAX = 65_536;
 interface Pool {
   readonly isEmpty: boolean;
   readonly hasLostClient: boolean;
+  /** False: there are too many, and it is not kept. */
+  readonly isAdmitted: boolean;
   readonly idleCount: number;
+  /** True when nobody uses it or waits for it. */
+  readonly isQuiet: boolean;
+  serves(cluster: Cluster, isHigh: boolean): boolean;
   sweep(nowMs: number): void;
-  drain(): void;
+  /** It is used no more. */
+  leave(): void;
 }
 
 export class NamedPools<P extends Pool> {
@@ -34,18 +40,32 @@ export class NamedPools<P extends Pool> {
     }
     const known = named.get(name);
     if (known !== undefined && !known.hasLostClient) return known;
-    if (known !== undefined) known.drain();
+    if (known !== undefined) known.leave();
     else if (named.size >= (origin.client === null ? HOSTS_MAX : CLIENTS_MAX)) makeRoom(named);
     const pool = this.#make(cluster, endpoint, origin);
-    named.set(name, pool);
+    if (pool.isAdmitted) named.set(name, pool);
     return pool;
+  }
+
+  /** Gives up one pool of the cluster: one without connections, or of this endpoint one that nobody uses. */
+  makeRoom(cluster: Cluster, endpoint: Endpoint, isHigh: boolean): boolean {
+    for (const [of, named] of this.#pools) {
+      for (const [name, pool] of named) {
+        if (!pool.serves(cluster, isHigh)) continue;
+        if (!pool.isEmpty && (of !== endpoint || !pool.isQuiet)) continue;
+        named.delete(name);
+        pool.leave();
+        return true;
+      }
+    }
+    return false;
   }
 
   drain(endpoint: Endpoint): void {
     const named = this.#pools.get(endpoint);
     if (named === undefined) return;
     this.#pools.delete(endpoint);
-    for (const pool of named.values()) pool.drain();
+    for (const pool of named.values()) pool.leave();
   }
 
   /** Closes what is idle for too long or for nobody, and returns how many idle connections are left. */
@@ -53,10 +73,11 @@ export class NamedPools<P extends Pool> {
     let idle = 0;
     for (const [endpoint, named] of this.#pools) {
       for (const [name, pool] of named) {
-        if (pool.hasLostClient) pool.drain();
-        else pool.sweep(nowMs);
-        if (pool.isEmpty || pool.hasLostClient) named.delete(name);
-        else idle += pool.idleCount;
+        if (!pool.hasLostClient) pool.sweep(nowMs);
+        if (pool.isEmpty || pool.hasLostClient) {
+          named.delete(name);
+          pool.leave();
+        } else idle += pool.idleCount;
       }
       if (named.size === 0) this.#pools.delete(endpoint);
     }
@@ -76,7 +97,7 @@ export class NamedPools<P extends Pool> {
 function makeRoom(named: Map<string, Pool>): void {
   for (const [name, pool] of named) {
     named.delete(name);
-    pool.drain();
+    pool.leave();
     return;
   }
 }

@@ -8,20 +8,25 @@ export interface PoolOrigin {
   readonly serverName: string;
   /** The downstream connection; null: any, or none at all. */
   readonly client: Connection | null;
+  /** Requests of high priority, which have limits of their own. */
+  readonly isHigh: boolean;
 }
 
-export const ANYBODY: PoolOrigin = { serverName: '', client: null };
+export const ANYBODY: PoolOrigin = { serverName: '', client: null, isHigh: false };
+export const HIGH: PoolOrigin = { serverName: '', client: null, isHigh: true };
 
 export function originOf(scope: PoolScope, x: Exchange): PoolOrigin {
   return {
     serverName: scope.host ? x.request.hostname().toLowerCase() : '',
     client: scope.client ? x.connection : null,
+    isHigh: x.isHighPriority,
   };
 }
 
 /** Equal for origins that share connections. Clients share them by their addresses, which is what upstreams see. */
-export function originKey({ serverName, client }: PoolOrigin): string {
-  if (client === null) return serverName;
+export function originKey({ serverName, client, isHigh }: PoolOrigin): string {
+  const name = isHigh ? `${serverName} high` : serverName;
+  if (client === null) return name;
   const { remoteAddress, remotePort, localAddress, localPort } = client;
-  return `${serverName} ${remoteAddress} ${remotePort} ${localAddress} ${localPort}`;
+  return `${name} ${remoteAddress} ${remotePort} ${localAddress} ${localPort}`;
 }

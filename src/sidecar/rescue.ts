@@ -28,8 +28,8 @@ const CONNECT_ERRORS: Readonly<Record<string, string>> = {
 
 const ENVOY_DROP_OVERLOAD = internHeader('x-envoy-drop-overload');
 
-/** Lays the reply for `failed` into `x.response` and `x.replyBody`. */
-export function rescue(x: Exchange, failed: Failure): void {
+/** Lays the reply for `failed` into `x.response` and `x.replyBody`; without `x-envoy-` fields when those are suppressed. */
+export function rescue(x: Exchange, failed: Failure, suppressesEnvoyHeaders: boolean): void {
   const { status, flag, body, details } = rescueOf(failed);
   x.failure = failed;
   x.flags |= flag;
@@ -37,8 +37,8 @@ export function rescue(x: Exchange, failed: Failure): void {
   x.isUpstreamResponse = false;
   x.response.reset();
   x.response.status = status;
-  if (failed.kind === 'overflow') x.response.add(H.envoyOverloaded, 'true');
-  else if (failed.kind === 'drop-overload') x.response.add(ENVOY_DROP_OVERLOAD, 'true');
+  if (failed.kind === 'overflow' && !suppressesEnvoyHeaders) x.response.add(H.envoyOverloaded, 'true');
+  else if (failed.kind === 'drop-overload' && !suppressesEnvoyHeaders) x.response.add(ENVOY_DROP_OVERLOAD, 'true');
   x.replyBody = wireText(body);
 }
 

@@ -17,6 +17,7 @@ import { SocketConnection } from './connection.ts';
 import type { Engine } from './engine.ts';
 import type { TcpProxy } from './listener-config.ts';
 import { dialEndpoint } from './dial-secure.ts';
+import { TcpPermit } from './tcp-permit.ts';
 import type { Dial } from './wire-dial.ts';
 import { NO_USER, type Wire } from './wire.ts';
 
@@ -33,6 +34,7 @@ export class TcpForward implements Speculation {
   readonly #downstream: Wire;
   readonly #owner: TcpOwner;
   readonly #x: Exchange = new Exchange();
+  readonly #permit = new TcpPermit();
   readonly #idleTimer = new WheelTimer(() => this.#onIdleTimer());
   readonly #durationTimer = new WheelTimer(() => this.#onDurationTimer());
   readonly #flushTimer = new WheelTimer(() => this.#onFlushTimer());
@@ -112,6 +114,11 @@ export class TcpForward implements Speculation {
       this.#end(FLAGS.UH, true);
       return;
     }
+    this.#permit.release();
+    if (!this.#permit.acquire(cluster, endpoint)) {
+      this.#end(FLAGS.UO, true);
+      return;
+    }
     this.#attempts++;
     this.#x.endpoint = endpoint;
     endpoint.active++;
@@ -119,7 +126,11 @@ export class TcpForward implements Speculation {
     const timer = new WheelTimer(() => this.#connectFailed(endpoint));
     this.#connectTimer = timer;
     this.#engine.wheel.arm(timer, cluster.connectTimeoutMs);
-    const secure = this.#engine.pools.secureTarget(cluster, endpoint, { serverName: '', client: this.#x.connection });
+    const secure = this.#engine.pools.secureTarget(cluster, endpoint, {
+      serverName: '',
+      client: this.#x.connection,
+      isHigh: false,
+    });
     this.#dial = dialEndpoint(endpoint, secure, {
       onDialled: (wire) => this.#connected(wire, endpoint),
       onDialFailed: () => this.#connectFailed(endpoint),
@@ -148,6 +159,7 @@ export class TcpForward implements Speculation {
 
   #connected(wire: Wire, endpoint: Endpoint): void {
     this.#disarmConnect();
+    this.#permit.connected();
     this.#dial = null;
     this.#upstream = wire;
     const x = this.#x;
@@ -250,6 +262,7 @@ export class TcpForward implements Speculation {
     const { wheel } = this.#engine;
     const x = this.#x;
     this.#disarmConnect();
+    this.#permit.release();
     this.#dial?.cancel();
     wheel.disarm(this.#idleTimer);
     wheel.disarm(this.#durationTimer);

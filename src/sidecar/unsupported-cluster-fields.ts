@@ -21,11 +21,10 @@ export const CLUSTER_FIELDS: Readonly<Record<string, MessageFields>> = {
     supported: `name type eds_cluster_config connect_timeout lb_policy load_assignment max_requests_per_connection
       common_http_protocol_options http_protocol_options http2_protocol_options typed_extension_protocol_options
       dns_resolvers dns_resolution_config dns_refresh_rate respect_dns_ttl dns_lookup_family least_request_lb_config round_robin_lb_config common_lb_config
-      transport_socket transport_socket_matches upstream_http_protocol_options metadata alt_stat_name original_dst_lb_config cleanup_interval upstream_bind_config dns_failure_refresh_rate load_balancing_policy`,
+      transport_socket transport_socket_matches upstream_http_protocol_options metadata alt_stat_name original_dst_lb_config cleanup_interval upstream_bind_config dns_failure_refresh_rate load_balancing_policy circuit_breakers`,
     required: 'name',
     harmless: {
       health_checks: NO_EFFECT_YET,
-      circuit_breakers: NO_EFFECT_YET,
       outlier_detection: NO_EFFECT_YET,
       per_connection_buffer_limit_bytes: NO_EFFECT_YET,
       upstream_connection_options: KERNEL,
@@ -53,6 +52,9 @@ export const CLUSTER_FIELDS: Readonly<Record<string, MessageFields>> = {
       lb_policy: 'ROUND_ROBIN LEAST_REQUEST RANDOM RING_HASH MAGLEV CLUSTER_PROVIDED LOAD_BALANCING_POLICY_CONFIG',
     },
   },
+  'envoy.config.cluster.v3.CircuitBreakers': ALL,
+  'envoy.config.cluster.v3.CircuitBreakers.Thresholds': ALL,
+  'envoy.config.cluster.v3.CircuitBreakers.Thresholds.RetryBudget': ALL,
   'envoy.config.cluster.v3.Cluster.OriginalDstLbConfig': {
     supported: 'use_http_header http_header_name upstream_port_override',
     refused: { metadata_key: 'write use_http_header' },

@@ -6,7 +6,10 @@ import type { Proxy } from '../proxy.ts';
 import type { EndpointReport, FamilyReport, WorkerReport } from './worker-message.ts';
 
 /** Gauges that every worker tells alike: the greatest counts. */
-const ALIKE = /^(?:server\.(?!total_connections)|cluster_manager\.|listener_manager\.|cluster\..*\.membership_)/;
+const ALIKE =
+  /^(?:server\.(?!total_connections)|cluster_manager\.|listener_manager\.|cluster\..*\.(?:membership_|circuit_breakers\.[a-z]+\.[a-z_]+_open$))/;
+/** Gauges of what is left of something that all share: a worker that has used none knows of nobody's use. */
+const SHARED_REST = /^cluster\..*\.circuit_breakers\.[a-z]+\.remaining_/;
 
 /** Scrape time. */
 export function reportOf(proxy: Proxy): WorkerReport {
@@ -69,6 +72,8 @@ export function sumStats(reports: readonly (readonly Stat[])[]): readonly Stat[]
     if (known === undefined) sums.set(stat.name, stat);
     else if (stat.kind === 'gauge' && ALIKE.test(stat.name)) {
       sums.set(stat.name, { ...stat, value: Math.max(stat.value, known.value) });
+    } else if (SHARED_REST.test(stat.name)) {
+      sums.set(stat.name, { ...stat, value: Math.min(stat.value, known.value) });
     } else sums.set(stat.name, { ...stat, value: stat.value + known.value });
   }
   return [...sums.values()];

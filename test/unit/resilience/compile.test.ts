@@ -59,6 +59,7 @@ describe('compileCluster', () => {
       connectTimeoutMs: 5000,
       idleTimeoutMs: 3_600_000,
       maxRequestsPerConnection: 0,
+      maxConnectionDurationMs: 0,
       protocol: 'http1',
       sourceAddresses: [],
       metadata: new Map(),
@@ -372,7 +373,6 @@ describe('compileCluster', () => {
   });
 
   it.each([
-    { given: { circuit_breakers: { thresholds: [{ max_requests: 1 }] } }, path: 'circuit_breakers' },
     { given: { outlier_detection: {} }, path: 'outlier_detection' },
     { given: { type: 'STRICT_DNS' }, path: 'load_assignment' },
     {

@@ -5,9 +5,9 @@ import { NO_IDENTITY } from '../../../src/observe/node-identity.ts';
 import { ProxyStats } from '../../../src/observe/proxy-stats.ts';
 import { Registry } from '../../../src/observe/registry.ts';
 import { SpanPipeline } from '../../../src/observe/span-pipeline.ts';
-import { systemClock } from '../../../src/base/clock.ts';
 import { clusterId } from '../../../src/base/brand.ts';
 import { silentLog } from '../../../src/base/log.ts';
+import { systemClock } from '../../../src/base/clock.ts';
 import { LocalLimits } from '../../../src/base/shared-limits.ts';
 import { ClusterRef } from '../../../src/plan/cluster.ts';
 import { extensions } from '../../../src/sidecar/bootstrap-registry.ts';
@@ -99,7 +99,6 @@ export function aContext(runtime: Readonly<Record<string, number>> = {}): Compil
       refs.set(name, ref);
       return ref;
     },
-    clock: systemClock,
     random: () => 0.5,
     runtime: new Map(Object.entries(runtime)),
     node: NO_IDENTITY,
@@ -111,5 +110,6 @@ export function aContext(runtime: Readonly<Record<string, number>> = {}): Compil
     grpcClusters: new Set(),
     sourceAddresses: [],
     limits: new LocalLimits(),
+    clock: systemClock,
   };
 }

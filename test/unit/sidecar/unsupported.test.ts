@@ -267,11 +267,6 @@ describe('what is harmless is a warning', () => {
       `${MANAGER}.route_config.virtual_hosts[0].routes[0].route.retry_policy`,
     ],
     [
-      'circuit breakers',
-      clusters({ ...aClusterJson('a'), circuit_breakers: { thresholds: [{ max_connections: 1 }] } }),
-      `${CLUSTER}.circuit_breakers`,
-    ],
-    [
       'a health check',
       clusters({ ...aClusterJson('a'), health_checks: [{ timeout: '1s', interval: '1s', tcp_health_check: {} }] }),
       `${CLUSTER}.health_checks`,

@@ -1,0 +1,125 @@
+// Compiles the circuit breakers of an Envoy cluster into gates: so many connections, waiting requests, requests,
+// retries and pools at a time, for each priority, counted for all threads of the process. What a cluster does not say
+// is Envoy's default (1024 each), but for retries: without max_retries they have a budget (docs/adr/010). What is
+// counted is found by the cluster's name, so a newer version of the cluster goes on where the older one was, and a
+// cluster that is never used takes no shared memory.
+import type { Clock } from '../base/clock.ts';
+import { error, type Problem } from '../base/problem.ts';
+import type { Limits } from '../base/shared-limits.ts';
+import type { ClusterLimits, Endpoint, Gate, LimitTally, PriorityLimits } from '../plan/cluster.ts';
+import type {
+  CircuitBreakers,
+  CircuitBreakers_Thresholds as Thresholds,
+} from '../xds/gen/envoy/config/cluster/v3/circuit_breaker_pb.js';
+import { RoutingPriority } from '../xds/gen/envoy/config/core/v3/base_pb.js';
+import { CountGate } from './count-gate.ts';
+import type { RetryConstraint } from './retry-constraint.ts';
+import { RetryBudget, RetryRate } from './retry-budget.ts';
+
+/** Envoy's CircuitBreakers.Thresholds. */
+const MAX_DEFAULT = 1024;
+/** CircuitBreakers.Thresholds.RetryBudget. */
+const BUDGET_PERCENT = 20;
+const RETRIES_MIN = 3;
+/** What 2³²-1 and more says: no limit. */
+const UNLIMITED = 4_294_967_295;
+
+export interface LimitScope {
+  readonly clusterName: string;
+  readonly limits: Limits;
+  readonly clock: Clock;
+  readonly tally: LimitTally;
+  readonly problems: Problem[];
+  readonly path: string;
+  /** XBackendTrafficPolicy.retryConstraint; null: the budget is one of concurrency. */
+  readonly constraint: RetryConstraint | null;
+  /** Requests that began in this time count as active for the budget (DestinationRule retryBudget.budgetInterval); 0: none. */
+  readonly budgetIntervalMs: number;
+}
+
+/**
+ * The limits of a cluster; Problems go to `scope.problems`. Source: Envoy CircuitBreakers; of several thresholds of a
+ * priority the first counts.
+ */
+export function compileLimits(breakers: CircuitBreakers | undefined, scope: LimitScope): ClusterLimits {
+  const { tally } = scope;
+  checkPercents(breakers, scope);
+  return Object.freeze({
+    default: compilePriority(breakers, RoutingPriority.DEFAULT, scope),
+    high: compilePriority(breakers, RoutingPriority.HIGH, scope),
+    tally,
+  });
+}
+
+function compilePriority(
+  breakers: CircuitBreakers | undefined,
+  priority: RoutingPriority,
+  scope: LimitScope,
+): PriorityLimits {
+  const own = breakers?.thresholds.find((one) => one.priority === priority);
+  const perHost = breakers?.perHostThresholds.find((one) => one.priority === priority);
+  const { limits, clusterName, clock, constraint, budgetIntervalMs } = scope;
+  const place = `cluster ${clusterName} ${priority === RoutingPriority.HIGH ? 'high' : 'default'}`;
+  const intervalMs = constraint?.budgetIntervalMs ?? budgetIntervalMs;
+  const started = intervalMs === 0 ? null : { limits, clock, name: `${place} started`, intervalMs };
+  const gate = (name: string, max: number): CountGate => new CountGate(limits, `${place} ${name}`, max);
+  const requests = new CountGate(limits, `${place} requests`, maxOf(own?.maxRequests), started);
+  const pending = gate('pending', maxOf(own?.maxPendingRequests));
+  return Object.freeze({
+    connections: gate('connections', maxOf(own?.maxConnections)),
+    pending,
+    requests,
+    retries: compileRetries(own, { scope, place, requests, pending }),
+    pools: gate('pools', own?.maxConnectionPools ?? Infinity),
+    refusesOverBudget: constraint !== null,
+    tracksRemaining: own?.trackRemaining ?? false,
+    endpointGate: endpointGates(perHost?.maxConnections, place, limits),
+  });
+}
+
+function maxOf(max: number | undefined): number {
+  return max === undefined ? MAX_DEFAULT : max >= UNLIMITED ? Infinity : max;
+}
+
+interface RetryScope {
+  readonly scope: LimitScope;
+  readonly place: string;
+  readonly requests: CountGate;
+  readonly pending: CountGate;
+}
+
+function compileRetries(own: Thresholds | undefined, { scope, place, requests, pending }: RetryScope): Gate {
+  const { limits, clock, constraint } = scope;
+  const name = `${place} retries`;
+  if (constraint !== null) return new RetryRate({ limits, clock, name, requests, ...constraint });
+  if (own?.retryBudget === undefined && own?.maxRetries !== undefined) {
+    return new CountGate(limits, name, maxOf(own.maxRetries));
+  }
+  return new RetryBudget({
+    limits,
+    name,
+    requests,
+    pending,
+    percent: own?.retryBudget?.budgetPercent?.value ?? BUDGET_PERCENT,
+    retriesMin: own?.retryBudget?.minRetryConcurrency ?? RETRIES_MIN,
+  });
+}
+
+function endpointGates(max: number | undefined, place: string, limits: Limits): PriorityLimits['endpointGate'] {
+  if (max === undefined || max >= UNLIMITED) return null;
+  const gates = new WeakMap<Endpoint, Gate>();
+  return (endpoint) => {
+    const known = gates.get(endpoint) ?? new CountGate(limits, `${place} connections to ${endpoint.authority}`, max);
+    gates.set(endpoint, known);
+    return known;
+  };
+}
+
+function checkPercents(breakers: CircuitBreakers | undefined, { problems, path }: LimitScope): void {
+  for (const [index, { retryBudget }] of (breakers?.thresholds ?? []).entries()) {
+    const percent = retryBudget?.budgetPercent?.value;
+    if (percent === undefined || (percent >= 0 && percent <= 100)) continue;
+    const at = `${path}.thresholds[${index}].retry_budget.budget_percent`;
+    problems.push(error(at, `${percent} is not a percentage`, 'write a value from 0 to 100'));
+  }
+}

@@ -155,6 +155,10 @@ export class Exchange {
   excludedPriorities = 0;
   /** When all must be over, on the clock's now(): the route's timeout or what the caller has left. 0: never. */
   deadlineMs = 0;
+  /** Attempts tell the next hop how much of that is left. */
+  tellsTimeLeft = false;
+  /** The route takes its timeout from `grpc-timeout`, which then says what is left. */
+  heedsGrpcTimeout = false;
   /** What happened on the way that a trace should tell; null until something did. */
   events: ExchangeEvent[] | null = null;
 
@@ -206,6 +210,8 @@ export class Exchange {
     this.held = 0;
     this.excludedPriorities = 0;
     this.deadlineMs = 0;
+    this.tellsTimeLeft = false;
+    this.heedsGrpcTimeout = false;
     this.events = null;
   }
 

@@ -6,9 +6,10 @@
 import type { HeaderId } from '../base/brand.ts';
 import type { Budget } from '../base/shared-limits.ts';
 import type { Clock } from '../base/clock.ts';
-import { H, internHeader } from '../http/header-name.ts';
+import { internHeader } from '../http/header-name.ts';
 import type { Exchange } from '../plan/exchange.ts';
 import type { FilterTally } from '../plan/filter-tally.ts';
+import { isGrpcRequest } from '../plan/grpc-request.ts';
 import type { HeaderPredicate } from '../plan/header-match.ts';
 import { CONTINUE, PAUSE, REPLY, type Verdict } from '../plan/plan.ts';
 import { FLAGS } from '../plan/response-flags.ts';
@@ -134,10 +135,7 @@ export function abortWith(x: Exchange, status: number, grpcStatus: number): void
   x.response.status = status === 0 ? 200 : status;
   x.replyBody = BODY;
   // Of other requests the answer is a plain 200, as Envoy's is.
-  const type = x.request.get(H.contentType);
-  if (grpcStatus !== -1 && type !== null && type.startsWith('application/grpc')) {
-    x.response.set(GRPC_STATUS, String(grpcStatus));
-  }
+  if (grpcStatus !== -1 && isGrpcRequest(x.request)) x.response.set(GRPC_STATUS, String(grpcStatus));
 }
 
 /** A fault lasts as long as its exchange. */

@@ -19,7 +19,9 @@ import {
   runClusterHeader,
   runGrpcLimit,
   runHighPriority,
+  runGrpcTimeout,
   runRequire,
+  runTellLimit,
   runSplit,
   runSplitHost,
   runTimes,
@@ -132,7 +134,11 @@ function timeSteps(action: RouteAction, context: ForwardContext, path: string): 
   const idleTimeoutMs = durationMs(action.idleTimeout, problems, `${path}.idle_timeout`) ?? -1;
   const { maxStreamDuration } = action;
   if (maxStreamDuration === undefined) {
-    return [step('timeout', context.origin, runTimes, { timeoutMs, idleTimeoutMs, maxStreamDurationMs: -1 })];
+    const times = step('timeout', context.origin, runTimes, { timeoutMs, idleTimeoutMs, maxStreamDurationMs: -1 });
+    const maxMs = durationMs(action.maxGrpcTimeout, problems, `${path}.max_grpc_timeout`);
+    if (maxMs === null) return [times];
+    const offsetMs = durationMs(action.grpcTimeoutOffset, problems, `${path}.grpc_timeout_offset`) ?? 0;
+    return [times, step('grpc-timeout', context.origin, runGrpcTimeout, { maxMs, offsetMs })];
   }
   const { grpcTimeoutHeaderMax, grpcTimeoutHeaderOffset } = maxStreamDuration;
   const grpcAt = `${path}.max_stream_duration.grpc_timeout_header`;
@@ -145,7 +151,9 @@ function timeSteps(action: RouteAction, context: ForwardContext, path: string): 
   }
   // Envoy's router arms no route timeout, neither the default nor one that is written, for such a route.
   const times = step('timeout', context.origin, runTimes, { timeoutMs: 0, idleTimeoutMs, maxStreamDurationMs });
-  return maxMs === null ? [times] : [times, step('grpc-timeout', context.origin, runGrpcLimit, { maxMs, offsetMs })];
+  const tell = step('tell-grpc-timeout', context.origin, runTellLimit, null);
+  if (maxMs === null) return [times, tell];
+  return [times, step('grpc-timeout', context.origin, runGrpcLimit, { maxMs, offsetMs }), tell];
 }
 
 /** RouteAction.priority: HIGH counts against limits of its own (CircuitBreakers.Thresholds.priority). */

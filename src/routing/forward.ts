@@ -7,9 +7,10 @@ import type { ClusterRef } from '../plan/cluster.ts';
 import { type HeaderSource, readHeader } from '../plan/header-source.ts';
 import type { HeaderId } from '../base/brand.ts';
 import { CONTINUE, REPLY, type Verdict } from '../plan/plan.ts';
+import { isGrpcRequest } from '../plan/grpc-request.ts';
 import { FLAGS } from '../plan/response-flags.ts';
 import { splitPoint } from './fraction.ts';
-import { grpcTimeoutMs } from './grpc-timeout.ts';
+import { GRPC_TIMEOUT, grpcTimeoutMs, grpcTimeoutOf } from '../plan/grpc-timeout.ts';
 import { applyResponseEdits, type ResponseEdits } from './header-edits.ts';
 
 export interface ForwardTimes {
@@ -33,6 +34,26 @@ export function runHighPriority(x: Exchange): Verdict {
   return CONTINUE;
 }
 
+/** RouteAction.max_grpc_timeout: a gRPC request brings its own timeout. */
+export interface GrpcTimeout {
+  /** 0 is no bound. */
+  readonly maxMs: number;
+  /** grpc_timeout_offset: taken off what the request says, unless nothing would be left. */
+  readonly offsetMs: number;
+}
+
+export function runGrpcTimeout(x: Exchange, arg: GrpcTimeout): Verdict {
+  const { request } = x;
+  if (!isGrpcRequest(request)) return CONTINUE;
+  // Without a grpc-timeout the request may take for ever, as far as the route lets it.
+  let timeoutMs = Math.max(grpcTimeoutMs(request), 0);
+  if (arg.offsetMs < timeoutMs) timeoutMs -= arg.offsetMs;
+  if (arg.maxMs > 0 && (timeoutMs === 0 || timeoutMs > arg.maxMs)) timeoutMs = arg.maxMs;
+  x.timeoutMs = timeoutMs;
+  x.heedsGrpcTimeout = true;
+  return CONTINUE;
+}
+
 export interface GrpcLimit {
   /** grpc_timeout_header_max: the request's own grpc-timeout is the limit, up to this; 0 is no bound. */
   readonly maxMs: number;
@@ -46,6 +67,14 @@ export function runGrpcLimit(x: Exchange, arg: GrpcLimit): Verdict {
   if (arg.maxMs > 0 && limitMs > arg.maxMs) limitMs = arg.maxMs;
   // A time that is over before it began still ends the stream, at once.
   x.maxStreamDurationMs = Math.max(limitMs - arg.offsetMs, 1);
+  return CONTINUE;
+}
+
+/** The next hop of a gRPC request is told how long its stream may last, or nothing where that is for ever. */
+export function runTellLimit(x: Exchange): Verdict {
+  if (!isGrpcRequest(x.request)) return CONTINUE;
+  if (x.maxStreamDurationMs > 0) x.request.set(GRPC_TIMEOUT, grpcTimeoutOf(x.maxStreamDurationMs));
+  else x.request.remove(GRPC_TIMEOUT);
   return CONTINUE;
 }
 

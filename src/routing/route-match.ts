@@ -1,8 +1,8 @@
 // One RouteMatch, compiled: the rule for the path and a list of further predicates, all of which must
 // hold. The order of the predicates cannot be seen from outside, so the cheap ones come first.
 import { error, type Problem } from '../base/problem.ts';
-import { H } from '../http/header-name.ts';
 import type { Exchange } from '../plan/exchange.ts';
+import { isGrpcRequest } from '../plan/grpc-request.ts';
 import { compileHeaderMatch } from '../plan/header-match.ts';
 import type { CompileEnv } from '../plan/plan.ts';
 import type { RouteMatch } from '../xds/gen/envoy/config/route/v3/route_components_pb.js';
@@ -53,11 +53,8 @@ export function compileRouteMatch(match: RouteMatch, env: CompileEnv, path: stri
   return rule === null ? null : { path: rule, predicates, words };
 }
 
-/** `application/grpc`, alone or with a `+suffix`. */
 function isGrpc(x: Exchange): boolean {
-  const type = x.request.get(H.contentType);
-  if (type === null || !type.startsWith('application/grpc')) return false;
-  return type.length === 16 || type.charCodeAt(16) === 0x2b;
+  return isGrpcRequest(x.request);
 }
 
 type AddPredicate = (found: RoutePredicate | null, word: string) => void;

@@ -76,8 +76,6 @@ function warnOfAction(action: RouteAction, problems: Problem[], prefix: string):
       ['cors', action.cors !== undefined],
       ['hedge_policy', action.hedgePolicy !== undefined],
       ['early_data_policy', action.earlyDataPolicy !== undefined],
-      ['max_grpc_timeout', action.maxGrpcTimeout !== undefined],
-      ['grpc_timeout_offset', action.grpcTimeoutOffset !== undefined],
     ],
     problems,
     prefix,

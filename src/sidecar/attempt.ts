@@ -15,6 +15,7 @@ import { OUTCOME, type Cluster, type Endpoint } from '../plan/cluster.ts';
 import type { Exchange } from '../plan/exchange.ts';
 import type { Failure } from '../plan/failure.ts';
 import { runThrough } from '../plan/run.ts';
+import { tellTimeLeft } from '../resilience/deadline.ts';
 import { enterEndpoint, leaveEndpoint } from './endpoint-load.ts';
 import type { Engine } from './engine.ts';
 import type { UpstreamConnection, UpstreamEnd, UpstreamUser } from './h1-client.ts';
@@ -111,6 +112,7 @@ export class Attempt implements PoolUser, UpstreamUser {
     this.startMs = x.attempts === 1 && owner.isStarting ? x.startMs : this.#engine.clock.now();
     x.upstreamLocalAddress = connection.localAddress;
     x.upstreamStartMs = this.startMs;
+    tellTimeLeft(x, this.startMs, 0);
     if (x.plan !== null) runThrough(x, x.plan.onAttempt);
     if (owner.isPlain) {
       connection.openTunnel(this);

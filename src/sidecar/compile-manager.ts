@@ -132,6 +132,7 @@ function settingsOf(
     underscoredHeaders: underscoredHeadersOf(common?.headersWithUnderscoresAction),
     explainsErrors: env.runtimeNumber(EXPLAINS_ERRORS, 1) !== 0,
     suppressesEnvoyHeaders: router.suppressEnvoyHeaders,
+    respectsExpectedTimeout: router.respectExpectedRqTimeout,
     upgrades: compileUpgrades(config.upgradeConfigs, env.problems, join(path, 'upgrade_configs')),
     proxiesContinue: config.proxy100Continue,
     forwardsTrailers: env.runtimeNumber(FORWARDS_TRAILERS, 1) !== 0,

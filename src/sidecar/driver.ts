@@ -26,6 +26,7 @@ import type { Downstream } from './downstream.ts';
 import type { Engine } from './engine.ts';
 import type { HttpManager } from './http-manager.ts';
 import { startMirrors, type MirrorSet } from './mirror-set.ts';
+import { beginTimeout, isOver, takeTimes, timeLeft } from '../resilience/deadline.ts';
 import { explain, frameReply, rescue } from './rescue.ts';
 import { FORWARD_PLAIN, REFUSE, chooseRoute } from './route-choice.ts';
 import { StreamTimers, type StreamTimersOwner } from './stream-timers.ts';
@@ -146,13 +147,17 @@ export class Driver implements UpstreamRequestOwner, StreamTimersOwner {
       return;
     }
     if (x.maxStreamDurationMs !== this.manager.maxStreamDurationMs) this.#timers.armDuration(x.maxStreamDurationMs);
-    if (x.timeoutMs > 0 && !this.manager.suppressesEnvoyHeaders) {
-      x.request.set(H.envoyExpectedTimeout, String(x.timeoutMs));
+    takeTimes(x, this.manager);
+    const nowMs = this.#request.isStarting ? x.startMs : this.#engine.clock.now();
+    if (isOver(x, nowMs)) {
+      this.#fail(failure('timeout', 'upstream', 'no'));
+      return;
     }
+    this.#armDeadline(nowMs);
     if (x.plan !== null && x.plan.mirrors.length > 0 && x.upgrade === '') {
       this.#mirrors = startMirrors(this.#engine, x, x.plan.mirrors, this.#bodyKind);
     }
-    if (this.#request.isComplete) this.#requestCompleted(x.startMs);
+    if (this.#request.isComplete) this.#requestCompleted(nowMs);
     this.#request.start(cluster);
   }
 
@@ -194,7 +199,13 @@ export class Driver implements UpstreamRequestOwner, StreamTimersOwner {
     const { x } = this;
     x.requestEndMs = nowMs;
     this.#timers.disarmRequest();
-    if (x.upgrade === '') this.#timers.armRoute(x.timeoutMs);
+    beginTimeout(x, nowMs);
+    this.#armDeadline(nowMs);
+  }
+
+  #armDeadline(nowMs: number): void {
+    const { x } = this;
+    if (x.upgrade === '') this.#timers.armRoute(timeLeft(x, nowMs));
   }
 
   onUpstreamDrain(): void {

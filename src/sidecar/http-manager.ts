@@ -65,6 +65,8 @@ export interface HttpManager extends ClientCertPolicy {
   readonly explainsErrors: boolean;
   /** Router.suppress_envoy_headers: no `x-envoy-upstream-service-time` and the like. */
   readonly suppressesEnvoyHeaders: boolean;
+  /** Router.respect_expected_rq_timeout: what the caller has left of its time bounds ours. */
+  readonly respectsExpectedTimeout: boolean;
   /** Protocols that a client may change to where its route says nothing; null: none. */
   readonly upgrades: UpgradeRules | null;
   /** proxy_100_continue: the upstream meets the expectation of 100 (Continue), not the sidecar. */

@@ -2,6 +2,7 @@
 // the details that logs show. Texts and codes are Envoy's, so that what people search for is found.
 import type { Exchange } from '../plan/exchange.ts';
 import { assertNever } from '../base/assert.ts';
+import { isGrpcRequest } from '../plan/grpc-request.ts';
 import type { Failure } from '../plan/failure.ts';
 import { FLAGS, flagLetters } from '../plan/response-flags.ts';
 import { wireText } from '../plan/wire-text.ts';
@@ -101,7 +102,7 @@ function beforeResponse(status: number, flag: number, reason: string): Rescue {
 export function frameReply(x: Exchange): boolean {
   const { response, replyBody } = x;
   const { status } = response;
-  if (isGrpc(x.request.get(H.contentType))) {
+  if (isGrpcRequest(x.request)) {
     makeGrpc(x);
     return false;
   }
@@ -110,12 +111,6 @@ export function frameReply(x: Exchange): boolean {
   if (replyBody === '') return false;
   if (!response.has(H.contentType)) response.add(H.contentType, 'text/plain');
   return x.request.method !== 'HEAD';
-}
-
-/** `application/grpc`, alone or with a `+suffix`. */
-function isGrpc(type: string | null): boolean {
-  if (type === null || !type.startsWith('application/grpc')) return false;
-  return type.length === 16 || type.charCodeAt(16) === 0x2b;
 }
 
 const GRPC_STATUS = internHeader('grpc-status');

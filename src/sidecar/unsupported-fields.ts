@@ -276,14 +276,13 @@ const MANAGER: Readonly<Record<string, MessageFields>> = {
     refused: { config_discovery: 'write typed_config' },
   },
   'envoy.extensions.filters.http.router.v3.Router': {
-    supported: 'suppress_envoy_headers',
+    supported: 'suppress_envoy_headers respect_expected_rq_timeout',
     harmless: {
       dynamic_stats: NO_EFFECT_YET,
       start_child_span: 'has no effect: a client span is always made when a request is traced',
       upstream_log: NO_EFFECT_YET,
       upstream_log_options: NO_EFFECT_YET,
       strict_check_headers: NO_EFFECT_YET,
-      respect_expected_rq_timeout: NO_EFFECT_YET,
       suppress_grpc_request_failure_code_stats: NO_EFFECT_YET,
     },
     refused: { upstream_http_filters: 'write http_filters in the connection manager' },

@@ -64,7 +64,8 @@ export const ROUTE_FIELDS: Readonly<Record<string, MessageFields>> = {
   'envoy.config.route.v3.RouteAction': {
     supported: `cluster cluster_header weighted_clusters cluster_not_found_response_code prefix_rewrite regex_rewrite
       path_rewrite_policy path_rewrite host_rewrite_literal host_rewrite auto_host_rewrite host_rewrite_header host_rewrite_path_regex
-      append_x_forwarded_host timeout idle_timeout request_mirror_policies max_stream_duration upgrade_configs priority`,
+      append_x_forwarded_host timeout idle_timeout request_mirror_policies max_stream_duration upgrade_configs
+      max_grpc_timeout grpc_timeout_offset priority`,
     harmless: {
       retry_policy: NO_EFFECT_YET,
       retry_policy_typed_config: NO_EFFECT_YET,
@@ -74,8 +75,6 @@ export const ROUTE_FIELDS: Readonly<Record<string, MessageFields>> = {
       cors: NO_EFFECT_YET,
       hedge_policy: NO_EFFECT_YET,
       early_data_policy: 'has no effect without TLS',
-      max_grpc_timeout: NO_EFFECT_YET,
-      grpc_timeout_offset: NO_EFFECT_YET,
     },
     refused: {
       metadata_match: NO_SUBSETS,

@@ -52,6 +52,14 @@ export const ALLOWED_DIFFERENCES: readonly AllowedDifference[] = [
     reason: 'An escaped NUL in the path is refused whether or not paths are normalised; Envoy does so when they are.',
   },
   {
+    where: /^deadlines: more is left than the route gives$/,
+    what: /^upstream1\.header\.x-envoy-expected-rq-timeout-ms$/,
+    envoy: /9 s/,
+    outrigger: /5 s/,
+    reason:
+      'Of the own timeout and what the caller has left, the shorter counts; Envoy takes what the caller has left.',
+  },
+  {
     where: /^upgrades: /,
     what: /^(response|upstream1)\.header\.connection$/,
     envoy: /upgrade$/i,

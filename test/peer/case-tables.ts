@@ -1,6 +1,7 @@
 // All cases of the comparison, by bootstrap.
 import { ACTION_CASES } from './cases/action-cases.ts';
 import { CAPTURE_CASES } from './cases/capture-cases.ts';
+import { DEADLINE_CASES } from './cases/deadline-cases.ts';
 import { FAILURE_CASES } from './cases/failure-cases.ts';
 import { FAULT_CASES } from './cases/fault-cases.ts';
 import { FRAMING_CASES } from './cases/framing-cases.ts';
@@ -18,6 +19,7 @@ export const CASE_TABLES: CaseTable = {
   ...MANAGER_CASES,
   ...FRAMING_CASES,
   ...FAILURE_CASES,
+  ...DEADLINE_CASES,
   ...FAULT_CASES,
   ...MEETING_CASES,
   ...CAPTURE_CASES,

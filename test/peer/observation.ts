@@ -132,12 +132,22 @@ function bodyText(body: Buffer): string {
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 const HTTP_DATE = /^(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT$/;
 const NUMBER = /^\d+$/;
-const MEASURED = new Set(['x-envoy-upstream-service-time', 'x-envoy-expected-rq-timeout-ms', 'x-measured']);
+const MEASURED = new Set(['x-envoy-upstream-service-time', 'x-measured']);
+/** What is left of some time: told in whole seconds, rounded up. */
+const LEFT = new Map([
+  ['x-envoy-expected-rq-timeout-ms', ''],
+  ['grpc-timeout', 'm'],
+]);
 
 function shapeOf(side: Side, name: string, value: string): string {
   if (name === 'date' && HTTP_DATE.test(value)) return '<date>';
   if (UUID.test(value)) return '<uuid>';
   if (MEASURED.has(name) && NUMBER.test(value)) return '<number>';
+  const unit = LEFT.get(name);
+  if (unit !== undefined && value.endsWith(unit)) {
+    const digits = value.slice(0, value.length - unit.length);
+    if (NUMBER.test(digits)) return `<up to ${Math.ceil(Number(digits) / 1000)} s>`;
+  }
   let text = value;
   for (const [key, port] of side.ports) text = text.replaceAll(new RegExp(`(?<!\\d)${port}(?!\\d)`, 'g'), `<${key}>`);
   return text.replaceAll(/127\.0\.0\.1:\d+/g, '127.0.0.1:<port>');

@@ -46,6 +46,7 @@ export const MANAGER: Omit<HttpManager, 'routes' | 'missPlan'> = {
   stripsTrailingHostDot: false,
   explainsErrors: true,
   suppressesEnvoyHeaders: false,
+  respectsExpectedTimeout: false,
   upgrades: new Map([['websocket', { isAllowed: true, isTerminated: false }]]),
   proxiesContinue: false,
   forwardsTrailers: true,

@@ -1,10 +1,11 @@
 // @hot
-// The grpc-timeout field of a request: at most eight digits and a unit. What is malformed counts as absent.
+// The grpc-timeout field of a request, read and written: at most eight digits and a unit. What is malformed counts as
+// absent.
 // Source: gRPC over HTTP2, Timeout; Envoy RouteAction.MaxStreamDuration.grpc_timeout_header_max.
 import type { Head } from '../http/head.ts';
 import { internHeader } from '../http/header-name.ts';
 
-const GRPC_TIMEOUT = internHeader('grpc-timeout');
+export const GRPC_TIMEOUT = internHeader('grpc-timeout');
 const DIGITS_MAX = 8;
 
 /** Milliseconds, rounded up; -1 when there is none. */
@@ -33,4 +34,16 @@ export function grpcTimeoutMs(request: Head): number {
     default:
       return -1;
   }
+}
+
+/** The largest number that eight digits can say. */
+const AMOUNT_MAX = 99_999_999;
+
+/** Milliseconds as grpc-timeout says them; what has more than eight digits is said in seconds, minutes or hours. */
+export function grpcTimeoutOf(ms: number): string {
+  if (ms <= AMOUNT_MAX) return ms + 'm';
+  const seconds = Math.floor(ms / 1000);
+  if (seconds <= AMOUNT_MAX) return seconds + 'S';
+  const minutes = Math.floor(seconds / 60);
+  return minutes <= AMOUNT_MAX ? minutes + 'M' : Math.floor(minutes / 60) + 'H';
 }

@@ -14,6 +14,7 @@ import type {
 import { RoutingPriority } from '../xds/gen/envoy/config/core/v3/base_pb.js';
 import { CountGate } from './count-gate.ts';
 import type { RetryConstraint } from './retry-constraint.ts';
+import { OutageGate } from './outage-gate.ts';
 import { RetryBudget, RetryRate } from './retry-budget.ts';
 
 /** Envoy's CircuitBreakers.Thresholds. */
@@ -26,6 +27,8 @@ const UNLIMITED = 4_294_967_295;
 
 export interface LimitScope {
   readonly clusterName: string;
+  /** Those of the live cluster, now. */
+  readonly endpoints: () => readonly Endpoint[];
   readonly limits: Limits;
   readonly clock: Clock;
   readonly tally: LimitTally;
@@ -95,7 +98,7 @@ function compileRetries(own: Thresholds | undefined, { scope, place, requests, p
   if (own?.retryBudget === undefined && own?.maxRetries !== undefined) {
     return new CountGate(limits, name, maxOf(own.maxRetries));
   }
-  return new RetryBudget({
+  const budget = new RetryBudget({
     limits,
     name,
     requests,
@@ -103,6 +106,8 @@ function compileRetries(own: Thresholds | undefined, { scope, place, requests, p
     percent: own?.retryBudget?.budgetPercent?.value ?? BUDGET_PERCENT,
     retriesMin: own?.retryBudget?.minRetryConcurrency ?? RETRIES_MIN,
   });
+  // Whoever writes a budget gets that one; the one that stands by default also minds outages.
+  return own?.retryBudget === undefined ? new OutageGate(budget, scope.endpoints) : budget;
 }
 
 function endpointGates(max: number | undefined, place: string, limits: Limits): PriorityLimits['endpointGate'] {

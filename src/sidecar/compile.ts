@@ -109,8 +109,10 @@ function compileClusterLimits(
   }: { readonly context: CompileContext; readonly problems: Problem[]; readonly path: string },
 ): ClusterLimits {
   const { constraint, budgetIntervalMs } = readRetryMetadata(cluster, problems, path);
+  const ref = context.clusterRef(cluster.name);
   return compileLimits(cluster.circuitBreakers, {
     clusterName: cluster.name,
+    endpoints: () => ref.cluster?.endpoints ?? [],
     limits: context.limits,
     clock: context.clock,
     tally: context.stats.cluster(cluster.name).limits,

@@ -184,6 +184,10 @@ function clusterStats(stats: Stat[], cluster: Cluster, tally: ClusterTally | und
     ...limitNumbers(cluster),
   ];
   add(stats, { scope: 'cluster', name: cluster.name, labelNames: CLUSTER_LABELS }, numbers);
+  // Envoy has no counter of its own for this.
+  const fallbacks: Numbers =
+    cluster.aggregate == null ? [] : [['upstream_rq_fallback', 'counter', cluster.aggregate.fallbacksTotal]];
+  add(stats, { scope: 'cluster', name: cluster.name, labelNames: CLUSTER_LABELS }, fallbacks);
   if (tally === undefined) return;
   const scope = { scope: 'cluster', name: cluster.name, labelNames: CLUSTER_CLASS_LABELS };
   addClasses(stats, scope, 'upstream_rq', tally.classes);

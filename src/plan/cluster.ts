@@ -186,6 +186,25 @@ export interface Picker {
   pick(x: Exchange | null): Endpoint | null;
 }
 
+/** One priority of a cluster, as the sharing of traffic sees it. */
+export interface PriorityHealth {
+  /** 0 to 100: the overprovisioned share of healthy endpoints, and of degraded ones. */
+  readonly health: number;
+  readonly degraded: number;
+  /** All of its endpoints. */
+  readonly size: number;
+  /** Of those that count, how many are healthy or degraded, in percent: compared with the panic threshold. */
+  readonly fitPercent: number;
+}
+
+/** The members of an aggregate cluster. */
+export interface Aggregate {
+  readonly members: readonly ClusterRef[];
+  readonly fallbacksTotal: number;
+  /** The index of the member whose turn it is, or -1 when none exists. */
+  choose(): number;
+}
+
 /** Whom a connection to an endpoint is for. */
 export interface PoolScope {
   /** Requests for one host (auto_sni, auto_san_validation). */
@@ -210,6 +229,12 @@ export interface Cluster {
   readonly picker: Picker;
   /** Circuit breakers; null or absent: no limit is configured and none is counted. */
   readonly limits?: ClusterLimits | null;
+  /** Of an aggregate, which has no endpoints of its own; null or absent for others. */
+  readonly aggregate?: Aggregate | null;
+  /** In their order; the same list until something changes. Absent: unknown. */
+  readonly priorities?: readonly PriorityHealth[];
+  /** The endpoint at `address:port` while a session may have it, else null; absent: it never may. */
+  readonly sessionEndpoint?: (authority: string) => Endpoint | null;
   /** The share of requests that are turned away at once, 0 to 1; absent: none. */
   readonly dropShare?: number;
   /** Every endpoint, in configuration order. */

@@ -142,6 +142,8 @@ export class Exchange {
   hashLow = 0;
   /** The endpoint (`address:port`) that a session asks for (stateful session, override host); empty: any. */
   sessionEndpoint = '';
+  /** True: that endpoint or none. */
+  isSessionStrict = false;
   /** Endpoints of the attempts so far; kept only where a retry policy avoids them. */
   readonly tried: Endpoint[] = [];
   /** After PAUSE: the driver goes on by itself after so many milliseconds; 0: whoever paused resumes. */
@@ -205,6 +207,7 @@ export class Exchange {
     this.hashHigh = 0;
     this.hashLow = 0;
     this.sessionEndpoint = '';
+    this.isSessionStrict = false;
     if (this.tried.length > 0) this.tried.length = 0;
     this.pauseMs = 0;
     this.held = 0;

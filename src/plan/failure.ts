@@ -16,6 +16,7 @@ export type FailureKind =
   | 'no-cluster'
   | 'overflow' // a limit of the cluster
   | 'drop-overload' // the cluster drops a share of its traffic
+  | 'drop-all' // the cluster drops all of it
   | 'not-permitted' // no step set the permit
   | 'downstream-closed';
 

@@ -31,6 +31,7 @@ const LONG_NAMES: Readonly<Record<FlagName, string>> = {
   DF: 'DnsResolutionFailed',
   DR: 'DownstreamRemoteReset',
   DO: 'DropOverload',
+  UDO: 'UnconditionalDropOverload',
 };
 
 const ENTRIES: readonly (readonly [bit: number, name: string])[] = [

@@ -31,6 +31,7 @@ export const FLAGS = {
   DF: 1 << 26,
   DR: 1 << 27,
   DO: 1 << 28,
+  UDO: 1 << 29,
 } as const;
 
 export type FlagName = keyof typeof FLAGS;

@@ -75,6 +75,7 @@ function compileLbPolicy(cluster: Cluster, env: CompileEnv, path: string): Balan
       return replaced('MAGLEV', env, `${path}.lb_policy`);
     case Cluster_LbPolicy.CLUSTER_PROVIDED:
       // The picker of such a cluster asks no balancer.
+      if (cluster.clusterDiscoveryType.case === 'clusterType') return ROUND_ROBIN;
       if (cluster.clusterDiscoveryType.value === Cluster_DiscoveryType.ORIGINAL_DST) return ROUND_ROBIN;
       env.problems.push(error(`${path}.lb_policy`, 'CLUSTER_PROVIDED needs a cluster type that provides a balancer'));
       return ROUND_ROBIN;

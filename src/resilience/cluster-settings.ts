@@ -48,6 +48,8 @@ export type Discovery =
   | { readonly kind: 'logical-dns'; readonly target: EndpointTarget; readonly dns: DnsSettings }
   /** `serviceName` is the resource name to ask EDS for: the cluster's own name when none is given. */
   | { readonly kind: 'eds'; readonly serviceName: string }
+  /** The endpoints of other clusters, in this order (envoy.clusters.aggregate). */
+  | { readonly kind: 'aggregate'; readonly clusters: readonly string[] }
   /** Wherever each connection was going before the kernel's redirect. */
   | {
       readonly kind: 'original-dst';
@@ -86,6 +88,8 @@ export interface ClusterSettings {
   readonly assignmentPolicy?: AssignmentPolicy;
   /** Whole percent of healthy endpoints below which all are used, whatever their health; 50 by default, 0 never. */
   readonly panicThresholdPercent: number;
+  /** Healths that an endpoint may have for a session to keep it; absent: healthy and degraded. */
+  readonly sessionHealths?: ReadonlySet<ConfiguredHealth>;
   /** 5000 by default. */
   readonly connectTimeoutMs: number;
   /** 3600000 by default; 0 never. */

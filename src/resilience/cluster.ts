@@ -12,23 +12,29 @@ import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import { refuses, type Problem } from '../base/problem.ts';
 import { internHeader, UNKNOWN } from '../http/header-name.ts';
-import {
+import type {
+  Aggregate,
+  Cluster,
+  ClusterLimits,
+  ClusterRef,
   Endpoint,
-  type Cluster,
-  type ClusterLimits,
-  type Locality,
-  type Picker,
-  type PoolScope,
+  Locality,
+  Picker,
+  PoolScope,
+  PriorityHealth,
 } from '../plan/cluster.ts';
 import type { ClusterLoadAssignment } from '../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
 import type { ClusterSettings, ConfiguredHealth, Discovery, EndpointTarget } from './cluster-settings.ts';
 import { DnsDiscovery, type Delay, type NameState } from './dns-discovery.ts';
+import { AggregateChoice } from './aggregate-choice.ts';
 import { compileAssignmentPolicy, DEFAULT_POLICY, type AssignmentPolicy } from './assignment-policy.ts';
-import { NO_ENDPOINTS, type Member } from './host-set.ts';
+import { EndpointIndex, SESSION_HEALTHS } from './endpoint-index.ts';
+import { hostSetsOf, NO_ENDPOINTS, type Member } from './host-set.ts';
 import { localZoneOf, type LocalZone } from './locality-build.ts';
 import { compileLoadAssignment } from './load-assignment.ts';
 import { OriginalDestinations } from './original-destinations.ts';
-import { buildPicker } from './picker.ts';
+import { pickerOf } from './picker.ts';
+import { memberKey, placeTargets } from './placement.ts';
 import type { Resolver } from './resolver.ts';
 import { sourceAddressFor } from './upstream-bind.ts';
 
@@ -40,6 +46,8 @@ export interface ClusterDependencies {
   readonly log: Log;
   /** Node's timer, which does not keep the process alive, by default. */
   readonly delay?: Delay;
+  /** The clusters that an aggregate names; absent: there are none. */
+  readonly clusterRef?: (name: string) => ClusterRef;
   /** Where this sidecar is, for zone aware routing; absent or null: that is not known. */
   readonly zone?: () => LocalZone | null;
 }
@@ -59,6 +67,11 @@ export class LiveCluster implements Cluster {
   /** Came with the endpoints of EDS; null: as configured. */
   #policy: AssignmentPolicy | null = null;
   #discovery: DnsDiscovery | null = null;
+  #priorities: readonly PriorityHealth[] = [];
+  /** Of an aggregate cluster, which has no endpoints of its own; null for others. */
+  #aggregate: AggregateChoice | null = null;
+  /** For sessions; null until one asks. */
+  #index: EndpointIndex | null = null;
   /** The picker of an ORIGINAL_DST cluster, which has its endpoints; null for others. */
   #destinations: OriginalDestinations | null = null;
   /** The endpoints of a LOGICAL_DNS cluster that are answered but not first, and keep their connections. */
@@ -106,6 +119,20 @@ export class LiveCluster implements Cluster {
   get metadata(): ReadonlyMap<string, string> {
     return this.#settings.metadata;
   }
+
+  get aggregate(): Aggregate | null {
+    return this.#aggregate;
+  }
+
+  get priorities(): readonly PriorityHealth[] {
+    return this.#aggregate === null ? this.#priorities : this.#aggregate.priorities;
+  }
+
+  readonly sessionEndpoint = (authority: string): Endpoint | null => {
+    const { sessionHealths = SESSION_HEALTHS } = this.#settings;
+    this.#index ??= new EndpointIndex(this.#members.values(), sessionHealths);
+    return this.#index.find(authority);
+  };
 
   get dropShare(): number {
     return this.assignmentPolicy.dropShare;
@@ -205,8 +232,11 @@ export class LiveCluster implements Cluster {
   refresh(): void {
     if (this.#destinations !== null) return;
     const { random, zone } = this.#dependencies;
-    const context = { policy: this.assignmentPolicy, zone: zone?.() ?? null };
-    this.picker = buildPicker([...this.#members.values()], this.#settings, random, context);
+    const context = { settings: this.#settings, policy: this.assignmentPolicy, random, zone: zone?.() ?? null };
+    const sets = hostSetsOf([...this.#members.values()], context.policy);
+    this.#priorities = sets.map(({ health }) => health);
+    this.#index = null;
+    this.picker = pickerOf(sets, context);
     for (const callback of this.#refreshListeners) callback();
   }
 
@@ -216,6 +246,7 @@ export class LiveCluster implements Cluster {
     this.#discovery = null;
     this.#destinations?.close();
     this.#destinations = null;
+    this.#aggregate = null;
     const { discovery } = this.#settings;
     switch (discovery.kind) {
       case 'static':
@@ -241,6 +272,14 @@ export class LiveCluster implements Cluster {
           { delay, random, resolver, log },
         );
         this.#discovery.start();
+        return;
+      }
+      case 'aggregate': {
+        const { clusterRef, random } = this.#dependencies;
+        const members = clusterRef === undefined ? [] : discovery.clusters.map(clusterRef);
+        this.#aggregate = new AggregateChoice(members, this.#settings.panicThresholdPercent, random);
+        this.#replace(NO_MEMBERS, NO_MEMBERS);
+        this.#warm();
         return;
       }
       case 'original-dst':
@@ -300,24 +339,9 @@ export class LiveCluster implements Cluster {
     return this.#members.get(key) ?? this.#waiting.get(key);
   }
 
-  /**
-   * Members for the targets: known endpoints where the address stays, brought up to date. Duplicates:
-   * EDS keeps the first (as Envoy), other types give each its own share.
-   */
   #place(targets: readonly EndpointTarget[], duplicates: 'first-wins' | 'all'): Map<string, Member> {
-    const placed = new Map<string, Member>();
-    for (const target of targets) {
-      let occurrence = 0;
-      while (placed.has(memberKey(target, occurrence))) occurrence++;
-      if (occurrence > 0 && duplicates === 'first-wins') continue;
-      const key = memberKey(target, occurrence);
-      const known = this.#member(key)?.endpoint;
-      const endpoint = known ?? new Endpoint(target);
-      endpoint.sourceAddress = this.#sourceFor(endpoint.address);
-      if (known !== undefined) bringUpToDate(known, target);
-      placed.set(key, { endpoint, health: target.health, localityWeight: target.localityWeight });
-    }
-    return placed;
+    const known = (key: string): Member | undefined => this.#member(key);
+    return placeTargets(targets, { known, sourceFor: (address) => this.#sourceFor(address), duplicates });
   }
 
   #replace(members: ReadonlyMap<string, Member>, waiting: ReadonlyMap<string, Member>): void {
@@ -346,19 +370,6 @@ export class LiveCluster implements Cluster {
     this.#warmListeners = [];
     for (const callback of listeners) callback();
   }
-}
-
-function memberKey({ address, port }: EndpointTarget, occurrence: number): string {
-  return `${address}|${port}|${occurrence}`;
-}
-
-function bringUpToDate(endpoint: Endpoint, target: EndpointTarget): void {
-  endpoint.hostname = target.hostname;
-  endpoint.locality = target.locality;
-  endpoint.priority = target.priority;
-  endpoint.metadata = target.metadata;
-  endpoint.transportMatch = target.transportMatch;
-  endpoint.weight = target.weight;
 }
 
 /** The name that was resolved is the endpoint's hostname unless it has one of its own. */

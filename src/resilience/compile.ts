@@ -12,12 +12,13 @@ import {
 } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import type { HttpProtocolOptions as CommonOptions } from '../xds/gen/envoy/config/core/v3/protocol_pb.js';
 import { HttpProtocolOptionsSchema } from '../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
+import { compileClusterType } from './aggregate-settings.ts';
 import { compileAssignmentPolicy, DEFAULT_POLICY } from './assignment-policy.ts';
 import { compileBalancing } from './balancing.ts';
 import type { ClusterSettings, Discovery, EndpointTarget } from './cluster-settings.ts';
 import { compileDns } from './dns-settings.ts';
 import { durationMs } from './duration.ts';
-import { compileLoadAssignment, type AddressKind } from './load-assignment.ts';
+import { compileHealth, compileLoadAssignment, type AddressKind } from './load-assignment.ts';
 import { flattenClusterMetadata } from './metadata.ts';
 import { compileOriginalDst } from './original-dst-settings.ts';
 import { compileUpstreamBind } from './upstream-bind.ts';
@@ -76,6 +77,7 @@ export function compileCluster(cluster: Cluster, env: CompileEnv, path: string):
     weighsLocalities,
     zoneAware,
     assignmentPolicy,
+    ...compileSessionHealths(cluster),
     panicThresholdPercent,
     connectTimeoutMs,
     ...http,
@@ -86,12 +88,7 @@ export function compileCluster(cluster: Cluster, env: CompileEnv, path: string):
 }
 
 function compileDiscovery(cluster: Cluster, env: CompileEnv, path: string): Discovery | null {
-  if (cluster.clusterDiscoveryType.case === 'clusterType') {
-    const { name } = cluster.clusterDiscoveryType.value;
-    const remedy = 'use type STATIC, STRICT_DNS, LOGICAL_DNS, EDS or ORIGINAL_DST';
-    env.problems.push(error(`${path}.cluster_type`, `cluster type ${name} is not supported`, remedy));
-    return null;
-  }
+  if (cluster.clusterDiscoveryType.case === 'clusterType') return compileClusterType(cluster, env, path);
   const type = cluster.clusterDiscoveryType.value ?? Cluster_DiscoveryType.STATIC;
   if (type !== Cluster_DiscoveryType.EDS && cluster.edsClusterConfig !== undefined) {
     const remedy = 'remove it, or set type EDS';
@@ -269,7 +266,6 @@ function noteLater(cluster: Cluster, env: CompileEnv, path: string): void {
     ['track_cluster_stats', cluster.trackClusterStats !== undefined],
     ['connection_pool_per_downstream_connection', cluster.connectionPoolPerDownstreamConnection],
     ['common_lb_config.update_merge_window', cluster.commonLbConfig?.updateMergeWindow !== undefined],
-    ['common_lb_config.override_host_status', cluster.commonLbConfig?.overrideHostStatus !== undefined],
   ];
   for (const [field, isSet] of later) {
     if (isSet) env.problems.push(warning(`${path}.${field}`, 'has no effect yet'));
@@ -288,4 +284,10 @@ function compilePanicThreshold(cluster: Cluster, env: CompileEnv, path: string):
   const at = `${path}.common_lb_config.healthy_panic_threshold`;
   env.problems.push(error(at, `${percent} is not a percentage`, 'write a value from 0 to 100'));
   return PANIC_THRESHOLD_PERCENT;
+}
+
+/** CommonLbConfig.override_host_status; nothing when it is not there. */
+function compileSessionHealths(cluster: Cluster): Pick<ClusterSettings, 'sessionHealths'> {
+  const wanted = cluster.commonLbConfig?.overrideHostStatus;
+  return wanted === undefined ? {} : { sessionHealths: new Set(wanted.statuses.map(compileHealth)) };
 }

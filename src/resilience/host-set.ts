@@ -1,9 +1,9 @@
 // The endpoints of a cluster by priority, and by whether they are fit: what pickers are built over.
 // Counts are taken when something changes, never per request.
-import { UNFIT, type Endpoint, type Picker } from '../plan/cluster.ts';
+import { UNFIT, type Endpoint, type Picker, type PriorityHealth } from '../plan/cluster.ts';
 import type { AssignmentPolicy } from './assignment-policy.ts';
 import type { ConfiguredHealth } from './cluster-settings.ts';
-import { availabilityOf, type PriorityHealth } from './priority-load.ts';
+import { availabilityOf } from './priority-load.ts';
 
 /** An endpoint with what configuration says of it beyond the Endpoint itself. */
 export interface Member {
@@ -25,36 +25,31 @@ export interface HostSet {
 export const NO_ENDPOINTS: Picker = Object.freeze({ pick: () => null });
 
 /** Priorities with endpoints, by their number. */
-export function hostSetsOf(
-  members: readonly Member[],
-  panicThresholdPercent: number,
-  policy: AssignmentPolicy,
-): readonly HostSet[] {
+export function hostSetsOf(members: readonly Member[], policy: AssignmentPolicy): readonly HostSet[] {
   return [...Map.groupBy(members, ({ endpoint }) => endpoint.priority)]
     .toSorted(([left], [right]) => left - right)
     .map(([priority, all]) => {
       const healthy = all.filter(isHealthy);
       const degraded = all.filter(isDegraded);
-      const health = healthOf({ all, healthy, degraded }, panicThresholdPercent, policy);
+      const health = healthOf({ all, healthy, degraded }, policy);
       return { priority, all, healthy, degraded, health };
     });
 }
 
 function healthOf(
   { all, healthy, degraded }: Pick<HostSet, 'all' | 'healthy' | 'degraded'>,
-  panicThresholdPercent: number,
   { overprovisioningFactor, weighsHealth }: AssignmentPolicy,
 ): PriorityHealth {
   const counted = all.filter((member) => !isExcluded(member));
   const measure = (list: readonly Member[]): number =>
     weighsHealth ? list.reduce((sum, { endpoint }) => sum + endpoint.weight, 0) : list.length;
   const total = measure(counted);
-  const percentFit = counted.length === 0 ? 0 : (100 * (healthy.length + degraded.length)) / counted.length;
+  const fitPercent = counted.length === 0 ? 0 : (100 * (healthy.length + degraded.length)) / counted.length;
   return {
     health: availabilityOf(measure(healthy), total, overprovisioningFactor),
     degraded: availabilityOf(measure(degraded), total, overprovisioningFactor),
     size: all.length,
-    isDoubted: percentFit < panicThresholdPercent,
+    fitPercent,
   };
 }
 

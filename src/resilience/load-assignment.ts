@@ -161,7 +161,7 @@ function compileAddress(
 }
 
 /** UNKNOWN is healthy: nothing said otherwise (core.v3.HealthStatus). */
-function compileHealth(status: HealthStatus): ConfiguredHealth {
+export function compileHealth(status: HealthStatus): ConfiguredHealth {
   switch (status) {
     case HealthStatus.UNHEALTHY:
       return 'unhealthy';

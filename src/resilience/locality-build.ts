@@ -91,13 +91,11 @@ function byZone(healthy: readonly Member[], context: PickerContext, make: MakeBa
 
 /** The members of the sidecar's own cluster, as zone aware routing counts them: its first priority. */
 export function localZoneOf(members: readonly Member[], locality: Locality): LocalZone {
-  const [first] = hostSetsOf(members, 0, DEFAULT_POLICY);
+  const [first] = hostSetsOf(members, DEFAULT_POLICY);
   if (first === undefined) return { locality, peers: new Map(), fitPercent: 0 };
   const peers = new Map<string, number>();
   for (const [key, group] of groupByLocality(first.healthy)) peers.set(key, group.length);
-  const counted = first.all.filter((member) => !isExcluded(member)).length;
-  const fit = first.healthy.length + first.degraded.length;
-  return { locality, peers, fitPercent: counted === 0 ? 0 : (100 * fit) / counted };
+  return { locality, peers, fitPercent: first.health.fitPercent };
 }
 
 function groupByLocality(members: readonly Member[]): ReadonlyMap<string, readonly Member[]> {

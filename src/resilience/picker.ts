@@ -37,7 +37,7 @@ export function buildPicker(
   { policy = DEFAULT_POLICY, zone = null }: Partial<Pick<PickerContext, 'policy' | 'zone'>> = {},
 ): Picker {
   const context: PickerContext = { settings, policy, random, zone };
-  return pickerOf(hostSetsOf(members, settings.panicThresholdPercent, policy), context);
+  return pickerOf(hostSetsOf(members, policy), context);
 }
 
 export function pickerOf(sets: readonly HostSet[], context: PickerContext): Picker {

@@ -7,16 +7,7 @@
 //
 // Source: Envoy arch_overview load_balancing/{priority,degraded,panic_threshold}.
 
-/** One priority, as the arithmetic sees it. */
-export interface PriorityHealth {
-  /** 0 to 100: the overprovisioned share of healthy endpoints, and of degraded ones. */
-  readonly health: number;
-  readonly degraded: number;
-  /** All of its endpoints. */
-  readonly size: number;
-  /** True: fewer than the panic threshold are fit for traffic. */
-  readonly isDoubted: boolean;
-}
+import type { PriorityHealth } from '../plan/cluster.ts';
 
 /** Percentages that add up to 100, by index of the priority. */
 export interface PriorityLoads {
@@ -36,7 +27,7 @@ export function loadsOf(priorities: readonly PriorityHealth[], panicThresholdPer
   const total = totalOf(priorities);
   const loads = total === 0 ? noLoads(priorities) : share(priorities, total);
   if (panicThresholdPercent === 0 && total === 0) return { ...loads, healthy: allOnFirst(priorities) };
-  const isPanicking = priorities.map(({ isDoubted }) => total < 100 && isDoubted);
+  const isPanicking = priorities.map(({ fitPercent }) => total < 100 && fitPercent < panicThresholdPercent);
   if (!isPanicking.every(Boolean)) return { ...loads, isPanicking };
   return { healthy: shareBySize(priorities), degraded: priorities.map(() => 0), isPanicking };
 }

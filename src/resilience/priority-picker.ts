@@ -3,9 +3,9 @@
 // those. Only for clusters where that is a choice: one priority without degraded endpoints is its
 // balancer itself. With a hash the priority comes of the hash, so that a key stays where it is.
 // A balancer is made when its share is first used: most priorities are never asked.
-import type { Endpoint, Picker } from '../plan/cluster.ts';
+import type { Endpoint, Picker, PriorityHealth } from '../plan/cluster.ts';
 import type { Exchange } from '../plan/exchange.ts';
-import { loadsWithout, type PriorityHealth, type PriorityLoads } from './priority-load.ts';
+import { loadsWithout, type PriorityLoads } from './priority-load.ts';
 
 /** Which endpoints of a priority. */
 export type Side = 'healthy' | 'degraded' | 'all';

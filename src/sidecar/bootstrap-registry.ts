@@ -10,9 +10,14 @@ import {
   StderrAccessLogSchema,
   StdoutAccessLogSchema,
 } from '../xds/gen/envoy/extensions/access_loggers/stream/v3/stream_pb.js';
+import { ClusterConfigSchema as AggregateSchema } from '../xds/gen/envoy/extensions/clusters/aggregate/v3/cluster_pb.js';
 import { HTTPFaultSchema } from '../xds/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js';
 import { FilterConfigSchema as GrpcStatsSchema } from '../xds/gen/envoy/extensions/filters/http/grpc_stats/v3/config_pb.js';
 import { RouterSchema } from '../xds/gen/envoy/extensions/filters/http/router/v3/router_pb.js';
+import {
+  StatefulSessionPerRouteSchema,
+  StatefulSessionSchema,
+} from '../xds/gen/envoy/extensions/filters/http/stateful_session/v3/stateful_session_pb.js';
 import { HttpInspectorSchema } from '../xds/gen/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.js';
 import { OriginalDstSchema } from '../xds/gen/envoy/extensions/filters/listener/original_dst/v3/original_dst_pb.js';
 import { ProxyProtocolSchema } from '../xds/gen/envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol_pb.js';
@@ -20,6 +25,8 @@ import { TlsInspectorSchema } from '../xds/gen/envoy/extensions/filters/listener
 import { ConnectionLimitSchema } from '../xds/gen/envoy/extensions/filters/network/connection_limit/v3/connection_limit_pb.js';
 import { HttpConnectionManagerSchema } from '../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { TcpProxySchema } from '../xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
+import { CookieBasedSessionStateSchema } from '../xds/gen/envoy/extensions/http/stateful_session/cookie/v3/cookie_pb.js';
+import { HeaderBasedSessionStateSchema } from '../xds/gen/envoy/extensions/http/stateful_session/header/v3/header_pb.js';
 import { LeastRequestSchema } from '../xds/gen/envoy/extensions/load_balancing_policies/least_request/v3/least_request_pb.js';
 import { MaglevSchema } from '../xds/gen/envoy/extensions/load_balancing_policies/maglev/v3/maglev_pb.js';
 import { PickFirstSchema } from '../xds/gen/envoy/extensions/load_balancing_policies/pick_first/v3/pick_first_pb.js';
@@ -48,6 +55,11 @@ export const extensions: Registry = createRegistry(
   StdoutAccessLogSchema,
   GrpcStatsSchema,
   HTTPFaultSchema,
+  StatefulSessionSchema,
+  StatefulSessionPerRouteSchema,
+  CookieBasedSessionStateSchema,
+  HeaderBasedSessionStateSchema,
+  AggregateSchema,
   RouteFilterConfigSchema,
   RouterSchema,
   HttpInspectorSchema,

@@ -140,7 +140,7 @@ export class Driver implements UpstreamRequestOwner, StreamTimersOwner {
 
   #forward(): void {
     const { x } = this;
-    const cluster = chooseCluster(x);
+    const cluster = chooseCluster(x, this.#engine.clock);
     const refusal = refusalOf(x, cluster, this.#engine.random);
     if (cluster === null || refusal !== null) {
       if (refusal !== null) this.#fail(refusal);

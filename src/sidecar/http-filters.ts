@@ -8,8 +8,13 @@ import { error, refuses, warning, type Problem } from '../base/problem.ts';
 import type { CompileHttpFilter, FilterScope, HttpFilter } from '../plan/http-filter.ts';
 import type { CompileEnv, PlanPart } from '../plan/plan.ts';
 import { compileFault } from '../policy/fault-compile.ts';
+import { compileSession } from '../policy/session-compile.ts';
 import { HTTPFaultSchema } from '../xds/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js';
 import { FilterConfigSchema as GrpcStatsSchema } from '../xds/gen/envoy/extensions/filters/http/grpc_stats/v3/config_pb.js';
+import {
+  StatefulSessionPerRouteSchema,
+  StatefulSessionSchema,
+} from '../xds/gen/envoy/extensions/filters/http/stateful_session/v3/stateful_session_pb.js';
 import { RouterSchema, type Router } from '../xds/gen/envoy/extensions/filters/http/router/v3/router_pb.js';
 import type {
   HttpConnectionManager,
@@ -28,6 +33,7 @@ interface FilterKind {
 
 const KINDS: ReadonlyMap<string, FilterKind> = new Map([
   [HTTPFaultSchema.typeName, { compile: compileFault, settings: [HTTPFaultSchema] }],
+  [StatefulSessionSchema.typeName, { compile: compileSession, settings: [StatefulSessionPerRouteSchema] }],
 ]);
 
 /** Bits of Exchange.held. */

@@ -6,6 +6,7 @@ import type { BodyKind } from '../http/body-decoder.ts';
 import type { Exchange } from '../plan/exchange.ts';
 import type { Mirror } from '../plan/plan.ts';
 import type { Engine } from './engine.ts';
+import { memberOf } from './cluster-choice.ts';
 import { MirrorRequest } from './mirror.ts';
 
 export class MirrorSet {
@@ -43,7 +44,9 @@ export function startMirrors(
   const bodyKind = kindOfRequest(x.request, givenKind);
   const started: MirrorRequest[] = [];
   for (const mirror of mirrors) {
-    const { cluster } = mirror.cluster;
+    const named = mirror.cluster.cluster;
+    const isAggregate = named !== null && named.aggregate !== undefined && named.aggregate !== null;
+    const cluster = isAggregate ? (memberOf(named)?.cluster ?? null) : named;
     if (cluster === null || (mirror.fraction < 1 && engine.random() >= mirror.fraction)) continue;
     const endpoint = cluster.picker.pick(x);
     if (endpoint === null) continue;

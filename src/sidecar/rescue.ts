@@ -28,6 +28,7 @@ const CONNECT_ERRORS: Readonly<Record<string, string>> = {
 };
 
 const ENVOY_DROP_OVERLOAD = internHeader('x-envoy-drop-overload');
+const ENVOY_DROP_ALL = internHeader('x-envoy-unconditional-drop-overload');
 
 /** Lays the reply for `failed` into `x.response` and `x.replyBody`; without `x-envoy-` fields when those are suppressed. */
 export function rescue(x: Exchange, failed: Failure, suppressesEnvoyHeaders: boolean): void {
@@ -40,6 +41,7 @@ export function rescue(x: Exchange, failed: Failure, suppressesEnvoyHeaders: boo
   x.response.status = status;
   if (failed.kind === 'overflow' && !suppressesEnvoyHeaders) x.response.add(H.envoyOverloaded, 'true');
   else if (failed.kind === 'drop-overload' && !suppressesEnvoyHeaders) x.response.add(ENVOY_DROP_OVERLOAD, 'true');
+  else if (failed.kind === 'drop-all' && !suppressesEnvoyHeaders) x.response.add(ENVOY_DROP_ALL, 'true');
   x.replyBody = wireText(body);
 }
 
@@ -70,6 +72,13 @@ function rescueOf(failed: Failure): Rescue {
       return beforeResponse(503, FLAGS.UO, 'overflow');
     case 'drop-overload':
       return { status: 503, flag: FLAGS.DO, body: 'drop overload', details: 'drop_overload' };
+    case 'drop-all':
+      return {
+        status: 503,
+        flag: FLAGS.UDO,
+        body: 'unconditional drop overload',
+        details: 'unconditional_drop_overload',
+      };
     case 'timeout':
       return { status: 504, flag: FLAGS.UT, body: 'upstream request timeout', details: 'response_timeout' };
     case 'per-try-timeout':

@@ -35,7 +35,7 @@ export class StateStore {
   readonly #home: Home;
 
   constructor(dependencies: ClusterDependencies, pools: PoolRegistry, home: Home = NO_HOME) {
-    this.#dependencies = { ...dependencies, zone: () => this.#zone() };
+    this.#dependencies = { ...dependencies, clusterRef: this.ref, zone: () => this.#zone() };
     this.#pools = pools;
     this.#home = home;
   }

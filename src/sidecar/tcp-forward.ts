@@ -16,6 +16,7 @@ import type { Speculation, SpeculationUser } from './arrival/arrival.ts';
 import { SocketConnection } from './connection.ts';
 import type { Engine } from './engine.ts';
 import type { TcpProxy } from './listener-config.ts';
+import { chooseCluster } from './cluster-choice.ts';
 import { dialEndpoint } from './dial-secure.ts';
 import { TcpPermit } from './tcp-permit.ts';
 import type { Dial } from './wire-dial.ts';
@@ -102,8 +103,8 @@ export class TcpForward implements Speculation {
 
   #connect(): void {
     const reference = this.#choose();
-    const cluster = reference === null ? null : reference.cluster;
     this.#x.cluster = reference;
+    const cluster = chooseCluster(this.#x, this.#engine.clock);
     if (cluster === null) {
       if (this.#isBegun) this.#proxy.tally.withoutRoute++;
       this.#end(FLAGS.NC, true);

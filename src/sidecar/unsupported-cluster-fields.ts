@@ -21,6 +21,7 @@ export const CLUSTER_FIELDS: Readonly<Record<string, MessageFields>> = {
     supported: `name type eds_cluster_config connect_timeout lb_policy load_assignment max_requests_per_connection
       common_http_protocol_options http_protocol_options http2_protocol_options typed_extension_protocol_options
       dns_resolvers dns_resolution_config dns_refresh_rate respect_dns_ttl dns_lookup_family least_request_lb_config round_robin_lb_config common_lb_config
+      cluster_type
       transport_socket transport_socket_matches upstream_http_protocol_options metadata alt_stat_name original_dst_lb_config cleanup_interval upstream_bind_config dns_failure_refresh_rate load_balancing_policy circuit_breakers`,
     required: 'name',
     harmless: {
@@ -44,7 +45,6 @@ export const CLUSTER_FIELDS: Readonly<Record<string, MessageFields>> = {
     },
     refused: {
       lb_subset_config: 'write one cluster for each subset',
-      cluster_type: 'write type STATIC, STRICT_DNS, LOGICAL_DNS, EDS or ORIGINAL_DST',
       protocol_selection: 'write typed_extension_protocol_options',
     },
     values: {
@@ -77,13 +77,12 @@ export const CLUSTER_FIELDS: Readonly<Record<string, MessageFields>> = {
     harmless: { slow_start_config: NO_EFFECT_YET },
   },
   'envoy.config.cluster.v3.Cluster.CommonLbConfig': {
-    supported: 'healthy_panic_threshold locality_weighted_lb_config zone_aware_lb_config',
+    supported: 'healthy_panic_threshold locality_weighted_lb_config zone_aware_lb_config override_host_status',
     harmless: {
       update_merge_window: NO_EFFECT_YET,
       ignore_new_hosts_until_first_hc: NO_EFFECT_YET,
       close_connections_on_host_set_change: NO_EFFECT_YET,
       consistent_hashing_lb_config: NO_EFFECT_YET,
-      override_host_status: NO_EFFECT_YET,
     },
   },
   'envoy.config.cluster.v3.Cluster.CommonLbConfig.LocalityWeightedLbConfig': ALL,
@@ -112,6 +111,9 @@ export const CLUSTER_FIELDS: Readonly<Record<string, MessageFields>> = {
   'envoy.extensions.load_balancing_policies.common.v3.LocalityLbConfig.LocalityWeightedLbConfig': ALL,
   'envoy.extensions.load_balancing_policies.common.v3.LocalityLbConfig.ZoneAwareLbConfig': ALL,
   'envoy.config.cluster.v3.Cluster.CommonLbConfig.ZoneAwareLbConfig': ALL,
+  'envoy.config.core.v3.HealthStatusSet': ALL,
+  'envoy.config.cluster.v3.Cluster.CustomClusterType': ALL,
+  'envoy.extensions.clusters.aggregate.v3.ClusterConfig': ALL,
   'envoy.config.core.v3.TypedExtensionConfig': ALL,
   'envoy.config.core.v3.DnsResolutionConfig': ALL,
   'envoy.config.core.v3.DnsResolverOptions': ALL,

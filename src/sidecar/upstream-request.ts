@@ -13,6 +13,7 @@ import { OUTCOME, type Cluster } from '../plan/cluster.ts';
 import type { Exchange } from '../plan/exchange.ts';
 import { failure, type Failure } from '../plan/failure.ts';
 import { Attempt, type AttemptOwner, type ResponseSink } from './attempt.ts';
+import { pickEndpoint } from '../resilience/endpoint-pick.ts';
 import type { Engine } from './engine.ts';
 import { PROTOCOL_ERROR, type UpstreamConnection, type UpstreamEnd } from './h1-client.ts';
 import { ReplayBuffer } from './replay-buffer.ts';
@@ -86,7 +87,7 @@ export class UpstreamRequest implements AttemptOwner {
 
   #tryOnce(cluster: Cluster, isFresh: boolean): void {
     const x = this.#x;
-    const endpoint = cluster.picker.pick(x);
+    const endpoint = pickEndpoint(cluster, x);
     x.attempts++;
     if (endpoint === null) {
       this.sink.onRequestFailed(failure('no-healthy-upstream', 'internal', 'no'));

@@ -293,7 +293,7 @@ describe('compileCluster', () => {
     {
       given: { cluster_type: { name: 'envoy.clusters.redis' } },
       problem:
-        'cluster_type: cluster type envoy.clusters.redis is not supported; use type STATIC, STRICT_DNS, LOGICAL_DNS, EDS or ORIGINAL_DST',
+        'cluster_type: cluster type envoy.clusters.redis is not supported; use type STATIC, STRICT_DNS, LOGICAL_DNS, EDS or ORIGINAL_DST, or envoy.clusters.aggregate',
     },
     {
       given: { type: 'EDS' },

@@ -1,22 +1,23 @@
 // The shares of priorities: the tables of Envoy's documentation (priority levels, degraded endpoints,
 // panic threshold), with the whole-number remainders that Envoy's program gives to the first priority.
 import { describe, expect, it } from 'vitest';
-import { availabilityOf, loadsOf, loadsWithout, type PriorityHealth } from '../../../src/resilience/priority-load.ts';
+import type { PriorityHealth } from '../../../src/plan/cluster.ts';
+import { availabilityOf, loadsOf, loadsWithout } from '../../../src/resilience/priority-load.ts';
 
 /** `healthy/degraded` percent of 100 endpoints. */
-function priority(text: string, panicThresholdPercent: number): PriorityHealth {
+function priority(text: string): PriorityHealth {
   const [healthy = 0, degraded = 0] = text.split('/').map(Number);
   return {
     health: availabilityOf(healthy, 100, 140),
     degraded: availabilityOf(degraded, 100, 140),
     size: 100,
-    isDoubted: healthy + degraded < panicThresholdPercent,
+    fitPercent: healthy + degraded,
   };
 }
 
 function loads(given: readonly string[], panicThresholdPercent = 50) {
   return loadsOf(
-    given.map((text) => priority(text, panicThresholdPercent)),
+    given.map((text) => priority(text)),
     panicThresholdPercent,
   );
 }
@@ -121,13 +122,13 @@ describe('panic', () => {
   });
 
   it('shares by number of endpoints when all priorities panic, and the remainder goes to the first', () => {
-    const sizes = [1, 1, 1].map((size) => ({ health: 0, degraded: 0, size, isDoubted: true }));
+    const sizes = [1, 1, 1].map((size) => ({ health: 0, degraded: 0, size, fitPercent: 0 }));
     expect(loadsOf(sizes, 50).healthy).toEqual([34, 33, 33]);
   });
 });
 
 describe('a retry without the priorities tried', () => {
-  const priorities = ['100', '50', '25'].map((text) => priority(text, 50));
+  const priorities = ['100', '50', '25'].map((text) => priority(text));
 
   it.each<[readonly number[], readonly number[] | null]>([
     [[0], [0, 70, 30]],

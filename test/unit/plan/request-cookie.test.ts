@@ -2,7 +2,7 @@
 import { expect, it } from 'vitest';
 import { Head } from '../../../src/http/head.ts';
 import { H } from '../../../src/http/header-name.ts';
-import { cookieOf } from '../../../src/routing/cookie-match.ts';
+import { cookieOf } from '../../../src/plan/request-cookie.ts';
 
 it.each([
   ['the only cookie', ['a=1'], '1'],

@@ -1,0 +1,14 @@
+// @hot
+// The endpoint of a request's next attempt: the one that its session asks for, while that is in service, else
+// whichever the cluster's picker chooses. A session is for the first attempt; a retry goes elsewhere.
+import type { Cluster, Endpoint } from '../plan/cluster.ts';
+import type { Exchange } from '../plan/exchange.ts';
+
+/** Null when there is none, or a strict session's is out of service. Call it before the attempt is counted. */
+export function pickEndpoint(cluster: Cluster, x: Exchange): Endpoint | null {
+  if (x.sessionEndpoint !== '' && x.attempts === 0) {
+    const kept = cluster.sessionEndpoint === undefined ? null : cluster.sessionEndpoint(x.sessionEndpoint);
+    if (kept !== null || x.isSessionStrict) return kept;
+  }
+  return cluster.picker.pick(x);
+}

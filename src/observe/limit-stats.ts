@@ -16,7 +16,8 @@ export function limitNumbers({ limits }: Cluster): Numbers {
     ['upstream_cx_idle_timeout', 'counter', tally.idleTimeouts],
     ['upstream_rq_pending_total', 'counter', tally.pendingTotal],
     ['upstream_rq_pending_active', 'gauge', tally.pendingActive],
-    ['upstream_rq_pending_overflow', 'counter', tally.requestOverflow],
+    ['upstream_rq_pending_overflow', 'counter', tally.pendingOverflow],
+    ['upstream_rq_active_overflow', 'counter', tally.requestOverflow],
     ['upstream_rq_retry_overflow', 'counter', tally.retryOverflow],
     ...priorityNumbers('default', limits.default),
     ...priorityNumbers('high', limits.high),
@@ -34,7 +35,8 @@ function priorityNumbers(name: string, limits: PriorityLimits): Numbers {
   ];
   const numbers: (readonly [string, 'gauge', number])[] = [];
   for (const [open, remaining, { used, max }] of gates) {
-    numbers.push([`${prefix}.${open}`, 'gauge', used >= max ? 1 : 0]);
+    // As in Envoy, a limit of nothing is not open before something was taken all the same.
+    numbers.push([`${prefix}.${open}`, 'gauge', used > 0 && used >= max ? 1 : 0]);
     // Envoy counts what is unlimited down from 2³²-1.
     if (limits.tracksRemaining)
       numbers.push([`${prefix}.${remaining}`, 'gauge', Math.max(0, Math.min(max, UNLIMITED) - used)]);

@@ -140,7 +140,9 @@ export class LimitTally {
   /** upstream_rq_pending_total, upstream_rq_pending_active. */
   pendingTotal = 0;
   pendingActive = 0;
-  /** upstream_rq_pending_overflow: too many waited, or too many were served. */
+  /** upstream_rq_pending_overflow: too many waited. */
+  pendingOverflow = 0;
+  /** upstream_rq_active_overflow: too many were served. */
   requestOverflow = 0;
   /** upstream_rq_retry_overflow: retries that the budget refused. */
   retryOverflow = 0;

@@ -3,6 +3,7 @@
 // is Envoy's default (1024 each), but for retries: without max_retries they have a budget (docs/adr/010). What is
 // counted is found by the cluster's name, so a newer version of the cluster goes on where the older one was, and a
 // cluster that is never used takes no shared memory.
+import type { Duration } from '@bufbuild/protobuf/wkt';
 import type { Clock } from '../base/clock.ts';
 import { error, type Problem } from '../base/problem.ts';
 import type { Limits } from '../base/shared-limits.ts';
@@ -36,8 +37,6 @@ export interface LimitScope {
   readonly path: string;
   /** XBackendTrafficPolicy.retryConstraint; null: the budget is one of concurrency. */
   readonly constraint: RetryConstraint | null;
-  /** Requests that began in this time count as active for the budget (DestinationRule retryBudget.budgetInterval); 0: none. */
-  readonly budgetIntervalMs: number;
 }
 
 /**
@@ -46,7 +45,7 @@ export interface LimitScope {
  */
 export function compileLimits(breakers: CircuitBreakers | undefined, scope: LimitScope): ClusterLimits {
   const { tally } = scope;
-  checkPercents(breakers, scope);
+  check(breakers, scope);
   return Object.freeze({
     default: compilePriority(breakers, RoutingPriority.DEFAULT, scope),
     high: compilePriority(breakers, RoutingPriority.HIGH, scope),
@@ -61,9 +60,9 @@ function compilePriority(
 ): PriorityLimits {
   const own = breakers?.thresholds.find((one) => one.priority === priority);
   const perHost = breakers?.perHostThresholds.find((one) => one.priority === priority);
-  const { limits, clusterName, clock, constraint, budgetIntervalMs } = scope;
+  const { limits, clusterName, clock, constraint } = scope;
   const place = `cluster ${clusterName} ${priority === RoutingPriority.HIGH ? 'high' : 'default'}`;
-  const intervalMs = constraint?.budgetIntervalMs ?? budgetIntervalMs;
+  const intervalMs = constraint?.budgetIntervalMs ?? budgetIntervalMs(own?.retryBudget?.budgetInterval);
   const started = intervalMs === 0 ? null : { limits, clock, name: `${place} started`, intervalMs };
   const gate = (name: string, max: number): CountGate => new CountGate(limits, `${place} ${name}`, max);
   const requests = new CountGate(limits, `${place} requests`, maxOf(own?.maxRequests), started);
@@ -120,11 +119,25 @@ function endpointGates(max: number | undefined, place: string, limits: Limits): 
   };
 }
 
-function checkPercents(breakers: CircuitBreakers | undefined, { problems, path }: LimitScope): void {
+/** 0 when none is given. */
+function budgetIntervalMs(interval: Duration | undefined): number {
+  return interval === undefined ? 0 : Number(interval.seconds) * 1000 + interval.nanos / 1_000_000;
+}
+
+function check(breakers: CircuitBreakers | undefined, { problems, path }: LimitScope): void {
   for (const [index, { retryBudget }] of (breakers?.thresholds ?? []).entries()) {
-    const percent = retryBudget?.budgetPercent?.value;
-    if (percent === undefined || (percent >= 0 && percent <= 100)) continue;
-    const at = `${path}.thresholds[${index}].retry_budget.budget_percent`;
-    problems.push(error(at, `${percent} is not a percentage`, 'write a value from 0 to 100'));
+    const at = `${path}.thresholds[${index}].retry_budget`;
+    const percent = retryBudget?.budgetPercent?.value ?? 0;
+    if (!(percent >= 0 && percent <= 100))
+      problems.push(error(`${at}.budget_percent`, `${percent} is not a percentage`, 'write a value from 0 to 100'));
+    if (budgetIntervalMs(retryBudget?.budgetInterval) < 0)
+      problems.push(error(`${at}.budget_interval`, 'must not be negative', 'leave it out'));
+  }
+  for (const [index, thresholds] of (breakers?.perHostThresholds ?? []).entries()) {
+    const { maxPendingRequests, maxRequests, maxRetries, maxConnectionPools, retryBudget, trackRemaining } = thresholds;
+    const others = [maxPendingRequests, maxRequests, maxRetries, maxConnectionPools, retryBudget];
+    if (others.every((one) => one === undefined) && !trackRemaining) continue;
+    const at = `${path}.per_host_thresholds[${index}]`;
+    problems.push(error(at, 'limits more than connections', 'keep priority and max_connections'));
   }
 }

@@ -1,6 +1,6 @@
-// How a retry constraint stands in the metadata of a cluster (`outrigger`), because CircuitBreakers has no field for it:
-// `retryConstraint: {percent, intervalMs, minCount, minIntervalMs}` is XBackendTrafficPolicy's, `retryBudgetIntervalMs`
-// DestinationRule's budgetInterval. The control service writes it; what it does not understand is told as a Problem.
+// How the Gateway API's retry constraint (XBackendTrafficPolicy.retryConstraint) stands in the metadata of a cluster, because
+// CircuitBreakers has no field for it: `outrigger: {retryConstraint: {percent, intervalMs, minCount, minIntervalMs}}`. The
+// control service writes it; what is not understood is told as a Problem.
 import type { JsonObject } from '@bufbuild/protobuf';
 import { error, type Problem } from '../base/problem.ts';
 import type { Cluster } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
@@ -16,35 +16,23 @@ export interface RetryConstraint {
   readonly minIntervalMs: number;
 }
 
-export interface RetryMetadata {
-  readonly constraint: RetryConstraint | null;
-  /** 0: none. */
-  readonly budgetIntervalMs: number;
-}
-
 export const METADATA_NAME = 'outrigger';
 
-export function readRetryMetadata({ metadata }: Cluster, problems: Problem[], path: string): RetryMetadata {
-  const own = metadata?.filterMetadata[METADATA_NAME];
-  const at = `${path}.metadata.filter_metadata.${METADATA_NAME}`;
-  if (own === undefined) return { constraint: null, budgetIntervalMs: 0 };
-  const budgetIntervalMs = numberOf(own, 'retryBudgetIntervalMs', 0, { problems, at });
-  const constraint = own['retryConstraint'];
-  if (constraint === undefined) return { constraint: null, budgetIntervalMs };
-  const scope = { problems, at: `${at}.retryConstraint` };
+/** Null when the cluster has none. */
+export function readRetryConstraint({ metadata }: Cluster, problems: Problem[], path: string): RetryConstraint | null {
+  const constraint = metadata?.filterMetadata[METADATA_NAME]?.['retryConstraint'];
+  if (constraint === undefined) return null;
+  const scope = { problems, at: `${path}.metadata.filter_metadata.${METADATA_NAME}.retryConstraint` };
   if (typeof constraint !== 'object' || constraint === null || Array.isArray(constraint)) {
     problems.push(error(scope.at, 'is not an object', 'write percent, intervalMs, minCount and minIntervalMs'));
-    return { constraint: null, budgetIntervalMs };
+    return null;
   }
   const read = (name: string, absent: number): number => numberOf(constraint, name, absent, scope);
   return {
-    constraint: {
-      percent: read('percent', 20),
-      budgetIntervalMs: Math.max(1, read('intervalMs', 10_000)),
-      minCount: read('minCount', 10),
-      minIntervalMs: Math.max(1, read('minIntervalMs', 1000)),
-    },
-    budgetIntervalMs,
+    percent: read('percent', 20),
+    budgetIntervalMs: Math.max(1, read('intervalMs', 10_000)),
+    minCount: read('minCount', 10),
+    minIntervalMs: Math.max(1, read('minIntervalMs', 1000)),
   };
 }
 

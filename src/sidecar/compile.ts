@@ -15,7 +15,7 @@ import type { CompileEnv } from '../plan/plan.ts';
 import type { ClusterSettings } from '../resilience/cluster-settings.ts';
 import { compileCluster } from '../resilience/compile.ts';
 import { compileLimits } from '../resilience/limits.ts';
-import { readRetryMetadata } from '../resilience/retry-constraint.ts';
+import { readRetryConstraint } from '../resilience/retry-constraint.ts';
 import type { TlsTally } from '../tls/tls-tally.ts';
 import { ClusterSchema, type Cluster } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import { ListenerSchema, type Listener } from '../xds/gen/envoy/config/listener/v3/listener_pb.js';
@@ -108,7 +108,6 @@ function compileClusterLimits(
     path,
   }: { readonly context: CompileContext; readonly problems: Problem[]; readonly path: string },
 ): ClusterLimits {
-  const { constraint, budgetIntervalMs } = readRetryMetadata(cluster, problems, path);
   const ref = context.clusterRef(cluster.name);
   return compileLimits(cluster.circuitBreakers, {
     clusterName: cluster.name,
@@ -118,8 +117,7 @@ function compileClusterLimits(
     tally: context.stats.cluster(cluster.name).limits,
     problems,
     path: join(path, 'circuit_breakers'),
-    constraint,
-    budgetIntervalMs,
+    constraint: readRetryConstraint(cluster, problems, path),
   });
 }
 

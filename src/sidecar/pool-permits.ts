@@ -61,7 +61,7 @@ export class PoolPermits {
     if (isAdmitted) {
       this.#tally.pendingTotal++;
       this.#tally.pendingActive++;
-    } else this.#tally.requestOverflow++;
+    } else this.#tally.pendingOverflow++;
     return isAdmitted;
   }
 

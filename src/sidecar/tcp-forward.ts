@@ -117,7 +117,7 @@ export class TcpForward implements Speculation {
     }
     this.#permit.release();
     if (!this.#permit.acquire(cluster, endpoint)) {
-      this.#end(FLAGS.UO, true);
+      this.#end(FLAGS.UO, false);
       return;
     }
     this.#attempts++;

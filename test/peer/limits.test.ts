@@ -6,7 +6,8 @@ import { RawClient, type SeenResponse } from '../support/raw-client.ts';
 import { until } from '../support/until.ts';
 import { SIDE_NAMES, startSide, type Side } from './side.ts';
 
-const SHOWN = /^cluster\.\w+\.(?:upstream_(?:cx_overflow|cx_pool_overflow|rq_pending_\w+|rq_retry_overflow)|circuit_breakers\..*):/;
+const SHOWN =
+  /^cluster\.\w+\.(?:upstream_(?:cx_overflow|cx_pool_overflow|rq_pending_\w+|rq_active_overflow|rq_retry_overflow)|circuit_breakers\..*):/;
 
 test('a limit that is met looks the same to the client, in the log and in the statistics as with Envoy', async () => {
   const [envoy, ours] = await Promise.all(SIDE_NAMES.map(observe));
@@ -24,7 +25,16 @@ async function observe(name: (typeof SIDE_NAMES)[number]): Promise<Seen> {
   const side = await startSide(name, 'limits');
   try {
     const answers: Record<string, object> = {};
-    for (const path of ['/plain', '/pending0', '/requests0', '/connections0', '/pools0', '/hosts0', '/high0', '/high0/default']) {
+    for (const path of [
+      '/plain',
+      '/pending0',
+      '/requests0',
+      '/connections0',
+      '/pools0',
+      '/hosts0',
+      '/high0',
+      '/high0/default',
+    ]) {
       answers[path] = shown(await get(side, path));
     }
     answers['/quiet'] = shown(await get(side, '/quiet', 'quiet'));
@@ -37,7 +47,8 @@ async function observe(name: (typeof SIDE_NAMES)[number]): Promise<Seen> {
     answers['connections0 by tcp'] = { end: await endOf(side, 'connections0') };
     const stats = await statsOf(side);
     for (const socket of sockets) socket.destroy();
-    for (const client of held) client.close();
+    for (const client of held) client.socket.resetAndDestroy();
+    await until('departures', async () => (await allStats(side)).includes('http.main.downstream_cx_active: 0'));
     // Envoy writes its log when it ends.
     await side.stop();
     const lines = side.child.stdout().split('\n');
@@ -64,14 +75,17 @@ async function refused(side: Side, path: string, count: number, held: RawClient[
     held.push(client);
     client.socket.write(`GET ${path} HTTP/1.1\r\nHost: example.test\r\n\r\n`);
     const cluster = path.slice(1);
-    await until('request', async () => (await statsOf(side, cluster)).some((line) => line.endsWith(`_total: ${i + 1}`)));
+    await until('request', async () =>
+      (await statsOf(side, cluster)).some((line) => line.endsWith(`_total: ${i + 1}`)),
+    );
     if (i === 0) await until('upstream', () => side.upstream.seen.length === 1);
   }
   return get(side, path);
 }
 
 function shown(response: SeenResponse | undefined): object {
-  const header = (name: string): string | undefined => response?.headers.find(([known]) => known.toLowerCase() === name)?.[1];
+  const header = (name: string): string | undefined =>
+    response?.headers.find(([known]) => known.toLowerCase() === name)?.[1];
   return {
     status: response?.status,
     body: response?.body.toString('latin1'),
@@ -101,9 +115,14 @@ async function endOf(side: Side, listener: string): Promise<string> {
 }
 
 async function statsOf(side: Side, cluster = ''): Promise<readonly string[]> {
-  const response = await fetch(`http://127.0.0.1:${portOf(side, 'admin')}/stats?filter=${cluster === '' ? '^cluster' : `^cluster.${cluster}.`}`);
-  const lines = (await response.text()).split('\n').filter((line) => SHOWN.test(line));
-  return lines.filter((line) => !line.includes('_failure_eject')).toSorted();
+  const lines = (await allStats(side)).filter((line) => SHOWN.test(line) && line.startsWith(`cluster.${cluster}`));
+  // Envoy counts unlimited pools down from 2⁶⁴-1, and a failure of the pool apart.
+  return lines.filter((line) => !line.includes('_failure_eject') && !line.includes('remaining_cx_pools')).toSorted();
+}
+
+async function allStats(side: Side): Promise<readonly string[]> {
+  const response = await fetch(`http://127.0.0.1:${portOf(side, 'admin')}/stats`);
+  return (await response.text()).split('\n');
 }
 
 function portOf({ ports }: Side, listener: string): number {

@@ -34,6 +34,10 @@ function patch(path: string, given: string): string {
 // Fields of Envoy 1.40 that the package's protos are too old to have: each goes behind the line that is
 // named. Names, types and numbers are those of the descriptors that Envoy 1.40 carries in its binary.
 const NEWER_FIELDS: Readonly<Record<string, readonly (readonly [after: string, field: string])[]>> = {
+  'envoy/config/cluster/v3/circuit_breaker.proto': [
+    ['import "envoy/type/v3/percent.proto";', 'import "google/protobuf/duration.proto";'],
+    ['      type.v3.Percent budget_percent = 1;', '      google.protobuf.Duration budget_interval = 3;'],
+  ],
   'envoy/config/route/v3/route.proto': [
     ['  bool ignore_path_parameters_in_path_matching = 15;', '  string vhost_header = 18;'],
   ],

@@ -1,9 +1,10 @@
 // Envoy's own statistics, as cheap as they can be: what the endpoints, listeners and managers count
 // by themselves is only added up when somebody asks; per request there is one addition per tally.
 // Names are Envoy's (`cluster.NAME.upstream_rq_total`); Prometheus gets them with Envoy's tags.
-import type { Cluster, Endpoint } from '../plan/cluster.ts';
+import { UNFIT, type Cluster, type Endpoint } from '../plan/cluster.ts';
 import { FilterTally, type FilterStat } from '../plan/filter-tally.ts';
 import { ArrivalTally } from './arrival-tally.ts';
+import { healthStats, type HealthNumbers } from './health-stats.ts';
 import { limitNumbers } from './limit-stats.ts';
 import { ChainLimitTally, ClusterTally, HttpTally, ListenerTally, TcpTally } from './proxy-tally.ts';
 import type { TlsTally } from '../tls/tls-tally.ts';
@@ -50,6 +51,8 @@ const PARTS_MAX = 1000;
 export type Numbers = readonly (readonly [name: string, kind: 'counter' | 'gauge', value: number])[];
 
 export class ProxyStats {
+  /** The active checks of a cluster; called at scrape time. */
+  healthOf: (cluster: string) => readonly HealthNumbers[] = () => [];
   readonly #clusters = new Map<string, ClusterTally>();
   readonly #https = new Map<string, HttpTally>();
   readonly #listeners = new Map<string, ListenerTally>();
@@ -126,7 +129,11 @@ export class ProxyStats {
     const live = [...this.#liveClusters()];
     if (live.length > 0) this.#forget(live);
     const stats: Stat[] = [];
-    for (const cluster of live) clusterStats(stats, cluster, this.#clusters.get(cluster.name));
+    for (const cluster of live) {
+      clusterStats(stats, cluster, this.#clusters.get(cluster.name));
+      const scope = { scope: 'cluster', name: cluster.name, labelNames: CLUSTER_LABELS };
+      add(stats, scope, healthStats(this.healthOf(cluster.name)));
+    }
     for (const [prefix, tally] of this.#https) httpStats(stats, prefix, tally);
     for (const [address, tally] of this.#listeners) listenerStats(stats, address, tally);
     for (const [prefix, tally] of this.#tcps) tcpStats(stats, prefix, tally);
@@ -180,7 +187,9 @@ function clusterStats(stats: Stat[], cluster: Cluster, tally: ClusterTally | und
     ['upstream_cx_active', 'gauge', sum((endpoint) => endpoint.connectionsActive)],
     ['upstream_cx_connect_fail', 'counter', sum((endpoint) => endpoint.connectFailuresTotal)],
     ['membership_total', 'gauge', endpoints.length],
-    ['membership_healthy', 'gauge', sum((endpoint) => Number(endpoint.isHealthy))],
+    ['membership_healthy', 'gauge', sum((endpoint) => Number(endpoint.isHealthy && !endpoint.isDegraded))],
+    ['membership_degraded', 'gauge', sum((endpoint) => Number(endpoint.isHealthy && endpoint.isDegraded))],
+    ['membership_excluded', 'gauge', sum(({ unfit }) => Number((unfit & (UNFIT.EXCLUDED | UNFIT.UNCHECKED)) !== 0))],
     ...limitNumbers(cluster),
   ];
   add(stats, { scope: 'cluster', name: cluster.name, labelNames: CLUSTER_LABELS }, numbers);

@@ -74,6 +74,8 @@ export const UNFIT = {
   EXCLUDED: 4,
   /** Its first health check is not over (ignore_new_hosts_until_first_hc and the like). */
   UNCHECKED: 8,
+  /** Beside FAILED_CHECK: the last check had no answer in time. */
+  CHECK_TIMED_OUT: 16,
 } as const;
 
 /**

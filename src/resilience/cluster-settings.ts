@@ -4,6 +4,7 @@ import type { ClusterId } from '../base/brand.ts';
 import type { ClusterLimits, Locality, PoolScope } from '../plan/cluster.ts';
 import type { AssignmentPolicy } from './assignment-policy.ts';
 import type { ZoneAware } from './locality-build.ts';
+import type { CheckPlace, HealthCheckSettings } from './health-check-settings.ts';
 import type { Cluster as ClusterProto } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 
 /** Health as a configuration or EDS states it (core.v3.HealthStatus). */
@@ -26,6 +27,8 @@ export interface EndpointTarget {
   readonly metadata: ReadonlyMap<string, string>;
   /** Metadata that transport sockets are chosen by, as JSON text. */
   readonly transportMatch: ReadonlyMap<string, string>;
+  /** Where it is checked; absent or null: where it serves. */
+  readonly check?: CheckPlace | null;
 }
 
 export type LookupFamily = 'auto' | 'v4-only' | 'v6-only' | 'v4-preferred' | 'all';
@@ -106,6 +109,8 @@ export interface ClusterSettings {
   readonly sourceAddresses: readonly string[];
   readonly metadata: ReadonlyMap<string, string>;
   readonly source: ClusterProto;
+  /** Active checks, all of which an endpoint must pass; absent: none. */
+  readonly healthChecks?: readonly HealthCheckSettings[];
   /** What the connections to the endpoints need before the cluster can be used; absent or null: nothing. */
   readonly transport?: Readiness | null;
 }

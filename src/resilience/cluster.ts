@@ -8,49 +8,34 @@
 //   EDS  ── updateEndpoints(checked) ─►   └─► removed endpoints ─► onEndpoints
 import { assertNever } from '../base/assert.ts';
 import type { ClusterId } from '../base/brand.ts';
-import type { Clock } from '../base/clock.ts';
-import type { Log } from '../base/log.ts';
 import { refuses, type Problem } from '../base/problem.ts';
-import { internHeader, UNKNOWN } from '../http/header-name.ts';
-import type {
-  Aggregate,
-  Cluster,
-  ClusterLimits,
-  ClusterRef,
-  Endpoint,
-  Locality,
-  Picker,
-  PoolScope,
-  PriorityHealth,
+import {
+  UNFIT,
+  type Aggregate,
+  type Cluster,
+  type ClusterLimits,
+  type Endpoint,
+  type Locality,
+  type Picker,
+  type PoolScope,
+  type PriorityHealth,
 } from '../plan/cluster.ts';
 import type { ClusterLoadAssignment } from '../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
+import { CheckedEndpoints, type CheckVerdict } from './checked-endpoints.ts';
+import type { ClusterDependencies } from './cluster-dependencies.ts';
 import type { ClusterSettings, ConfiguredHealth, Discovery, EndpointTarget } from './cluster-settings.ts';
-import { DnsDiscovery, type Delay, type NameState } from './dns-discovery.ts';
 import { AggregateChoice } from './aggregate-choice.ts';
+import { delayByTimer, DnsDiscovery, type NameState } from './dns-discovery.ts';
 import { compileAssignmentPolicy, DEFAULT_POLICY, type AssignmentPolicy } from './assignment-policy.ts';
 import { EndpointIndex, SESSION_HEALTHS } from './endpoint-index.ts';
 import { hostSetsOf, NO_ENDPOINTS, type Member } from './host-set.ts';
 import { localZoneOf, type LocalZone } from './locality-build.ts';
 import { compileLoadAssignment } from './load-assignment.ts';
-import { OriginalDestinations } from './original-destinations.ts';
+import { followDestinations } from './followed-destinations.ts';
+import type { OriginalDestinations } from './original-destinations.ts';
 import { pickerOf } from './picker.ts';
-import { memberKey, placeTargets } from './placement.ts';
-import type { Resolver } from './resolver.ts';
+import { isSameDiscovery, memberKey, placeTargets, resolveTarget } from './placement.ts';
 import { sourceAddressFor } from './upstream-bind.ts';
-
-export interface ClusterDependencies {
-  readonly clock: Clock;
-  /** Uniform in [0, 1). */
-  readonly random: () => number;
-  readonly resolver: Resolver;
-  readonly log: Log;
-  /** Node's timer, which does not keep the process alive, by default. */
-  readonly delay?: Delay;
-  /** The clusters that an aggregate names; absent: there are none. */
-  readonly clusterRef?: (name: string) => ClusterRef;
-  /** Where this sidecar is, for zone aware routing; absent or null: that is not known. */
-  readonly zone?: () => LocalZone | null;
-}
 
 const NOTHING_KNOWN: ReadonlyMap<string, readonly string[]> = new Map();
 const NO_MEMBERS: ReadonlyMap<string, Member> = new Map();
@@ -81,6 +66,10 @@ export class LiveCluster implements Cluster {
   #warmListeners: (() => void)[] = [];
   #refreshListeners: (() => void)[] = [];
   #endpointListeners: ((removed: readonly Endpoint[]) => void)[] = [];
+  /** What active checks mean for the endpoints. */
+  readonly checked = new CheckedEndpoints();
+  /** The endpoints are known; only their first checks may be missing. */
+  #isFound = false;
 
   constructor(settings: ClusterSettings, dependencies: ClusterDependencies) {
     this.name = settings.name;
@@ -157,9 +146,11 @@ export class LiveCluster implements Cluster {
     this.#destinations?.close();
     this.#destinations = null;
     this.#replace(NO_MEMBERS, NO_MEMBERS);
+    this.#dependencies.health?.forget(this);
     this.#warmListeners = [];
     this.#endpointListeners = [];
     this.#refreshListeners = [];
+    this.checked.close();
   }
 
   /** Called once, when the first endpoints are known: at once when they are already. */
@@ -189,8 +180,10 @@ export class LiveCluster implements Cluster {
     this.#settings = settings;
     for (const endpoint of this.endpoints) endpoint.sourceAddress = this.#sourceFor(endpoint.address);
     if (!this.#isStarted || this.#isClosed) return;
+    if (!this.#isHealthChecked && this.checked.forget(this.endpoints)) this.refresh();
     if (isSameDiscovery(before, settings.discovery)) this.refresh();
     else this.#discover();
+    this.#dependencies.health?.follow(this);
   }
 
   /**
@@ -226,6 +219,25 @@ export class LiveCluster implements Cluster {
     if (endpoint.unfit === before) return false;
     if ((before === 0) !== (endpoint.unfit === 0)) this.refresh();
     return true;
+  }
+
+  /** What active checks have found of an endpoint. */
+  judge(endpoint: Endpoint, verdict: CheckVerdict): void {
+    if (this.#isClosed) return;
+    const isChanged = this.checked.judge(endpoint, verdict);
+    const hasPassed = (verdict.unfit & UNFIT.FAILED_CHECK) === 0;
+    if (!hasPassed && this.checked.isLingering(endpoint)) this.#dropLingering(endpoint);
+    else if (isChanged && this.isWarm) this.refresh();
+    this.checked.tell(endpoint, hasPassed);
+    if (this.#isFound) this.#warm();
+  }
+
+  get #isHealthChecked(): boolean {
+    return this.#dependencies.health !== undefined && (this.#settings.healthChecks?.length ?? 0) > 0;
+  }
+
+  #dropLingering(gone: Endpoint): void {
+    this.#replace(new Map([...this.#members].filter(([, { endpoint }]) => endpoint !== gone)), this.#waiting);
   }
 
   /** Builds the picker again; call it after `isDegraded`, `weight` or `warmSinceMs` of an endpoint changed. */
@@ -293,20 +305,14 @@ export class LiveCluster implements Cluster {
   }
 
   /** Endpoints come with the requests for them, and go when they are used no more. */
-  #followDestinations({ headerName, portOverride, cleanupMs }: Discovery & { readonly kind: 'original-dst' }): void {
-    const { delay = delayByTimer } = this.#dependencies;
-    const clean = (): void => {
-      if (destinations.clean()) delay(clean, cleanupMs);
-    };
-    const destinations = new OriginalDestinations({
-      header: headerName === '' ? UNKNOWN : internHeader(headerName),
-      portOverride,
+  #followDestinations(discovery: Discovery & { readonly kind: 'original-dst' }): void {
+    const destinations = followDestinations(discovery, {
+      delay: this.#dependencies.delay ?? delayByTimer,
       sourceFor: (address) => this.#sourceFor(address),
-      onFirst: () => delay(clean, cleanupMs),
+      onRemoved: (removed) => {
+        for (const callback of this.#endpointListeners) callback(removed);
+      },
     });
-    destinations.onRemoved = (removed) => {
-      for (const callback of this.#endpointListeners) callback(removed);
-    };
     this.#destinations = destinations;
     this.picker = destinations;
     this.endpoints = destinations.endpoints;
@@ -341,14 +347,22 @@ export class LiveCluster implements Cluster {
 
   #place(targets: readonly EndpointTarget[], duplicates: 'first-wins' | 'all'): Map<string, Member> {
     const known = (key: string): Member | undefined => this.#member(key);
-    return placeTargets(targets, { known, sourceFor: (address) => this.#sourceFor(address), duplicates });
+    const onPlaced = (endpoint: Endpoint, target: EndpointTarget, isNew: boolean): void => {
+      this.checked.place(endpoint, target.check);
+      if (isNew && this.#isHealthChecked) this.checked.begin(endpoint, this.#settings);
+    };
+    return placeTargets(targets, { known, sourceFor: (address) => this.#sourceFor(address), duplicates, onPlaced });
   }
 
-  #replace(members: ReadonlyMap<string, Member>, waiting: ReadonlyMap<string, Member>): void {
+  #replace(placed: ReadonlyMap<string, Member>, waiting: ReadonlyMap<string, Member>): void {
     const removed: Endpoint[] = [];
-    for (const [key, { endpoint }] of [...this.#members, ...this.#waiting]) {
-      if (!members.has(key) && !waiting.has(key)) removed.push(endpoint);
+    const members = new Map(placed);
+    for (const [key, member] of [...this.#members, ...this.#waiting]) {
+      if (members.has(key) || waiting.has(key)) continue;
+      if (this.#keeps(member.endpoint)) members.set(key, member);
+      else removed.push(member.endpoint);
     }
+    for (const endpoint of removed) this.checked.drop(endpoint);
     this.#members = members;
     this.#waiting = waiting;
     const list = [...members.values()];
@@ -356,38 +370,26 @@ export class LiveCluster implements Cluster {
     this.#healths = new Map(list.map(({ endpoint, health }) => [endpoint, health]));
     this.refresh();
     for (const callback of this.#endpointListeners) callback(removed);
+    if (!this.#isClosed) this.#dependencies.health?.follow(this);
+  }
+
+  #keeps(endpoint: Endpoint): boolean {
+    return !this.#isClosed && this.#isHealthChecked && this.checked.lingers(endpoint, this.#settings);
   }
 
   #warm(): void {
     if (this.isWarm || this.#isClosed) return;
+    this.#isFound = true;
+    if (!this.checked.areAllChecked) return;
     const { transport } = this.#settings;
     if (transport !== undefined && transport !== null && !transport.isReady) {
       transport.onReady(() => this.#warm());
       return;
     }
+    if (this.#isHealthChecked) this.refresh();
     this.isWarm = true;
     const listeners = this.#warmListeners;
     this.#warmListeners = [];
     for (const callback of listeners) callback();
   }
-}
-
-/** The name that was resolved is the endpoint's hostname unless it has one of its own. */
-function resolveTarget({ target, addresses }: NameState): readonly EndpointTarget[] {
-  const hostname = target.hostname !== '' || target.port === 0 ? target.hostname : target.address;
-  return addresses.map((address) => ({ ...target, address, hostname }));
-}
-
-function isSameDiscovery(before: ClusterSettings['discovery'], after: ClusterSettings['discovery']): boolean {
-  return JSON.stringify(before, mapsAsEntries) === JSON.stringify(after, mapsAsEntries);
-}
-
-function mapsAsEntries(_key: string, value: unknown): unknown {
-  return value instanceof Map ? [...value] : value;
-}
-
-function delayByTimer(callback: () => void, delayMs: number): () => void {
-  const timer = setTimeout(callback, delayMs);
-  timer.unref();
-  return () => clearTimeout(timer);
 }

@@ -18,6 +18,7 @@ import { compileBalancing } from './balancing.ts';
 import type { ClusterSettings, Discovery, EndpointTarget } from './cluster-settings.ts';
 import { compileDns } from './dns-settings.ts';
 import { durationMs } from './duration.ts';
+import { compileHealthChecks } from './health-check-compile.ts';
 import { compileHealth, compileLoadAssignment, type AddressKind } from './load-assignment.ts';
 import { flattenClusterMetadata } from './metadata.ts';
 import { compileOriginalDst } from './original-dst-settings.ts';
@@ -67,6 +68,7 @@ export function compileCluster(cluster: Cluster, env: CompileEnv, path: string):
     cluster.loadAssignment === undefined
       ? DEFAULT_POLICY
       : compileAssignmentPolicy(cluster.loadAssignment, local.problems, at);
+  const healthChecks = compileHealthChecks(cluster, local, path);
   env.problems.push(...local.problems);
   if (discovery === null || refuses(local.problems)) return null;
   return Object.freeze({
@@ -84,6 +86,7 @@ export function compileCluster(cluster: Cluster, env: CompileEnv, path: string):
     sourceAddresses,
     metadata: flattenClusterMetadata(cluster.metadata),
     source: cluster,
+    ...(healthChecks.length === 0 ? {} : { healthChecks }),
   });
 }
 
@@ -256,7 +259,6 @@ function checkTransport(cluster: Cluster, env: CompileEnv, path: string): void {
 function noteLater(cluster: Cluster, env: CompileEnv, path: string): void {
   const later: readonly (readonly [string, boolean])[] = [
     ['outlier_detection', cluster.outlierDetection !== undefined],
-    ['health_checks', cluster.healthChecks.length > 0],
     ['lb_subset_config', (cluster.lbSubsetConfig?.subsetSelectors.length ?? 0) > 0],
     ['upstream_connection_options', cluster.upstreamConnectionOptions !== undefined],
     ['per_connection_buffer_limit_bytes', cluster.perConnectionBufferLimitBytes !== undefined],

@@ -132,3 +132,10 @@ export class DnsDiscovery {
 function unique(found: readonly ResolvedAddress[]): readonly string[] {
   return [...new Set(found.map(({ address }) => address))];
 }
+
+/** The Delay of Node, which does not keep the process alive. */
+export function delayByTimer(callback: () => void, delayMs: number): () => void {
+  const timer = setTimeout(callback, delayMs);
+  timer.unref();
+  return () => clearTimeout(timer);
+}

@@ -8,6 +8,7 @@ import { HealthStatus } from '../xds/gen/envoy/config/core/v3/health_check_pb.js
 import { SocketAddress_Protocol, type Address } from '../xds/gen/envoy/config/core/v3/address_pb.js';
 import type { LbEndpoint, LocalityLbEndpoints } from '../xds/gen/envoy/config/endpoint/v3/endpoint_components_pb.js';
 import type { ClusterLoadAssignment } from '../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
+import { compileCheckPlace } from './health-check-compile.ts';
 import type { ConfiguredHealth, EndpointTarget } from './cluster-settings.ts';
 import { flattenEndpointMetadata, transportMatchOf } from './metadata.ts';
 
@@ -100,9 +101,16 @@ function compileEndpoint(lbEndpoint: LbEndpoint, kind: AddressKind, problems: Pr
     problems.push(warning(`${path}.endpoint.additional_addresses`, 'has no effect yet: only `address` is used'));
   }
   const address = compileAddress(endpoint.address, kind, problems, `${path}.endpoint.address`);
+  const check = compileCheckPlace(
+    endpoint.healthCheckConfig,
+    (place, at) => addressWithoutPort(place) ?? compileAddress(place, 'ip', problems, at),
+    problems,
+    `${path}.endpoint.health_check_config`,
+  );
   if (address === null) return null;
   return {
     ...address,
+    ...(check === null ? {} : { check }),
     hostname: endpoint.hostname,
     weight: lbEndpoint.loadBalancingWeight ?? 1,
     health: compileHealth(lbEndpoint.healthStatus),
@@ -158,6 +166,12 @@ function compileAddress(
     return refuse('socket_address.address', `malformed IP address: ${name}`, remedy);
   }
   return { address: name, port };
+}
+
+/** An address to check at, whose port is that of the endpoint or of its own setting; null for any other. */
+function addressWithoutPort({ address: { case: kind, value } }: Address): { address: string; port: number } | null {
+  if (kind !== 'socketAddress' || value.portSpecifier.value !== 0 || isIP(value.address) === 0) return null;
+  return { address: value.address, port: 0 };
 }
 
 /** UNKNOWN is healthy: nothing said otherwise (core.v3.HealthStatus). */

@@ -25,6 +25,7 @@ import { TlsInspectorSchema } from '../xds/gen/envoy/extensions/filters/listener
 import { ConnectionLimitSchema } from '../xds/gen/envoy/extensions/filters/network/connection_limit/v3/connection_limit_pb.js';
 import { HttpConnectionManagerSchema } from '../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { TcpProxySchema } from '../xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
+import { HealthCheckEventFileSinkSchema } from '../xds/gen/envoy/extensions/health_check/event_sinks/file/v3/file_pb.js';
 import { CookieBasedSessionStateSchema } from '../xds/gen/envoy/extensions/http/stateful_session/cookie/v3/cookie_pb.js';
 import { HeaderBasedSessionStateSchema } from '../xds/gen/envoy/extensions/http/stateful_session/header/v3/header_pb.js';
 import { LeastRequestSchema } from '../xds/gen/envoy/extensions/load_balancing_policies/least_request/v3/least_request_pb.js';
@@ -70,6 +71,7 @@ export const extensions: Registry = createRegistry(
   DownstreamConnectionsConfigSchema,
   HttpConnectionManagerSchema,
   TcpProxySchema,
+  HealthCheckEventFileSinkSchema,
   LeastRequestSchema,
   MaglevSchema,
   PickFirstSchema,

@@ -21,6 +21,8 @@ export interface SecureTarget {
   readonly proxyVersion: 1 | 2 | null;
   /** Whom the header tells of; null: no downstream, as for a health check. */
   readonly client: Connection | null;
+  /** ALPN; absent: as configured. */
+  readonly protocols?: readonly string[];
 }
 
 /** `secure` null is plaintext without a header. */
@@ -63,7 +65,8 @@ class SecureDial implements Dial, DialUser {
       this.onDialFailed(SECRETS_MISSING);
       return;
     }
-    const target = { authority: this.#endpoint.authority, serverName, expectedName };
+    const { protocols = [] } = this.#secure;
+    const target = { authority: this.#endpoint.authority, serverName, expectedName, protocols };
     const socket = tls.connect({ socket: wire.toSocket() }, target, (peer, cause) => {
       this.#abort = null;
       if (this.#isOver) return;
@@ -87,7 +90,7 @@ class SecureDial implements Dial, DialUser {
 }
 
 /** Without a client, version 1 tells of the connection itself, and version 2 that it is local, as Envoy does. */
-function announcement(version: 1 | 2, client: Connection | null, wire: Wire): Buffer {
+export function announcement(version: 1 | 2, client: Connection | null, wire: Wire): Buffer {
   if (client !== null) {
     return proxyHeader(version, {
       sourceAddress: client.remoteAddress,

@@ -45,6 +45,7 @@ export function adminSourceOf(proxy: Proxy, { version, commandLine, quit }: Admi
             cluster,
             assignment: assignment?.config ?? null,
             healthOf: (endpoint) => cluster.healthOf(endpoint),
+            isLingering: (endpoint) => cluster.checked.isLingering(endpoint),
           },
         ];
       }),

@@ -27,6 +27,7 @@ import { connectionLimitOf } from './connection-limit.ts';
 import { readRuntime } from './compile-runtime.ts';
 import { DiscoveryClient, type DiscoveryClientOptions } from './discovery.ts';
 import { newEngineCounters, type Engine } from './engine.ts';
+import { HealthMonitor } from './health-monitor.ts';
 import type { ListenerHost } from './listener-host.ts';
 import type { Books } from './books.ts';
 import { DynamicResources } from './proxy-dynamic.ts';
@@ -97,6 +98,7 @@ export class Proxy {
   readonly secrets: SecretStore;
   readonly listeners: ListenerSet;
   readonly engine: Engine;
+  readonly health: HealthMonitor;
   readonly limits: Limits;
   /** Resolves when the proxy is ready for the first time; never when it is stopped before. */
   readonly ready: Promise<void>;
@@ -128,14 +130,22 @@ export class Proxy {
     const wheel = new TimerWheel(clock, WHEEL_TICK_MS);
     const pools = new PoolRegistry(clock, wheel);
     this.engine = { clock, wheel, log, random, pools, counters: newEngineCounters() };
-    const dependencies = { clock, random, resolver: createNodeResolver(), log: log.child('cluster') };
+    this.#logFiles = new LogFiles({ registry: this.registry });
+    this.health = new HealthMonitor({ engine: this.engine, log: log.child('health'), logFiles: this.#logFiles });
+    const dependencies = {
+      clock,
+      random,
+      resolver: createNodeResolver(),
+      log: log.child('cluster'),
+      health: this.health,
+    };
     this.store = new StateStore(dependencies, pools, homeOf(bootstrap));
     this.secrets = new SecretStore(log.child('secret'));
     pools.secureTarget = (cluster, endpoint, origin) => secureTargetOf(this.books, cluster.name, endpoint, origin);
     this.stats = new ProxyStats(() => this.store.clusters.values());
     this.stats.addNumbers(() => this.#numbers());
+    this.stats.healthOf = this.health.numbersOf;
     this.stats.attachTo(this.registry);
-    this.#logFiles = new LogFiles({ registry: this.registry });
     this.#spans = new SpanPipeline({ registry: this.registry, log });
     const runtime = readRuntime(bootstrap.layeredRuntime);
     this.engine.counters.downstreamMax = connectionLimitOf(bootstrap.overloadManager, runtime);

@@ -6,7 +6,8 @@
 import { clusterId } from '../base/brand.ts';
 import type { Problem } from '../base/problem.ts';
 import { ClusterRef, type Locality } from '../plan/cluster.ts';
-import { LiveCluster, type ClusterDependencies } from '../resilience/cluster.ts';
+import { LiveCluster } from '../resilience/cluster.ts';
+import type { ClusterDependencies } from '../resilience/cluster-dependencies.ts';
 import type { ClusterSettings } from '../resilience/cluster-settings.ts';
 import type { LocalZone } from '../resilience/locality-build.ts';
 import type { Bootstrap } from '../xds/gen/envoy/config/bootstrap/v3/bootstrap_pb.js';

@@ -18,14 +18,14 @@ const HASH_RING = {
 
 export const CLUSTER_FIELDS: Readonly<Record<string, MessageFields>> = {
   'envoy.config.cluster.v3.Cluster': {
-    supported: `name type eds_cluster_config connect_timeout lb_policy load_assignment max_requests_per_connection
+    supported: `health_checks ignore_health_on_host_removal
+      name type eds_cluster_config connect_timeout lb_policy load_assignment max_requests_per_connection
       common_http_protocol_options http_protocol_options http2_protocol_options typed_extension_protocol_options
       dns_resolvers dns_resolution_config dns_refresh_rate respect_dns_ttl dns_lookup_family least_request_lb_config round_robin_lb_config common_lb_config
       cluster_type
       transport_socket transport_socket_matches upstream_http_protocol_options metadata alt_stat_name original_dst_lb_config cleanup_interval upstream_bind_config dns_failure_refresh_rate load_balancing_policy circuit_breakers`,
     required: 'name',
     harmless: {
-      health_checks: NO_EFFECT_YET,
       outlier_detection: NO_EFFECT_YET,
       per_connection_buffer_limit_bytes: NO_EFFECT_YET,
       upstream_connection_options: KERNEL,
@@ -33,7 +33,6 @@ export const CLUSTER_FIELDS: Readonly<Record<string, MessageFields>> = {
       typed_dns_resolver_config: "has no effect: the system's resolver is used",
       wait_for_warm_on_init: NO_EFFECT_YET,
       close_connections_on_host_health_failure: NO_EFFECT_YET,
-      ignore_health_on_host_removal: NO_EFFECT_YET,
       lrs_server: NO_EFFECT_YET,
       lrs_report_endpoint_metrics: NO_EFFECT_YET,
       track_timeout_budgets: NO_EFFECT_YET,
@@ -77,10 +76,10 @@ export const CLUSTER_FIELDS: Readonly<Record<string, MessageFields>> = {
     harmless: { slow_start_config: NO_EFFECT_YET },
   },
   'envoy.config.cluster.v3.Cluster.CommonLbConfig': {
-    supported: 'healthy_panic_threshold locality_weighted_lb_config zone_aware_lb_config override_host_status',
+    supported:
+      'ignore_new_hosts_until_first_hc healthy_panic_threshold locality_weighted_lb_config zone_aware_lb_config override_host_status',
     harmless: {
       update_merge_window: NO_EFFECT_YET,
-      ignore_new_hosts_until_first_hc: NO_EFFECT_YET,
       close_connections_on_host_set_change: NO_EFFECT_YET,
       consistent_hashing_lb_config: NO_EFFECT_YET,
     },
@@ -149,10 +148,11 @@ export const CLUSTER_FIELDS: Readonly<Record<string, MessageFields>> = {
     supported: 'endpoint health_status metadata load_balancing_weight',
     refused: { endpoint_name: 'write endpoint' },
   },
+  'envoy.config.endpoint.v3.Endpoint.HealthCheckConfig': ALL,
   'envoy.config.endpoint.v3.Endpoint': {
-    supported: 'address hostname',
+    supported: 'address hostname health_check_config',
     required: 'address',
-    harmless: { health_check_config: NO_EFFECT_YET, additional_addresses: NO_EFFECT_YET },
+    harmless: { additional_addresses: NO_EFFECT_YET },
   },
   'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
     supported: `common_http_protocol_options explicit_http_config use_downstream_protocol_config

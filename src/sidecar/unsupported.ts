@@ -12,6 +12,7 @@ import {
 } from '../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { CLUSTER_FIELDS } from './unsupported-cluster-fields.ts';
 import { FIELDS } from './unsupported-fields.ts';
+import { HEALTH_FIELDS } from './unsupported-health-fields.ts';
 import { ROUTE_FIELDS } from './unsupported-route-fields.ts';
 import { TLS_FIELDS } from './unsupported-tls-fields.ts';
 
@@ -42,7 +43,7 @@ export interface UnsupportedOptions {
 export const MUST_BE_SET = 'must be set';
 
 const MESSAGES: ReadonlyMap<string, MessageFields> = new Map(
-  Object.entries({ ...FIELDS, ...CLUSTER_FIELDS, ...ROUTE_FIELDS, ...TLS_FIELDS }),
+  Object.entries({ ...FIELDS, ...CLUSTER_FIELDS, ...HEALTH_FIELDS, ...ROUTE_FIELDS, ...TLS_FIELDS }),
 );
 const fieldSets = new Map<string, ReadonlySet<string>>();
 

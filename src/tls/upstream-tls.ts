@@ -35,6 +35,8 @@ export interface UpstreamTarget {
   readonly serverName: string;
   /** A DNS name that the server must have beside the configured ones (auto_san_validation); empty for none. */
   readonly expectedName: string;
+  /** ALPN of this connection; absent or empty: as configured. */
+  readonly protocols?: readonly string[];
 }
 
 /** Called once: with the peer, or with the reason why there is none and the socket is closed. */
@@ -81,7 +83,8 @@ export class UpstreamTls {
     const serverName = target.serverName === '' ? this.init.serverName : target.serverName;
     const key = `${target.authority} ${serverName} ${target.expectedName}`;
     const session = context.sessions.take(key);
-    const { protocols } = this.init.settings;
+    const { protocols: own = [] } = target;
+    const protocols = own.length > 0 ? own : this.init.settings.protocols;
     const socket = nodeTls().connect({
       ...options,
       secureContext: context.secure,

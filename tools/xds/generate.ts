@@ -38,6 +38,13 @@ const NEWER_FIELDS: Readonly<Record<string, readonly (readonly [after: string, f
     ['import "envoy/type/v3/percent.proto";', 'import "google/protobuf/duration.proto";'],
     ['      type.v3.Percent budget_percent = 1;', '      google.protobuf.Duration budget_interval = 3;'],
   ],
+  'envoy/config/core/v3/health_check.proto': [
+    ['  google.protobuf.Struct transport_socket_match_criteria = 23;', '  string name = 27;'],
+    [
+      '    type.v3.CodecClientType codec_client_type = 10 [(validate.rules).enum = {defined_only: true}];',
+      '    bool use_alpn_protocol = 15;',
+    ],
+  ],
   'envoy/config/route/v3/route.proto': [
     ['  bool ignore_path_parameters_in_path_matching = 15;', '  string vhost_header = 18;'],
   ],
@@ -67,6 +74,16 @@ const NEWER_FIELDS: Readonly<Record<string, readonly (readonly [after: string, f
   ],
 };
 
+// Messages of Envoy 1.40 in files that the package does not carry; facts of the same descriptors.
+const NEWER_FILES: Readonly<Record<string, string>> = {
+  'envoy/extensions/health_check/event_sinks/file/v3/file.proto': `syntax = "proto3";
+package envoy.extensions.health_check.event_sinks.file.v3;
+message HealthCheckEventFileSink {
+  string event_log_path = 1;
+}
+`,
+};
+
 function withNewerFields(path: string, given: string): string {
   let text = given.replaceAll('\r\n', '\n');
   for (const [after, field] of NEWER_FIELDS[path] ?? []) {
@@ -93,6 +110,8 @@ function withoutOpenTelemetry(text: string): string {
 }
 
 function readProto(path: string): string {
+  const newer = NEWER_FILES[path];
+  if (newer !== undefined) return newer;
   for (const dep of readdirSync(protoRoot)) {
     const file = join(protoRoot, dep, path);
     if (existsSync(file)) return patch(path, readFileSync(file, 'utf8'));

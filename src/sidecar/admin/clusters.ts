@@ -3,6 +3,7 @@
 import type { Endpoint } from '../../plan/cluster.ts';
 import { RoutingPriority } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import { json, text, type AdminEndpoint } from './endpoint.ts';
+import { healthFlags, jsonHealth } from './health-flags.ts';
 import { jsonAddress } from './listeners.ts';
 import { nameFilter } from './name-filter.ts';
 import type { ClusterStatus } from './source.ts';
@@ -108,15 +109,6 @@ function metricsOf(endpoint: Endpoint): EndpointMetrics {
   };
 }
 
-function healthFlags(status: ClusterStatus, endpoint: Endpoint): string {
-  const flags: string[] = [];
-  if (!endpoint.isHealthy) flags.push('/failed_outlier_check');
-  const health = status.healthOf(endpoint);
-  if (health === 'degraded') flags.push('/degraded_eds_health');
-  else if (health !== 'healthy') flags.push('/failed_eds_health');
-  return flags.length === 0 ? 'healthy' : flags.join('');
-}
-
 function edsServiceName({ config }: ClusterStatus): string {
   return config.message.edsClusterConfig?.serviceName ?? '';
 }
@@ -148,10 +140,7 @@ function jsonHost(status: ClusterStatus, endpoint: Endpoint): object {
       ...counters.map(([name, value]) => ({ ...metricValue(value), name })),
       ...gauges.map(([name, value]) => ({ type: 'GAUGE', ...metricValue(value), name })),
     ],
-    health_status: {
-      ...(endpoint.isHealthy ? {} : { failed_outlier_check: true }),
-      eds_health_status: status.healthOf(endpoint).toUpperCase(),
-    },
+    health_status: jsonHealth(status, endpoint),
     weight: endpoint.weight,
     ...(endpoint.hostname === '' ? {} : { hostname: endpoint.hostname }),
     ...(endpoint.priority === 0 ? {} : { priority: endpoint.priority }),

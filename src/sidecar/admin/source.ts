@@ -51,6 +51,8 @@ export interface ClusterStatus {
   readonly assignment: Configured<ClusterLoadAssignment> | null;
   /** Health as configured, of an endpoint of `cluster` (LiveCluster.healthOf). */
   readonly healthOf: (endpoint: Cluster['endpoints'][number]) => ConfiguredHealth;
+  /** True of one that discovery has dropped and whose checks still pass. */
+  readonly isLingering: (endpoint: Cluster['endpoints'][number]) => boolean;
 }
 
 export interface PlanStatus {

@@ -91,6 +91,7 @@ function live(bootstrap: Bootstrap): readonly ClusterStatus[] {
       cluster,
       assignment: isDynamic ? { message: assignment, origin: 'dynamic', version: '8', updatedMs: UPDATED_MS } : null,
       healthOf: (endpoint) => cluster.healthOf(endpoint),
+      isLingering: (endpoint) => cluster.checked.isLingering(endpoint),
     };
   });
 }

@@ -267,9 +267,9 @@ describe('what is harmless is a warning', () => {
       `${MANAGER}.route_config.virtual_hosts[0].routes[0].route.retry_policy`,
     ],
     [
-      'a health check',
-      clusters({ ...aClusterJson('a'), health_checks: [{ timeout: '1s', interval: '1s', tcp_health_check: {} }] }),
-      `${CLUSTER}.health_checks`,
+      'tracking of timeout budgets',
+      clusters({ ...aClusterJson('a'), track_timeout_budgets: true }),
+      `${CLUSTER}.track_timeout_budgets`,
     ],
     [
       'a chain that needs a TLS inspector',

@@ -14,6 +14,7 @@ import { readMeshConfigSpec } from './mesh-config.ts';
 import { readMeta } from './meta.ts';
 import type { Meta, Source } from './meta.ts';
 import { Report, locate } from './report.ts';
+import { readResiliencePolicySpec } from './resilience-policy.ts';
 import { resourceKey } from './resource.ts';
 import type { Resource } from './resource.ts';
 import { readServiceEntrySpec, readWorkloadSpec } from './service-entry.ts';
@@ -31,6 +32,9 @@ export interface ParsedFile {
   readonly isReadable: boolean;
 }
 
+/** Of what neither Istio nor the Gateway API has. */
+const OWN_GROUP = 'outrigger.dev';
+
 /** API groups by kind; any served version of the group is taken. */
 const GROUPS: Readonly<Record<string, string>> = {
   Service: '',
@@ -46,8 +50,11 @@ const GROUPS: Readonly<Record<string, string>> = {
   HTTPRoute: 'gateway.networking.k8s.io',
   ReferenceGrant: 'gateway.networking.k8s.io',
   Telemetry: 'telemetry.istio.io',
+  ResiliencePolicy: OWN_GROUP,
 };
 const VERSIONS = ['v1', 'v1beta1', 'v1alpha3', 'v1alpha1', 'v1alpha2'];
+/** Groups that are served in fewer versions. */
+const OWN_VERSIONS: Readonly<Record<string, readonly string[]>> = { [OWN_GROUP]: ['v1alpha1'] };
 const CLUSTER_SCOPED = new Set(['Namespace', 'MeshConfig']);
 
 export function parseFile(file: string, text: string): ParsedFile {
@@ -211,21 +218,22 @@ function checkKind(fields: Fields): string | null {
     );
     return null;
   }
-  if (apiVersion === '')
-    fields.error('apiVersion', 'apiVersion is missing', `add apiVersion: ${group === '' ? 'v1' : `${group}/v1`}`);
+  const versions = OWN_VERSIONS[group] ?? VERSIONS;
+  const wanted = group === '' ? 'v1' : `${group}/${versions[0] ?? 'v1'}`;
+  if (apiVersion === '') fields.error('apiVersion', 'apiVersion is missing', `add apiVersion: ${wanted}`);
   const slash = apiVersion.lastIndexOf('/');
   const writtenGroup = slash < 0 ? '' : apiVersion.slice(0, slash);
   const version = apiVersion.slice(slash + 1);
   if (apiVersion !== '' && writtenGroup !== group) {
     const isForeign = kind === 'Service' && writtenGroup !== '';
     const message = `the kind ${kind} of group "${writtenGroup}" is not known`;
-    const remedy = `write apiVersion: ${group === '' ? 'v1' : `${group}/v1`}`;
+    const remedy = `write apiVersion: ${wanted}`;
     if (isForeign) fields.warning('apiVersion', `${message} and has no effect`, remedy);
     else fields.error('apiVersion', message, remedy);
     return null;
   }
-  if (apiVersion !== '' && !VERSIONS.includes(version))
-    fields.error('apiVersion', `version "${version}" is not served`, `write one of ${VERSIONS.join(', ')}`);
+  if (apiVersion !== '' && !versions.includes(version))
+    fields.error('apiVersion', `version "${version}" is not served`, `write one of ${versions.join(', ')}`);
   return kind;
 }
 
@@ -281,6 +289,8 @@ function readSpec(kind: string, fields: Fields, meta: Meta, source: Source): Res
         return { ...base, kind, spec: readTelemetrySpec(spec) };
       case 'Sidecar':
         return { ...base, kind, spec: readSidecarSpec(spec) };
+      case 'ResiliencePolicy':
+        return { ...base, kind, spec: readResiliencePolicySpec(spec) };
       default:
         return null;
     }

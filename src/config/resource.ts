@@ -4,6 +4,7 @@ import type { DestinationRuleSpec } from './destination-rule.ts';
 import type { HttpRouteSpec, ReferenceGrantSpec } from './http-route.ts';
 import type { MeshConfigSpec } from './mesh-config.ts';
 import type { Meta, Source } from './meta.ts';
+import type { ResiliencePolicySpec } from './resilience-policy.ts';
 import type { ServiceEntrySpec, WorkloadSpec } from './service-entry.ts';
 import type { SidecarSpec } from './sidecar-scope.ts';
 import type { TelemetrySpec } from './telemetry.ts';
@@ -29,6 +30,7 @@ export type ReferenceGrant = Typed<'ReferenceGrant', ReferenceGrantSpec>;
 export type Telemetry = Typed<'Telemetry', TelemetrySpec>;
 export type MeshConfig = Typed<'MeshConfig', MeshConfigSpec>;
 export type Sidecar = Typed<'Sidecar', SidecarSpec>;
+export type ResiliencePolicy = Typed<'ResiliencePolicy', ResiliencePolicySpec>;
 
 export type Resource =
   | Service
@@ -43,7 +45,8 @@ export type Resource =
   | ReferenceGrant
   | Telemetry
   | MeshConfig
-  | Sidecar;
+  | Sidecar
+  | ResiliencePolicy;
 
 export type Kind = Resource['kind'];
 

@@ -16,6 +16,7 @@ import type {
 import type { MeshNode } from './mesh-node.ts';
 import { expandHost } from './mesh-service.ts';
 import type { MeshService } from './mesh-service.ts';
+import { ResilienceIndex } from './resilience-index.ts';
 import { buildServices } from './services.ts';
 
 export interface Snapshot {
@@ -30,6 +31,7 @@ export interface Snapshot {
   readonly grants: readonly ReferenceGrant[];
   readonly telemetries: readonly Telemetry[];
   readonly sidecars: readonly Sidecar[];
+  readonly resilience: ResilienceIndex;
   readonly workloads: readonly MeshNode[];
   readonly problems: readonly Problem[];
 }
@@ -57,7 +59,8 @@ export function buildSnapshot({ resources, workloads, domain, providers, service
   };
   const virtualServices = sorted.filter((resource) => resource.kind === 'VirtualService');
   const destinationRules = sorted.filter((resource) => resource.kind === 'DestinationRule');
-  const problems = [...built.problems];
+  const resilience = new ResilienceIndex(sorted.filter((resource) => resource.kind === 'ResiliencePolicy'));
+  const problems = [...built.problems, ...resilience.problems];
   for (const rival of meshes.slice(1))
     problems.push(ignored(rival, '', 'another MeshConfig is in force', 'remove one of them'));
   rivals(virtualServices, domain, problems);
@@ -72,6 +75,7 @@ export function buildSnapshot({ resources, workloads, domain, providers, service
     grants: sorted.filter((resource) => resource.kind === 'ReferenceGrant'),
     telemetries: sorted.filter((resource) => resource.kind === 'Telemetry'),
     sidecars: sorted.filter((resource) => resource.kind === 'Sidecar'),
+    resilience,
     workloads,
     problems,
   };

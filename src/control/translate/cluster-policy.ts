@@ -22,6 +22,7 @@ import {
 } from '../../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
 import type { HttpProtocolOptions } from '../../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
 import type { Abilities } from '../mesh-node.ts';
+import { limitRetries } from './circuit-breakers.ts';
 import { duration, pack } from './proto.ts';
 import { upstreamTls } from './upstream-tls.ts';
 
@@ -101,7 +102,7 @@ function applyPool(cluster: Cluster, pool: ConnectionPool): void {
     if (pool.maxPendingRequests !== null && pool.maxPendingRequests > 0)
       threshold.maxPendingRequests = pool.maxPendingRequests;
     if (pool.maxRequests !== null && pool.maxRequests > 0) threshold.maxRequests = pool.maxRequests;
-    if (pool.maxRetries !== null && pool.maxRetries > 0) threshold.maxRetries = pool.maxRetries;
+    if (pool.maxRetries !== null && pool.maxRetries > 0) limitRetries(threshold, pool.maxRetries);
   }
   if (pool.connectTimeoutMs !== null) cluster.connectTimeout = duration(pool.connectTimeoutMs);
   if (pool.keepalive === null) return;

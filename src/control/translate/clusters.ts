@@ -15,11 +15,12 @@ import type { Abilities, MeshApp, MeshNode } from '../mesh-node.ts';
 import { clusterName } from '../mesh-service.ts';
 import type { MeshEndpoint, MeshPort, MeshService, Protocol } from '../mesh-service.ts';
 import type { Scope } from '../scope.ts';
-import { unlimited } from './circuit-breakers.ts';
+import { openBreakers } from './circuit-breakers.ts';
 import { applyPolicy } from './cluster-policy.ts';
 import { loadAssignment } from './endpoints.ts';
 import { inboundSource, keepDestination } from './fixed-clusters.ts';
 import { duration } from './proto.ts';
+import { applyResilience } from './resilience.ts';
 import { policyFor } from './traffic-policy.ts';
 
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -70,7 +71,7 @@ function outboundCluster(
     name,
     clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.EDS },
     connectTimeout: duration(scope.snapshot.mesh.connectTimeoutMs ?? CONNECT_TIMEOUT_MS),
-    circuitBreakers: unlimited(),
+    circuitBreakers: openBreakers(),
     metadata: clusterMetadata(service, subset?.name ?? ''),
   });
   const keeps = scope.mode === 'redirect' && service.keepsDestination;
@@ -90,6 +91,7 @@ function outboundCluster(
     cluster.loadAssignment = loadAssignment(name, service.resolution === 'dns' ? endpoints : endpoints.slice(0, 1));
   }
   applyPolicy(cluster, policyFor(scope.ruleFor(service.host), subset?.name ?? '', port.number), { isHttp2, abilities });
+  applyResilience(cluster, scope.snapshot.resilience.ofService(service, port), { service, port, abilities });
   if (keeps) keepDestination(cluster);
   return { cluster, endpoints: service.resolution === 'eds' && !keeps ? endpoints : null };
 }
@@ -117,7 +119,7 @@ export function inboundCluster(node: MeshNode, app: MeshApp, owner: MeshService 
     name,
     clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.STATIC },
     connectTimeout: duration(CONNECT_TIMEOUT_MS),
-    circuitBreakers: unlimited(),
+    circuitBreakers: openBreakers(),
     loadAssignment: loadAssignment(name, [endpoint]),
     ...(owner === null ? {} : { metadata: clusterMetadata(owner, '') }),
   });
@@ -134,7 +136,7 @@ export function capturedInboundCluster(
   const cluster = create(ClusterSchema, {
     name: clusterName('inbound', port, '', ''),
     connectTimeout: duration(CONNECT_TIMEOUT_MS),
-    circuitBreakers: unlimited(),
+    circuitBreakers: openBreakers(),
     upstreamBindConfig: inboundSource(node),
     ...(owner === null ? {} : { metadata: clusterMetadata(owner, '') }),
   });

@@ -14,7 +14,7 @@ import {
   HttpProtocolOptions_UseDownstreamHttpConfigSchema,
 } from '../../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
 import type { MeshNode } from '../mesh-node.ts';
-import { unlimited } from './circuit-breakers.ts';
+import { openBreakers } from './circuit-breakers.ts';
 import { duration, pack } from './proto.ts';
 
 export const PASSTHROUGH = 'PassthroughCluster';
@@ -66,7 +66,7 @@ function originalDestination(name: string, connectTimeoutMs: number | null): Clu
   const cluster = create(ClusterSchema, {
     name,
     connectTimeout: duration(connectTimeoutMs ?? CONNECT_TIMEOUT_MS),
-    circuitBreakers: unlimited(),
+    circuitBreakers: openBreakers(),
   });
   keepDestination(cluster);
   return cluster;

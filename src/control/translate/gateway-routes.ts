@@ -21,6 +21,7 @@ import { gatewayEditLists } from './header-edits.ts';
 import { hashPolicy } from './hash-policy.ts';
 import { duration } from './proto.ts';
 import { gatewayRedirect, pathRewrite } from './redirect.ts';
+import { applyRouteResilience } from './resilience.ts';
 import { gatewayRetryPolicy } from './retry-policy.ts';
 import { gatewayMatchOf } from './route-match.ts';
 import { mirrorTo, originMetadata } from './rule-routes.ts';
@@ -102,6 +103,7 @@ function routeOf({ route: owner, rule, ruleIndex, match }: Candidate, context: G
   choose(action, route, rule.backends, { owner, context });
   route.decorator = { $typeName: 'envoy.config.route.v3.Decorator', operation: `${context.host}:${context.port}/*` };
   route.action = { case: 'route', value: action };
+  applyRouteResilience(route, context.scope.snapshot.resilience.ofRoute('HTTPRoute', owner.meta, rule.name));
   return route;
 }
 

@@ -27,6 +27,7 @@ import { editLists, hostFromEdits } from './header-edits.ts';
 import { hashPolicy } from './hash-policy.ts';
 import { duration, fraction } from './proto.ts';
 import { redirectAction, substitute } from './redirect.ts';
+import { applyRouteResilience } from './resilience.ts';
 import { retryPolicy } from './retry-policy.ts';
 import { matchAll, matchOf } from './route-match.ts';
 import { targetOf } from './target.ts';
@@ -108,6 +109,7 @@ function routeOf({ service, rule, name, match, statPrefix }: RouteParts, context
       value: create(DirectResponseActionSchema, { status, ...(body === '' ? {} : { body: { specifier: source } }) }),
     };
   } else forward(route, service, rule, context);
+  applyRouteResilience(route, context.scope.snapshot.resilience.ofRoute('VirtualService', service.meta, rule.name));
   return route;
 }
 

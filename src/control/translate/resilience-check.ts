@@ -1,0 +1,72 @@
+// What is wrong with a ResiliencePolicy in view of the whole: targets, ports and rules that do not exist, and
+// sections that have nothing to work on. They are warnings: what does lead somewhere is in force.
+import { warning } from '../../base/problem.ts';
+import type { Problem } from '../../base/problem.ts';
+import type { ResilienceTarget, TargetKind } from '../../config/resilience-policy.ts';
+import type { ResiliencePolicy } from '../../config/resource.ts';
+import { nearest } from '../../config/spelling.ts';
+import type { Snapshot } from '../snapshot.ts';
+
+/** Something that may be a target, and the names of its parts. */
+interface Candidate {
+  readonly name: string;
+  readonly parts: readonly string[];
+}
+
+export function checkResilience(snapshot: Snapshot): readonly Problem[] {
+  return snapshot.resilience.policies.flatMap((policy) =>
+    policy.spec.targets.flatMap((target, index) => checkTarget(policy, target, index, snapshot)),
+  );
+}
+
+function checkTarget(
+  policy: ResiliencePolicy,
+  target: ResilienceTarget,
+  index: number,
+  snapshot: Snapshot,
+): readonly Problem[] {
+  const { namespace } = policy.meta;
+  const path = `spec.targetRefs[${index}]`;
+  const place = policy.source.locate(path);
+  const known = candidates(target.kind, namespace, snapshot);
+  const found = known.filter(({ name }) => name === target.name);
+  if (found.length === 0) {
+    const guess = nearest(
+      target.name,
+      known.map(({ name }) => name),
+    );
+    const remedy = guess === null ? `correct the name, or add the ${target.kind}` : `did you mean ${guess}?`;
+    return [
+      warning(`${path}.name`, `there is no ${target.kind} ${namespace}/${target.name} to hold for`, remedy, place),
+    ];
+  }
+  const parts = found.flatMap((each) => each.parts).filter((part) => part !== '');
+  if (target.sectionName === '' || parts.includes(target.sectionName)) return [];
+  const what = target.kind === 'Service' || target.kind === 'ServiceEntry' ? 'port' : 'rule';
+  const remedy = parts.length === 0 ? 'leave sectionName out' : `write one of ${parts.join(', ')}`;
+  const message = `the ${target.kind} ${target.name} has no ${what} ${target.sectionName}`;
+  return [warning(`${path}.sectionName`, message, remedy, place)];
+}
+
+function candidates(kind: TargetKind, namespace: string, snapshot: Snapshot): readonly Candidate[] {
+  const isHere = ({ meta }: { readonly meta: { readonly namespace: string } }) => meta.namespace === namespace;
+  switch (kind) {
+    case 'VirtualService':
+      return snapshot.virtualServices
+        .filter(isHere)
+        .map(({ meta, spec }) => ({ name: meta.name, parts: spec.http.map((rule) => rule.name) }));
+    case 'HTTPRoute':
+      return snapshot.httpRoutes
+        .filter(isHere)
+        .map(({ meta, spec }) => ({ name: meta.name, parts: spec.rules.map((rule) => rule.name) }));
+    default:
+      return [...snapshot.services.values()]
+        .filter(
+          (service) => service.namespace === namespace && (service.kind === 'entry') === (kind === 'ServiceEntry'),
+        )
+        .map((service) => ({
+          name: kind === 'ServiceEntry' ? service.meta.name : service.name,
+          parts: service.ports.flatMap((port) => [String(port.number), port.name]),
+        }));
+  }
+}

@@ -1,0 +1,54 @@
+// The one place where the sections of ResiliencePolicies become fields of a Cluster and of a Route. They come after
+// DestinationRule, VirtualService and HTTPRoute, and so have the last word. A section that has much to say has a file
+// of its own, `resilience-SECTION.ts`.
+import { assertNever } from '../../base/assert.ts';
+import type { RouteSection, ServiceSection } from '../../config/resilience-policy.ts';
+import type { Cluster } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
+import type { Route } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
+import type { Abilities } from '../mesh-node.ts';
+import type { MeshPort, MeshService } from '../mesh-service.ts';
+import { applyRetryBudget } from './circuit-breakers.ts';
+import { applyEjection } from './resilience-ejection.ts';
+import { applyHedge, applyRetryBackOff } from './resilience-retry.ts';
+
+export interface ResilienceContext {
+  readonly service: MeshService;
+  readonly port: MeshPort;
+  readonly abilities: Abilities;
+}
+
+export function applyResilience(
+  cluster: Cluster,
+  sections: readonly ServiceSection[],
+  _context: ResilienceContext,
+): void {
+  for (const section of sections) {
+    switch (section.kind) {
+      case 'outlierDetection':
+        applyEjection(cluster, section);
+        break;
+      case 'retryBudget':
+        applyRetryBudget(cluster, section);
+        break;
+      default:
+        assertNever(section);
+    }
+  }
+}
+
+export function applyRouteResilience(route: Route, sections: readonly RouteSection[]): void {
+  if (route.action.case !== 'route') return;
+  const action = route.action.value;
+  for (const section of sections) {
+    switch (section.kind) {
+      case 'hedge':
+        applyHedge(action, section);
+        break;
+      case 'retryBackOff':
+        applyRetryBackOff(route, action, section);
+        break;
+      default:
+        assertNever(section);
+    }
+  }
+}

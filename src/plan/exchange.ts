@@ -5,6 +5,7 @@
 import { Head } from '../http/head.ts';
 import type { ClusterRef, Endpoint } from './cluster.ts';
 import type { Failure } from './failure.ts';
+import type { MetadataMatch } from './metadata-match.ts';
 import type { Plan, Step } from './plan.ts';
 import type { TlsFacts } from './tls-facts.ts';
 
@@ -144,6 +145,8 @@ export class Exchange {
   sessionEndpoint = '';
   /** True: that endpoint or none. */
   isSessionStrict = false;
+  /** What the route wants of endpoints' metadata; null: nothing. */
+  subsetMatch: MetadataMatch | null = null;
   /** Endpoints of the attempts so far; kept only where a retry policy avoids them. */
   readonly tried: Endpoint[] = [];
   /** After PAUSE: the driver goes on by itself after so many milliseconds; 0: whoever paused resumes. */
@@ -208,6 +211,7 @@ export class Exchange {
     this.hashLow = 0;
     this.sessionEndpoint = '';
     this.isSessionStrict = false;
+    this.subsetMatch = null;
     if (this.tried.length > 0) this.tried.length = 0;
     this.pauseMs = 0;
     this.held = 0;

@@ -1,8 +1,10 @@
 // What is left of an Envoy Cluster after compilation: plain, frozen values with every default filled
 // in. LiveCluster runs on them; the admin server shows the `source` they came from.
+import type { JsonObject } from '@bufbuild/protobuf';
 import type { ClusterId } from '../base/brand.ts';
 import type { ClusterLimits, Locality, PoolScope } from '../plan/cluster.ts';
 import type { AssignmentPolicy } from './assignment-policy.ts';
+import type { SubsetSettings } from './subset-settings.ts';
 import type { ZoneAware } from './locality-build.ts';
 import type { CheckPlace, HealthCheckSettings } from './health-check-settings.ts';
 import type { Cluster as ClusterProto } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
@@ -25,6 +27,8 @@ export interface EndpointTarget {
   readonly localityWeight: number;
   readonly priority: number;
   readonly metadata: ReadonlyMap<string, string>;
+  /** All of it under `envoy.lb`, for subsets; absent: there is none. */
+  readonly labels?: JsonObject | undefined;
   /** Metadata that transport sockets are chosen by, as JSON text. */
   readonly transportMatch: ReadonlyMap<string, string>;
   /** Where it is checked; absent or null: where it serves. */
@@ -91,6 +95,8 @@ export interface ClusterSettings {
   readonly assignmentPolicy?: AssignmentPolicy;
   /** Whole percent of healthy endpoints below which all are used, whatever their health; 50 by default, 0 never. */
   readonly panicThresholdPercent: number;
+  /** Null or absent: the cluster has no subsets. */
+  readonly subsets?: SubsetSettings | null;
   /** Healths that an endpoint may have for a session to keep it; absent: healthy and degraded. */
   readonly sessionHealths?: ReadonlySet<ConfiguredHealth>;
   /** 5000 by default. */

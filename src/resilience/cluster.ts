@@ -33,7 +33,7 @@ import { localZoneOf, type LocalZone } from './locality-build.ts';
 import { compileLoadAssignment } from './load-assignment.ts';
 import { followDestinations } from './followed-destinations.ts';
 import type { OriginalDestinations } from './original-destinations.ts';
-import { pickerOf } from './picker.ts';
+import { clusterPicker } from './picker.ts';
 import { isSameDiscovery, memberKey, placeTargets, resolveTarget } from './placement.ts';
 import { sourceAddressFor } from './upstream-bind.ts';
 
@@ -245,10 +245,11 @@ export class LiveCluster implements Cluster {
     if (this.#destinations !== null) return;
     const { random, zone } = this.#dependencies;
     const context = { settings: this.#settings, policy: this.assignmentPolicy, random, zone: zone?.() ?? null };
-    const sets = hostSetsOf([...this.#members.values()], context.policy);
+    const members = [...this.#members.values()];
+    const sets = hostSetsOf(members, context.policy);
     this.#priorities = sets.map(({ health }) => health);
     this.#index = null;
-    this.picker = pickerOf(sets, context);
+    this.picker = clusterPicker(members, sets, context);
     for (const callback of this.#refreshListeners) callback();
   }
 

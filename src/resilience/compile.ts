@@ -22,6 +22,7 @@ import { compileHealthChecks } from './health-check-compile.ts';
 import { compileHealth, compileLoadAssignment, type AddressKind } from './load-assignment.ts';
 import { flattenClusterMetadata } from './metadata.ts';
 import { compileOriginalDst } from './original-dst-settings.ts';
+import { compileSubsets } from './subset-settings.ts';
 import { compileUpstreamBind } from './upstream-bind.ts';
 
 const CONNECT_TIMEOUT_MS = 5000;
@@ -63,6 +64,7 @@ export function compileCluster(cluster: Cluster, env: CompileEnv, path: string):
     `${path}.upstream_bind_config`,
   );
   const panicThresholdPercent = compilePanicThreshold(cluster, local, path);
+  const subsets = compileSubsets(cluster.lbSubsetConfig, local, `${path}.lb_subset_config`);
   const at = `${path}.load_assignment.policy`;
   const assignmentPolicy =
     cluster.loadAssignment === undefined
@@ -80,6 +82,7 @@ export function compileCluster(cluster: Cluster, env: CompileEnv, path: string):
     zoneAware,
     assignmentPolicy,
     ...compileSessionHealths(cluster),
+    ...(subsets === null ? {} : { subsets }),
     panicThresholdPercent,
     connectTimeoutMs,
     ...http,
@@ -259,7 +262,6 @@ function checkTransport(cluster: Cluster, env: CompileEnv, path: string): void {
 function noteLater(cluster: Cluster, env: CompileEnv, path: string): void {
   const later: readonly (readonly [string, boolean])[] = [
     ['outlier_detection', cluster.outlierDetection !== undefined],
-    ['lb_subset_config', (cluster.lbSubsetConfig?.subsetSelectors.length ?? 0) > 0],
     ['upstream_connection_options', cluster.upstreamConnectionOptions !== undefined],
     ['per_connection_buffer_limit_bytes', cluster.perConnectionBufferLimitBytes !== undefined],
     ['preconnect_policy', cluster.preconnectPolicy !== undefined],

@@ -1,5 +1,6 @@
 // The endpoints of a cluster by priority, and by whether they are fit: what pickers are built over.
 // Counts are taken when something changes, never per request.
+import type { JsonObject } from '@bufbuild/protobuf';
 import { UNFIT, type Endpoint, type Picker, type PriorityHealth } from '../plan/cluster.ts';
 import type { AssignmentPolicy } from './assignment-policy.ts';
 import type { ConfiguredHealth } from './cluster-settings.ts';
@@ -11,6 +12,8 @@ export interface Member {
   readonly health: ConfiguredHealth;
   /** 0 when the locality has none. */
   readonly localityWeight: number;
+  /** Its metadata under `envoy.lb`, by which subsets are found; absent: it has none. */
+  readonly labels?: JsonObject | undefined;
 }
 
 /** The members of one priority. */

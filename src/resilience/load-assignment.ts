@@ -4,6 +4,7 @@
 import { isIP } from 'node:net';
 import { error, refuses, warning, type Problem } from '../base/problem.ts';
 import type { Locality } from '../plan/cluster.ts';
+import type { Metadata } from '../xds/gen/envoy/config/core/v3/base_pb.js';
 import { HealthStatus } from '../xds/gen/envoy/config/core/v3/health_check_pb.js';
 import { SocketAddress_Protocol, type Address } from '../xds/gen/envoy/config/core/v3/address_pb.js';
 import type { LbEndpoint, LocalityLbEndpoints } from '../xds/gen/envoy/config/endpoint/v3/endpoint_components_pb.js';
@@ -116,6 +117,7 @@ function compileEndpoint(lbEndpoint: LbEndpoint, kind: AddressKind, problems: Pr
     health: compileHealth(lbEndpoint.healthStatus),
     metadata: flattenEndpointMetadata(lbEndpoint.metadata),
     transportMatch: transportMatchOf(lbEndpoint.metadata),
+    ...labelsOf(lbEndpoint.metadata),
   };
 }
 
@@ -172,6 +174,12 @@ function compileAddress(
 function addressWithoutPort({ address: { case: kind, value } }: Address): { address: string; port: number } | null {
   if (kind !== 'socketAddress' || value.portSpecifier.value !== 0 || isIP(value.address) === 0) return null;
   return { address: value.address, port: 0 };
+}
+
+/** Without a field when there are none: most endpoints have none. */
+function labelsOf(metadata: Metadata | undefined): Pick<EndpointTarget, 'labels'> {
+  const labels = metadata?.filterMetadata['envoy.lb'];
+  return labels === undefined ? {} : { labels };
 }
 
 /** UNKNOWN is healthy: nothing said otherwise (core.v3.HealthStatus). */

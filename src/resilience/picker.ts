@@ -15,10 +15,12 @@ import { loadsOf } from './priority-load.ts';
 import { Level, PriorityPicker, type Side } from './priority-picker.ts';
 import { RandomPicker } from './random-picker.ts';
 import { EvenRoundRobin, WeightedRoundRobin } from './round-robin.ts';
+import { SubsetIndex } from './subset-index.ts';
+import { SubsetPicker } from './subset-picker.ts';
 
 export type PickerSettings = Pick<
   ClusterSettings,
-  'balancing' | 'weighsLocalities' | 'panicThresholdPercent' | 'zoneAware'
+  'balancing' | 'weighsLocalities' | 'panicThresholdPercent' | 'zoneAware' | 'subsets'
 >;
 
 export interface PickerContext {
@@ -37,10 +39,20 @@ export function buildPicker(
   { policy = DEFAULT_POLICY, zone = null }: Partial<Pick<PickerContext, 'policy' | 'zone'>> = {},
 ): Picker {
   const context: PickerContext = { settings, policy, random, zone };
-  return pickerOf(hostSetsOf(members, policy), context);
+  return clusterPicker(members, hostSetsOf(members, policy), context);
 }
 
-export function pickerOf(sets: readonly HostSet[], context: PickerContext): Picker {
+/** `sets` are those of `members`. */
+export function clusterPicker(members: readonly Member[], sets: readonly HostSet[], context: PickerContext): Picker {
+  const { settings, policy } = context;
+  const { subsets } = settings;
+  if (subsets === undefined || subsets === null) return pickerOf(sets, context);
+  const weighsLocalities = settings.weighsLocalities && subsets.weighsLocalities;
+  const inner: PickerContext = { ...context, settings: { ...settings, weighsLocalities } };
+  return new SubsetPicker(new SubsetIndex(members, subsets, (some) => pickerOf(hostSetsOf(some, policy), inner)));
+}
+
+function pickerOf(sets: readonly HostSet[], context: PickerContext): Picker {
   const { settings, random } = context;
   const loads = loadsOf(
     sets.map(({ health }) => health),

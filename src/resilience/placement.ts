@@ -41,7 +41,8 @@ export function memberKey({ address, port }: EndpointTarget, occurrence: number)
 }
 
 function memberOf(endpoint: Endpoint, target: EndpointTarget): Member {
-  return { endpoint, health: target.health, localityWeight: target.localityWeight };
+  const { health, localityWeight, labels } = target;
+  return { endpoint, health, localityWeight, labels };
 }
 
 function bringUpToDate(endpoint: Endpoint, target: EndpointTarget): void {

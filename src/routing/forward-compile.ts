@@ -31,6 +31,7 @@ import {
   type SplitTarget,
 } from './forward.ts';
 import { editSplitRequest, type HeaderEdits, type ResponseEdits } from './header-edits.ts';
+import { subsetSteps } from './subset-steps.ts';
 import { compileHeaderEdits } from './header-edits-compile.ts';
 
 /** Envoy RouteAction.timeout. */
@@ -73,11 +74,17 @@ export function compileForward(action: RouteAction, context: ForwardContext, pat
     ? [step('require-cluster', origin, runRequire, { status, edits, isDeferred: false })]
     : EMPTY;
   const times = [...timeSteps(action, context, path), ...prioritySteps(action, origin)];
+  const subset = subsetSteps(action, origin);
   switch (specifier.case) {
     case 'cluster': {
       if (specifier.value === '') return refuse(env, `${path}.cluster`, 'must not be empty');
       const to = env.clusterRef(specifier.value);
-      return { ...NOTHING, edits, require, choose: [...times, step('cluster', origin, runCluster, { to, notFound })] };
+      return {
+        ...NOTHING,
+        edits,
+        require,
+        choose: [...times, step('cluster', origin, runCluster, { to, notFound }), ...subset],
+      };
     }
     case 'clusterHeader': {
       if (specifier.value === '') return refuse(env, `${path}.cluster_header`, 'must not be empty');
@@ -88,12 +95,13 @@ export function compileForward(action: RouteAction, context: ForwardContext, pat
         choose: [
           ...times,
           step('cluster-by-header', origin, runClusterHeader, byHeader(specifier.value, notFound, env)),
+          ...subset,
         ],
       };
     }
     case 'weightedClusters': {
       const parts = compileSplit(specifier.value, { ...context, status }, `${path}.weighted_clusters`);
-      return { ...parts, require, choose: [...times, ...parts.choose] };
+      return { ...parts, require, choose: [...times, ...parts.choose, ...subset] };
     }
     case 'clusterSpecifierPlugin':
     case 'inlineClusterSpecifierPlugin':

@@ -64,7 +64,6 @@ export function warnOfRoute(route: Route, problems: Problem[], path: string): vo
 function warnOfAction(action: RouteAction, problems: Problem[], prefix: string): void {
   warn(
     [
-      ['metadata_match', action.metadataMatch !== undefined],
       ['internal_redirect_policy', action.internalRedirectPolicy !== undefined],
       [
         'internal_redirect_action',

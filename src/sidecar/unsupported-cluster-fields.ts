@@ -22,7 +22,7 @@ export const CLUSTER_FIELDS: Readonly<Record<string, MessageFields>> = {
       name type eds_cluster_config connect_timeout lb_policy load_assignment max_requests_per_connection
       common_http_protocol_options http_protocol_options http2_protocol_options typed_extension_protocol_options
       dns_resolvers dns_resolution_config dns_refresh_rate respect_dns_ttl dns_lookup_family least_request_lb_config round_robin_lb_config common_lb_config
-      cluster_type
+      cluster_type lb_subset_config
       transport_socket transport_socket_matches upstream_http_protocol_options metadata alt_stat_name original_dst_lb_config cleanup_interval upstream_bind_config dns_failure_refresh_rate load_balancing_policy circuit_breakers`,
     required: 'name',
     harmless: {
@@ -43,7 +43,6 @@ export const CLUSTER_FIELDS: Readonly<Record<string, MessageFields>> = {
       maglev_lb_config: NO_EFFECT_YET,
     },
     refused: {
-      lb_subset_config: 'write one cluster for each subset',
       protocol_selection: 'write typed_extension_protocol_options',
     },
     values: {
@@ -110,6 +109,8 @@ export const CLUSTER_FIELDS: Readonly<Record<string, MessageFields>> = {
   'envoy.extensions.load_balancing_policies.common.v3.LocalityLbConfig.LocalityWeightedLbConfig': ALL,
   'envoy.extensions.load_balancing_policies.common.v3.LocalityLbConfig.ZoneAwareLbConfig': ALL,
   'envoy.config.cluster.v3.Cluster.CommonLbConfig.ZoneAwareLbConfig': ALL,
+  'envoy.config.cluster.v3.Cluster.LbSubsetConfig': ALL,
+  'envoy.config.cluster.v3.Cluster.LbSubsetConfig.LbSubsetSelector': ALL,
   'envoy.config.core.v3.HealthStatusSet': ALL,
   'envoy.config.cluster.v3.Cluster.CustomClusterType': ALL,
   'envoy.extensions.clusters.aggregate.v3.ClusterConfig': ALL,

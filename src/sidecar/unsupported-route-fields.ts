@@ -4,7 +4,6 @@ import type { MessageFields } from './unsupported.ts';
 
 const NO_EFFECT_YET = 'has no effect yet';
 const ALL: MessageFields = { supported: '*' };
-const NO_SUBSETS = 'subsets of endpoints are not supported: write a cluster of its own';
 
 export const ROUTE_FIELDS: Readonly<Record<string, MessageFields>> = {
   'envoy.config.route.v3.RouteConfiguration': {
@@ -62,7 +61,7 @@ export const ROUTE_FIELDS: Readonly<Record<string, MessageFields>> = {
   'envoy.config.route.v3.CookieMatcher': { supported: '*', required: 'name string_match' },
   'envoy.config.route.v3.QueryParameterMatcher': { supported: '*', required: 'name' },
   'envoy.config.route.v3.RouteAction': {
-    supported: `cluster cluster_header weighted_clusters cluster_not_found_response_code prefix_rewrite regex_rewrite
+    supported: `cluster cluster_header weighted_clusters metadata_match cluster_not_found_response_code prefix_rewrite regex_rewrite
       path_rewrite_policy path_rewrite host_rewrite_literal host_rewrite auto_host_rewrite host_rewrite_header host_rewrite_path_regex
       append_x_forwarded_host timeout idle_timeout request_mirror_policies max_stream_duration upgrade_configs
       max_grpc_timeout grpc_timeout_offset priority`,
@@ -77,7 +76,6 @@ export const ROUTE_FIELDS: Readonly<Record<string, MessageFields>> = {
       early_data_policy: 'has no effect without TLS',
     },
     refused: {
-      metadata_match: NO_SUBSETS,
       cluster_specifier_plugin: 'write cluster or weighted_clusters',
       inline_cluster_specifier_plugin: 'write cluster or weighted_clusters',
       internal_redirect_policy: 'redirects are passed to the client',
@@ -108,9 +106,8 @@ export const ROUTE_FIELDS: Readonly<Record<string, MessageFields>> = {
   },
   'envoy.config.route.v3.WeightedCluster.ClusterWeight': {
     supported: `name cluster_header weight request_headers_to_add request_headers_to_remove response_headers_to_add
-      response_headers_to_remove host_rewrite_literal`,
+      response_headers_to_remove host_rewrite_literal metadata_match`,
     opaque: 'typed_per_filter_config',
-    refused: { metadata_match: NO_SUBSETS },
   },
   'envoy.config.route.v3.RedirectAction': ALL,
   'envoy.config.route.v3.DirectResponseAction': { supported: 'status body body_format', required: 'status' },

@@ -79,6 +79,7 @@ describe('compileLoadAssignment', () => {
           ['cluster', 'Kubernetes'],
         ]),
         transportMatch: new Map(),
+        labels: { stage: 'x', count: 3, nested: { a: 'b' } },
       },
       { ...plain, address: '/run/app.sock', port: 0 },
       { ...plain, address: '::1', port: 82 },

@@ -240,9 +240,9 @@ test('a refused resource is NACKed with its path, and its last good version stay
   fed.push(LISTENER_TYPE, [aListenerJson([aManager({ rds: RDS })])]);
   fed.push(ROUTE_TYPE, [aRouteConfig()]);
   const port = await fed.listening();
-  const badCluster = { ...aClusterJson('web', upstream), lb_subset_config: { fallback_policy: 'ANY_ENDPOINT' } };
+  const badCluster = { ...aClusterJson('web', upstream), protocol_selection: 'USE_DOWNSTREAM_PROTOCOL' };
   expect(fed.push(CLUSTER_TYPE, [badCluster, aClusterJson('other')])).toBe(
-    'web: lb_subset_config: Cluster.lb_subset_config is not supported; write one cluster for each subset',
+    'web: protocol_selection: Cluster.protocol_selection is not supported; write typed_extension_protocol_options',
   );
   expect(fed.push(LISTENER_TYPE, [aListenerJson([aManager({ rds: RDS, codec_type: 'HTTP2' })])])).toContain(
     'main: filter_chains[0].filters[0].typed_config.codec_type: HTTP2 is not supported',

@@ -212,9 +212,9 @@ describe('what is not supported is refused with its path and a remedy', () => {
       `${MANAGER}.tunneling_config: TcpProxy.tunneling_config is not supported; tunnels are not supported`,
     ],
     [
-      'subsets',
-      clusters({ ...aClusterJson('a'), lb_subset_config: { fallback_policy: 'ANY_ENDPOINT' } }),
-      `${CLUSTER}.lb_subset_config: Cluster.lb_subset_config is not supported; write one cluster for each subset`,
+      'another way to choose a protocol',
+      clusters({ ...aClusterJson('a'), protocol_selection: 'USE_DOWNSTREAM_PROTOCOL' }),
+      `${CLUSTER}.protocol_selection: Cluster.protocol_selection is not supported; write typed_extension_protocol_options`,
     ],
     [
       'an HTTP/2 upstream',

@@ -166,6 +166,42 @@ export class Head {
     this.set(H.host, authority);
   }
 
+  /** Exchanges all that is in it with `other`. */
+  swap(other: Head): void {
+    const { text, method, path, authority, scheme, status, reason, minor, count } = this;
+    const { linesStart, linesEnd, ids, spans, names, values } = this;
+    this.text = other.text;
+    this.method = other.method;
+    this.path = other.path;
+    this.authority = other.authority;
+    this.scheme = other.scheme;
+    this.status = other.status;
+    this.reason = other.reason;
+    this.minor = other.minor;
+    this.count = other.count;
+    this.linesStart = other.linesStart;
+    this.linesEnd = other.linesEnd;
+    this.ids = other.ids;
+    this.spans = other.spans;
+    this.names = other.names;
+    this.values = other.values;
+    other.text = text;
+    other.method = method;
+    other.path = path;
+    other.authority = authority;
+    other.scheme = scheme;
+    other.status = status;
+    other.reason = reason;
+    other.minor = minor;
+    other.count = count;
+    other.linesStart = linesStart;
+    other.linesEnd = linesEnd;
+    other.ids = ids;
+    other.spans = spans;
+    other.names = names;
+    other.values = values;
+  }
+
   #grow(): void {
     const size = this.ids.length;
     for (let i = 0; i < size; i++) {

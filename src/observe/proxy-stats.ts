@@ -7,6 +7,7 @@ import { ArrivalTally } from './arrival-tally.ts';
 import { healthStats, type HealthNumbers } from './health-stats.ts';
 import { limitNumbers } from './limit-stats.ts';
 import { ChainLimitTally, ClusterTally, HttpTally, ListenerTally, TcpTally } from './proxy-tally.ts';
+import type { RetryTally } from '../plan/retry-tally.ts';
 import type { TlsTally } from '../tls/tls-tally.ts';
 import { TlsTallies } from './tls-stats.ts';
 import type { Registry, ScrapeSink } from './registry.ts';
@@ -197,9 +198,27 @@ function clusterStats(stats: Stat[], cluster: Cluster, tally: ClusterTally | und
   const fallbacks: Numbers =
     cluster.aggregate == null ? [] : [['upstream_rq_fallback', 'counter', cluster.aggregate.fallbacksTotal]];
   add(stats, { scope: 'cluster', name: cluster.name, labelNames: CLUSTER_LABELS }, fallbacks);
+  if (cluster.retryTally !== undefined) {
+    const retries = retryNumbers(cluster.retryTally);
+    add(stats, { scope: 'cluster', name: cluster.name, labelNames: CLUSTER_LABELS }, retries);
+  }
   if (tally === undefined) return;
   const scope = { scope: 'cluster', name: cluster.name, labelNames: CLUSTER_CLASS_LABELS };
   addClasses(stats, scope, 'upstream_rq', tally.classes);
+}
+
+function retryNumbers(tally: RetryTally): Numbers {
+  return [
+    ['upstream_rq_retry', 'counter', tally.retries],
+    ['upstream_rq_retry_success', 'counter', tally.successes],
+    ['upstream_rq_retry_limit_exceeded', 'counter', tally.limitsExceeded],
+    ['upstream_rq_retry_backoff_exponential', 'counter', tally.exponentialBackOffs],
+    ['upstream_rq_retry_backoff_ratelimited', 'counter', tally.rateLimitedBackOffs],
+    ['upstream_rq_timeout', 'counter', tally.timeouts],
+    ['upstream_rq_per_try_timeout', 'counter', tally.perTryTimeouts],
+    ['upstream_rq_per_try_idle_timeout', 'counter', tally.perTryIdleTimeouts],
+    ['retry_or_shadow_abandoned', 'counter', tally.abandoned],
+  ];
 }
 
 function httpStats(stats: Stat[], prefix: string, tally: HttpTally): void {

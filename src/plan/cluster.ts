@@ -4,6 +4,7 @@
 // balancer and is replaced, never changed, when the endpoints change.
 import type { ClusterId } from '../base/brand.ts';
 import type { Exchange } from './exchange.ts';
+import type { RetryTally } from './retry-tally.ts';
 
 export interface Locality {
   readonly region: string;
@@ -241,6 +242,8 @@ export interface Cluster {
   readonly sessionEndpoint?: (authority: string) => Endpoint | null;
   /** The share of requests that are turned away at once, 0 to 1; absent: none. */
   readonly dropShare?: number;
+  /** What became of retries; absent: nobody counts. */
+  readonly retryTally?: RetryTally;
   /** Every endpoint, in configuration order. */
   readonly endpoints: readonly Endpoint[];
   /** String metadata of the cluster (service name, namespace), for metrics. */

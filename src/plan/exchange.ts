@@ -7,6 +7,7 @@ import type { ClusterRef, Endpoint } from './cluster.ts';
 import type { Failure } from './failure.ts';
 import type { MetadataMatch } from './metadata-match.ts';
 import type { Plan, Step } from './plan.ts';
+import type { RetryPlan } from './retry-plan.ts';
 import type { TlsFacts } from './tls-facts.ts';
 
 /** The downstream connection as steps may see it. Addresses are textual IPs without a port. */
@@ -147,6 +148,8 @@ export class Exchange {
   isSessionStrict = false;
   /** What the route wants of endpoints' metadata; null: nothing. */
   subsetMatch: MetadataMatch | null = null;
+  /** How attempts are made, when the route or the request says; null: once. */
+  retry: RetryPlan | null = null;
   /** Endpoints of the attempts so far; kept only where a retry policy avoids them. */
   readonly tried: Endpoint[] = [];
   /** After PAUSE: the driver goes on by itself after so many milliseconds; 0: whoever paused resumes. */
@@ -212,6 +215,7 @@ export class Exchange {
     this.sessionEndpoint = '';
     this.isSessionStrict = false;
     this.subsetMatch = null;
+    this.retry = null;
     if (this.tried.length > 0) this.tried.length = 0;
     this.pauseMs = 0;
     this.held = 0;

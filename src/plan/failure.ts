@@ -9,6 +9,8 @@ export type FailureKind =
   | 'protocol' // bytes that are not valid HTTP/1.1
   | 'timeout' // the route's timeout
   | 'per-try-timeout'
+  | 'per-try-idle-timeout'
+  | 'replay-overflow' // the body is more than is kept for a retry that was to come
   | 'idle-timeout'
   | 'request-timeout' // the request was not complete in time
   | 'duration' // the longest a stream may last

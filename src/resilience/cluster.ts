@@ -20,6 +20,7 @@ import {
   type PoolScope,
   type PriorityHealth,
 } from '../plan/cluster.ts';
+import { RetryTally } from '../plan/retry-tally.ts';
 import type { ClusterLoadAssignment } from '../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
 import { CheckedEndpoints, type CheckVerdict } from './checked-endpoints.ts';
 import type { ClusterDependencies } from './cluster-dependencies.ts';
@@ -45,6 +46,7 @@ export class LiveCluster implements Cluster {
   picker: Picker = NO_ENDPOINTS;
   endpoints: readonly Endpoint[] = [];
   isWarm = false;
+  readonly retryTally = new RetryTally();
   readonly #dependencies: ClusterDependencies;
   #settings: ClusterSettings;
   #members: ReadonlyMap<string, Member> = NO_MEMBERS;

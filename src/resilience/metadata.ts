@@ -50,6 +50,7 @@ function addFlat(flat: Map<string, string>, fields: JsonObject | undefined): voi
 
 function setIfPresent(flat: Map<string, string>, key: string, value: JsonValue | undefined): void {
   if (typeof value === 'string' && value !== '') flat.set(key, value);
+  else if (typeof value === 'boolean' || typeof value === 'number') flat.set(key, String(value));
 }
 
 function isObject(value: JsonValue | undefined): value is JsonObject {

@@ -39,9 +39,6 @@ export function warnOfHost(host: VirtualHost, problems: Problem[], path: string)
       ['rate_limits', host.rateLimits.length > 0],
       ['virtual_clusters', host.virtualClusters.length > 0],
       ['cors', host.cors !== undefined],
-      ['hedge_policy', host.hedgePolicy !== undefined],
-      ['include_is_timeout_retry_header', host.includeIsTimeoutRetryHeader],
-      ['per_request_buffer_limit_bytes', host.perRequestBufferLimitBytes !== undefined],
     ],
     problems,
     `${path}.`,
@@ -52,7 +49,6 @@ export function warnOfRoute(route: Route, problems: Problem[], path: string): vo
   warn(
     [
       ['tracing', route.tracing !== undefined],
-      ['per_request_buffer_limit_bytes', route.perRequestBufferLimitBytes !== undefined],
       ['stat_prefix', route.statPrefix !== ''],
     ],
     problems,
@@ -73,7 +69,6 @@ function warnOfAction(action: RouteAction, problems: Problem[], prefix: string):
       ['rate_limits', action.rateLimits.length > 0],
       ['include_vh_rate_limits', action.includeVhRateLimits !== undefined],
       ['cors', action.cors !== undefined],
-      ['hedge_policy', action.hedgePolicy !== undefined],
       ['early_data_policy', action.earlyDataPolicy !== undefined],
     ],
     problems,

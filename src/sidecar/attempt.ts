@@ -16,6 +16,7 @@ import type { Exchange } from '../plan/exchange.ts';
 import type { Failure } from '../plan/failure.ts';
 import { runThrough } from '../plan/run.ts';
 import { tellTimeLeft } from '../resilience/deadline.ts';
+import { AttemptTimers } from './attempt-timers.ts';
 import { enterEndpoint, leaveEndpoint } from './endpoint-load.ts';
 import type { Engine } from './engine.ts';
 import type { UpstreamConnection, UpstreamEnd, UpstreamUser } from './h1-client.ts';
@@ -37,6 +38,8 @@ export interface AttemptOwner {
   /** The connection is gone, and the attempt has left its endpoint. */
   onAttemptClosed(attempt: Attempt, end: UpstreamEnd, cause: string): void;
   onAttemptEnd(attempt: Attempt, trailers: string): void;
+  /** It took too long, or was quiet for too long; it goes on until it is dropped. */
+  onAttemptTimeout(attempt: Attempt, isIdle: boolean): void;
 }
 
 /** Who gets what follows the response's head: the driver. */
@@ -54,9 +57,15 @@ export class Attempt implements PoolUser, UpstreamUser {
   isBlocked = false;
   /** The connection had served a request before this one. */
   wasReused = false;
+  /** Something of the request has reached the kernel. */
+  wasWritten = false;
   /** On the clock's now(): sent, and its head received; 0 is not yet. */
   startMs = 0;
   headMs = 0;
+  /** Its own time is over; where hedges are, it goes on all the same, and its endpoint has been slow in any case. */
+  isTimedOut = false;
+  /** Another attempt was begun because of it. */
+  isRetried = false;
   /** Of the response, as the upstream said it; 0 before its head. */
   status = 0;
   readonly #engine: Engine;
@@ -66,6 +75,7 @@ export class Attempt implements PoolUser, UpstreamUser {
   #cluster: Cluster | null = null;
   #pool: EndpointPool | null = null;
   #isEntered = false;
+  #timers: AttemptTimers | null = null;
 
   // Per connection.
   constructor(engine: Engine, x: Exchange, owner: AttemptOwner & { readonly sink: ResponseSink }, head: Head) {
@@ -89,6 +99,9 @@ export class Attempt implements PoolUser, UpstreamUser {
     this.startMs = 0;
     this.headMs = 0;
     this.status = 0;
+    this.wasWritten = false;
+    this.isTimedOut = false;
+    this.isRetried = false;
     this.#x.endpoint = endpoint;
     enterEndpoint(endpoint);
     // What delays or refuses an attempt (a fault of its own) stands here, before it asks for a connection.
@@ -150,12 +163,12 @@ export class Attempt implements PoolUser, UpstreamUser {
     this.#leave(outcome, -1);
   }
 
-  /** Gives up an answer that is not wanted; the endpoint is judged by it. */
-  dropAnswered(): void {
+  /** Passes by an answer that is not wanted; the endpoint is judged by it. */
+  discard(): void {
     const { connection } = this;
     if (connection !== null) {
       this.connection = null;
-      connection.abandon();
+      connection.discard();
     }
     this.#leave(this.status, this.headMs - this.startMs);
   }
@@ -167,15 +180,33 @@ export class Attempt implements PoolUser, UpstreamUser {
     this.#leave(101, this.headMs - this.startMs);
   }
 
+  // Per connection.
+  #makeTimers(): AttemptTimers {
+    return new AttemptTimers(this.#engine.wheel, (isIdle) => this.#owner.onAttemptTimeout(this, isIdle));
+  }
+
+  /** Its times count from now on, in milliseconds; 0 is none. */
+  arm(timeoutMs: number, idleTimeoutMs: number): void {
+    this.#timers ??= this.#makeTimers();
+    this.#timers.arm(timeoutMs, idleTimeoutMs);
+  }
+
   #leave(outcome: number, latencyMs: number): void {
+    this.#timers?.disarm();
     if (!this.#isEntered || this.endpoint === null) return;
     this.#isEntered = false;
-    leaveEndpoint(this.endpoint, outcome, latencyMs, this.#x);
+    leaveEndpoint(
+      this.endpoint,
+      this.isTimedOut && outcome <= OUTCOME.NONE ? OUTCOME.TIMEOUT : outcome,
+      latencyMs,
+      this.#x,
+    );
   }
 
   onUpstreamHead(framing: Framing): void {
     this.headMs = this.#engine.clock.now();
     this.status = this.responseHead.status;
+    this.#timers?.onHead();
     this.#owner.onAttemptHead(this, framing);
   }
 
@@ -184,6 +215,7 @@ export class Attempt implements PoolUser, UpstreamUser {
   }
 
   onUpstreamBody(bytes: Buffer, start: number, end: number): void {
+    this.#timers?.touch();
     this.#sink.onUpstreamBody(bytes, start, end);
   }
 
@@ -206,6 +238,7 @@ export class Attempt implements PoolUser, UpstreamUser {
   }
 
   onUpstreamClose(end: UpstreamEnd, cause: string): void {
+    if (this.connection !== null && this.connection.hasWritten) this.wasWritten = true;
     this.connection = null;
     this.#leave(OUTCOME.RESET, -1);
     this.#owner.onAttemptClosed(this, end, cause);

@@ -4,6 +4,7 @@
 import { createRegistry, type Registry } from '@bufbuild/protobuf';
 import { EmptySchema, StructSchema } from '@bufbuild/protobuf/wkt';
 import { FilterConfigSchema as RouteFilterConfigSchema } from '../xds/gen/envoy/config/route/v3/route_components_pb.js';
+import { RetryPolicySchema } from '../xds/gen/envoy/config/route/v3/route_components_pb.js';
 import { OpenTelemetryConfigSchema } from '../xds/gen/envoy/config/trace/v3/opentelemetry_pb.js';
 import { FileAccessLogSchema } from '../xds/gen/envoy/extensions/access_loggers/file/v3/file_pb.js';
 import {
@@ -38,7 +39,10 @@ import { WrrLocalitySchema } from '../xds/gen/envoy/extensions/load_balancing_po
 import { UriTemplateMatchConfigSchema } from '../xds/gen/envoy/extensions/path/match/uri_template/v3/uri_template_match_pb.js';
 import { UriTemplateRewriteConfigSchema } from '../xds/gen/envoy/extensions/path/rewrite/uri_template/v3/uri_template_rewrite_pb.js';
 import { DownstreamConnectionsConfigSchema } from '../xds/gen/envoy/extensions/resource_monitors/downstream_connections/v3/downstream_connections_pb.js';
+import { OmitCanaryHostsPredicateSchema } from '../xds/gen/envoy/extensions/retry/host/omit_canary_hosts/v3/omit_canary_hosts_pb.js';
+import { OmitHostMetadataConfigSchema } from '../xds/gen/envoy/extensions/retry/host/omit_host_metadata/v3/omit_host_metadata_config_pb.js';
 import { PreviousHostsPredicateSchema } from '../xds/gen/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts_pb.js';
+import { PreviousPrioritiesConfigSchema } from '../xds/gen/envoy/extensions/retry/priority/previous_priorities/v3/previous_priorities_config_pb.js';
 import { ProxyProtocolUpstreamTransportSchema } from '../xds/gen/envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol_pb.js';
 import { RawBufferSchema } from '../xds/gen/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.js';
 import {
@@ -83,6 +87,10 @@ export const extensions: Registry = createRegistry(
   UriTemplateRewriteConfigSchema,
   // In every route of a mesh with retries: a dump could not show the routes without it.
   PreviousHostsPredicateSchema,
+  OmitCanaryHostsPredicateSchema,
+  OmitHostMetadataConfigSchema,
+  PreviousPrioritiesConfigSchema,
+  RetryPolicySchema,
   RawBufferSchema,
   ProxyProtocolUpstreamTransportSchema,
   DownstreamTlsContextSchema,

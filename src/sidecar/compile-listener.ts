@@ -35,14 +35,18 @@ export interface CompileScope {
   readonly env: CompileEnv;
   readonly context: CompileContext;
   readonly path: string;
+  /** Listener.per_connection_buffer_limit_bytes; absent: 1 MiB. */
+  readonly bufferBytesMax?: number;
 }
 
 const BUFFER_BYTES_DEFAULT = 1 << 20;
 /** Envoy's runtime key of how many connections a listener may have. */
 const LIMITS = 'envoy.resource_limits.listener';
 
-export function compileListenerConfig(listener: Listener, scope: CompileScope): CompiledListener | null {
-  const { env } = scope;
+export function compileListenerConfig(listener: Listener, outer: CompileScope): CompiledListener | null {
+  const { env } = outer;
+  const bufferBytesMax = listener.perConnectionBufferLimitBytes ?? BUFFER_BYTES_DEFAULT;
+  const scope: CompileScope = { ...outer, bufferBytesMax };
   const at = (name: string): string => join(scope.path, name);
   const isInbound = listener.trafficDirection === TrafficDirection.INBOUND;
   const address = compileAddress(listener.address, env, at('address'));
@@ -60,7 +64,6 @@ export function compileListenerConfig(listener: Listener, scope: CompileScope): 
   const arrival = compileArrival(listener, parts, scope);
   if (address === null || chains.length === 0) return null;
   const name = listener.name === '' ? `${address.address}:${address.port}` : listener.name;
-  const bufferBytesMax = listener.perConnectionBufferLimitBytes ?? BUFFER_BYTES_DEFAULT;
   const tally = stats.listener(statName);
   const fingerprint = frameFingerprint(listener);
   const limits = { bufferBytesMax, connectionsMax: env.runtimeNumber(`${LIMITS}.${name}.connection_limit`, 0) };

@@ -8,6 +8,7 @@ import { compileAccessLog } from '../observe/access-log.ts';
 import { compileMetrics } from '../observe/request-metrics.ts';
 import { compileTracing } from '../observe/tracing.ts';
 import type { CompileEnv, Plan, PlanInit, PlanPart } from '../plan/plan.ts';
+import { BODY_BYTES_MAX } from '../plan/retry-plan.ts';
 import { NO_MIRRORS } from '../plan/plan.ts';
 import { compileRouteTable } from '../routing/compile.ts';
 import type { RouteTable } from '../routing/route-table.ts';
@@ -31,6 +32,7 @@ import { compileInternalAddresses } from './compile-addresses.ts';
 import { join, type CompileScope } from './compile-listener.ts';
 import { FilterSettings } from './filter-settings.ts';
 import { compileHttpFilters, type CompiledFilters } from './http-filters.ts';
+import { compileRetryPart, type RetryScope } from './compile-retry.ts';
 import { RoutesRef, type HttpManager } from './http-manager.ts';
 import { EMPTY_PART, PERMIT_ALL, assemble, joinParts } from './pipeline.ts';
 
@@ -212,6 +214,8 @@ function underscoredHeadersOf(value: UnderscoresAction | undefined): HttpManager
 interface RoutePlace {
   readonly route: Route;
   readonly host: VirtualHost;
+  readonly config: RouteConfiguration;
+  readonly retryScope: RetryScope;
 }
 
 type Finish = (init: PlanInit, routePart: PlanPart, settings: FilterSettings, place: RoutePlace | null) => Plan;
@@ -257,7 +261,8 @@ function compileParts(
     const isPlain = route === null || (route.tracing === undefined && route.decorator === undefined);
     const own = isPlain ? trace : (traceOf(route) ?? trace);
     const filters = joinParts(settings.partsOf(route, place === null ? null : place.host));
-    return assemble(init, { trace: own, accessLog, metrics, permit: PERMIT_ALL, filters, route: routePart });
+    const retry = place === null ? EMPTY_PART : compileRetryPart(place, init.origin, place.retryScope);
+    return assemble(init, { trace: own, accessLog, metrics, permit: PERMIT_ALL, filters, route: routePart, retry });
   };
   return { finish, chain };
 }
@@ -275,8 +280,10 @@ function compileSource(
     const own: CompileEnv = { ...routesEnv, problems: [] };
     const { router, filters } = parts.chain;
     const settings = new FilterSettings(filters, routes, own);
+    const hasInternal = config.internalAddressConfig !== undefined;
+    const retryScope: RetryScope = { env: own, hasInternal, bufferBytesMax: scope.bufferBytesMax ?? BODY_BYTES_MAX };
     const finish = (init: PlanInit, routePart: PlanPart, route: Route, host: VirtualHost): Plan => {
-      const plan = parts.finish(init, routePart, settings, { route, host });
+      const plan = parts.finish(init, routePart, settings, { route, host, config: routes, retryScope });
       plans.push(plan);
       return plan;
     };

@@ -212,12 +212,13 @@ export class Driver implements UpstreamRequestOwner, StreamTimersOwner {
     if (this.isTunnel || !this.#request.isComplete) this.#downstream.resumeBody();
   }
 
-  onResponseInterim(): void {
+  onResponseInterim(): boolean {
     const { x } = this;
     // HTTP/1.0 knows no interim responses; 100 answers an expectation that the sidecar has met itself.
-    if (x.request.minor === 0 || this.#isResponseStarted) return;
-    if (x.response.status === 100 && !this.manager.proxiesContinue) return;
+    if (x.request.minor === 0 || this.#isResponseStarted) return false;
+    if (x.response.status === 100 && !this.manager.proxiesContinue) return false;
     this.#downstream.sendInterim(writeResponseHead(x.response, NO_BODY, ''));
+    return true;
   }
 
   onResponseHead(framing: Framing, nowMs: number): void {
@@ -294,8 +295,8 @@ export class Driver implements UpstreamRequestOwner, StreamTimersOwner {
     this.#downstream.endResponse();
   }
 
-  onResponseCut(failed: Failure, isProtocolError: boolean): void {
-    this.x.flags |= isProtocolError ? FLAGS.UPE : FLAGS.UC;
+  onResponseCut(failed: Failure, flag: number): void {
+    this.x.flags |= flag;
     this.x.failure = failed;
     this.#cut();
   }

@@ -10,7 +10,7 @@ import type { TimerWheel } from '../base/timer-wheel.ts';
 import { BodyDecoder, CHUNKED, UNTIL_CLOSE, type BodyKind, type BodySink } from '../http/body-decoder.ts';
 import { Framing, inspectResponse } from '../http/framing.ts';
 import { HeadParser, INCOMPLETE, type HeadLimits } from '../http/head-parser.ts';
-import type { Head } from '../http/head.ts';
+import { Head } from '../http/head.ts';
 import { H } from '../http/header-name.ts';
 import type { Gate } from '../plan/cluster.ts';
 import { BodyWriter } from './body-writer.ts';
@@ -60,6 +60,18 @@ const FLUSH_MS = 1000;
 const INTERIM_MAX = 32;
 const RESPONSE_LIMITS: HeadLimits = { bytesMax: 80 * 1024, countMax: 100 };
 
+/** Takes what nobody wants. */
+const NOBODY: UpstreamUser = {
+  responseHead: new Head(),
+  onUpstreamHead: () => {},
+  onUpstreamInterim: () => {},
+  onUpstreamBody: () => {},
+  onUpstreamEnd: () => {},
+  onUpstreamClose: () => {},
+  onUpstreamFlush: () => {},
+  onUpstreamDrain: () => {},
+};
+
 export class UpstreamConnection implements BodySink, WireUser {
   readonly wire: Wire;
   /** In its pool's roster. */
@@ -107,6 +119,11 @@ export class UpstreamConnection implements BodySink, WireUser {
   /** True while it may take a request: open, nothing unread, and allowed by the peer. */
   get isUsable(): boolean {
     return !this.isClosed && this.#isReusable && this.user === null;
+  }
+
+  /** Something of the request under way has reached the kernel. */
+  get hasWritten(): boolean {
+    return this.#isWritten;
   }
 
   /** Begins a request: `headText` goes out with the first flush. */
@@ -173,6 +190,11 @@ export class UpstreamConnection implements BodySink, WireUser {
     this.#close();
   }
 
+  /** The user does not want the response whose head it has: if all of it is here already the connection stays, else it goes. */
+  discard(): void {
+    this.user = NOBODY;
+  }
+
   pause(): void {
     this.wire.pause();
   }
@@ -218,6 +240,7 @@ export class UpstreamConnection implements BodySink, WireUser {
       }
     }
     if (this.#decoder.isComplete) this.#complete(at < bytes.length);
+    else if (this.user === NOBODY) this.#close();
     else this.user?.onUpstreamFlush();
   }
 
@@ -240,7 +263,7 @@ export class UpstreamConnection implements BodySink, WireUser {
         this.#isReusable = false;
         this.#decoder.begin(UNTIL_CLOSE, 0);
         user.onUpstreamHead(this.#framing);
-        return this.user === user ? at : -1;
+        return this.user === null ? -1 : at;
       }
       if (status === 101 || (status < 200 && ++this.#interims > INTERIM_MAX)) {
         this.#end(PROTOCOL_ERROR, 'unexpected interim response');
@@ -252,7 +275,7 @@ export class UpstreamConnection implements BodySink, WireUser {
         if (this.requests === 1) this.idleMaxMs = idleAllowanceMs(user.responseHead.get(H.keepAlive));
         this.#decoder.begin(this.#framing.bodyKind, this.#framing.contentLength, this.#framing.nominated);
         user.onUpstreamHead(this.#framing);
-        return this.user === user ? at : -1;
+        return this.user === null ? -1 : at;
       }
       user.onUpstreamInterim();
       user.responseHead.reset();
@@ -312,6 +335,7 @@ export class UpstreamConnection implements BodySink, WireUser {
 
   #close(): void {
     if (this.isClosed) return;
+    this.user = null;
     this.isClosed = true;
     this.#isReusable = false;
     this.wire.destroy();

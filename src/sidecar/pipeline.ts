@@ -14,6 +14,7 @@ export interface PipelineParts {
   /** The HTTP filters of the manager, in their order, as one. */
   readonly filters: PlanPart;
   readonly route: PlanPart;
+  readonly retry: PlanPart;
 }
 
 export const EMPTY_PART: PlanPart = Object.freeze({});
@@ -33,6 +34,8 @@ const ORDER = [
   'filters',
   // Header edits and rewrites: they see what all others left.
   'route',
+  // Header edits may ask for retries.
+  'retry',
 ] as const satisfies readonly (keyof PipelineParts)[];
 
 /** Permits every request: what stands in the place of authorization where none is configured. */

@@ -1,40 +1,60 @@
 // @hot
-// Keeps a copy of the request body that was already sent, up to a bound, until the first byte of
-// the response: what one more attempt on a fresh connection needs. The copy lies in a block that is
-// used again, since most bodies are answered soon.
+// Keeps a copy of the request body that was already sent, up to a bound, until the response is taken: what the next
+// attempt needs. The first block is used again, since most bodies are small and answered soon; what a
+// retry policy lets grow beyond it lies in blocks of its own.
 import type { UpstreamConnection } from './h1-client.ts';
 import { READ_BYTES, giveBuffer, takeBuffer } from './read-buffer.ts';
 
-const BYTES_MAX = READ_BYTES;
+/** Without a retry policy: one block. */
+export const UNASKED_BYTES = READ_BYTES;
 
 export class ReplayBuffer {
   /** True when the body outgrew the bound: the request cannot be sent again. */
   isOverflown = false;
+  bytesMax = UNASKED_BYTES;
   #block: Buffer | null = null;
+  /** In the first block. */
   #bytes = 0;
+  #more: Buffer[] | null = null;
+  #moreBytes = 0;
   /** A connection may still be writing out of the block. */
   #isLent = false;
 
   keep(bytes: Buffer, start: number, end: number): void {
     if (this.isOverflown) return;
-    if (this.#bytes + (end - start) > BYTES_MAX) {
+    const total = this.#bytes + this.#moreBytes + (end - start);
+    if (total > this.bytesMax) {
       this.isOverflown = true;
       this.#release();
       return;
     }
-    this.#block ??= takeBuffer();
-    this.#bytes += bytes.copy(this.#block, this.#bytes, start, end);
+    if (this.#more === null && total <= READ_BYTES) {
+      this.#block ??= takeBuffer();
+      this.#bytes += bytes.copy(this.#block, this.#bytes, start, end);
+      return;
+    }
+    const piece = Buffer.from(bytes.subarray(start, end));
+    this.#moreBytes += piece.length;
+    if (this.#more === null) this.#more = [piece];
+    else this.#more.push(piece);
   }
 
   replayTo(connection: UpstreamConnection): void {
-    if (this.#block === null) return;
-    this.#isLent = true;
-    connection.writeBody(this.#block, 0, this.#bytes);
+    if (this.#block !== null) {
+      this.#isLent = true;
+      connection.writeBody(this.#block, 0, this.#bytes);
+    }
+    const more = this.#more;
+    if (more === null) return;
+    for (let i = 0; i < more.length; i++) {
+      const piece = more[i];
+      if (piece !== undefined) connection.writeBody(piece, 0, piece.length);
+    }
   }
 
   clear(): void {
     this.isOverflown = false;
-    if (this.#block !== null) this.#release();
+    if (this.#block !== null || this.#more !== null) this.#release();
   }
 
   #release(): void {
@@ -42,5 +62,7 @@ export class ReplayBuffer {
     this.#block = null;
     this.#isLent = false;
     this.#bytes = 0;
+    this.#more = null;
+    this.#moreBytes = 0;
   }
 }

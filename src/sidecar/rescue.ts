@@ -17,6 +17,8 @@ interface Rescue {
 
 const RESET = 'upstream connect error or disconnect/reset before headers. reset reason: ';
 
+const RETRIED = 'upstream connect error or disconnect/reset before headers. retried and the latest reset reason: ';
+
 const CONNECT_ERRORS: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'Connection refused',
   EHOSTUNREACH: 'No route to host',
@@ -42,7 +44,7 @@ export function rescue(x: Exchange, failed: Failure, suppressesEnvoyHeaders: boo
   if (failed.kind === 'overflow' && !suppressesEnvoyHeaders) x.response.add(H.envoyOverloaded, 'true');
   else if (failed.kind === 'drop-overload' && !suppressesEnvoyHeaders) x.response.add(ENVOY_DROP_OVERLOAD, 'true');
   else if (failed.kind === 'drop-all' && !suppressesEnvoyHeaders) x.response.add(ENVOY_DROP_ALL, 'true');
-  x.replyBody = wireText(body);
+  x.replyBody = wireText(x.retry !== null && x.attempts > 1 ? body.replace(RESET, RETRIED) : body);
 }
 
 function rescueOf(failed: Failure): Rescue {
@@ -83,6 +85,20 @@ function rescueOf(failed: Failure): Rescue {
       return { status: 504, flag: FLAGS.UT, body: 'upstream request timeout', details: 'response_timeout' };
     case 'per-try-timeout':
       return { status: 504, flag: FLAGS.UT, body: 'upstream request timeout', details: 'upstream_per_try_timeout' };
+    case 'per-try-idle-timeout':
+      return {
+        status: 504,
+        flag: FLAGS.UT,
+        body: 'upstream request timeout',
+        details: 'upstream_per_try_idle_timeout',
+      };
+    case 'replay-overflow':
+      return {
+        status: 507,
+        flag: 0,
+        body: 'exceeded request buffer limit while retrying upstream',
+        details: 'request_payload_exceeded_retry_buffer_limit',
+      };
     case 'idle-timeout':
       return { status: 504, flag: FLAGS.SI, body: 'stream timeout', details: 'stream_idle_timeout' };
     case 'request-timeout':

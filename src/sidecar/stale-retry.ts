@@ -7,12 +7,8 @@ import type { Exchange } from '../plan/exchange.ts';
 import { failure, type Failure } from '../plan/failure.ts';
 import { CLOSED_MID_RESPONSE, HEAD_CUT, PROTOCOL_ERROR, type UpstreamEnd } from './h1-client.ts';
 
-/** The first attempt and one more. */
-export const ATTEMPTS_MAX = 2;
-
 /** True when the request of `x`, which ended with `failed` on a reused connection, cannot run twice by going again. */
 export function mayRepeat(x: Exchange, failed: Failure): boolean {
-  if (x.attempts >= ATTEMPTS_MAX) return false;
   if (failed.kind !== 'reset-before-response' || failed.cause === HEAD_CUT) return false;
   return failed.cause === 'EPIPE' || isIdempotent(x.request.method);
 }

@@ -17,17 +17,13 @@ export const ROUTE_FIELDS: Readonly<Record<string, MessageFields>> = {
   'envoy.config.route.v3.VirtualHost': {
     supported: `name domains routes require_tls request_headers_to_add request_headers_to_remove response_headers_to_add
       response_headers_to_remove include_request_attempt_count include_attempt_count_in_response
-      request_mirror_policies metadata`,
+      request_mirror_policies metadata retry_policy retry_policy_typed_config hedge_policy include_is_timeout_retry_header
+      per_request_buffer_limit_bytes request_body_buffer_limit`,
     opaque: 'typed_per_filter_config',
     required: 'name domains',
     harmless: {
       virtual_clusters: NO_EFFECT_YET,
       rate_limits: NO_EFFECT_YET,
-      retry_policy: NO_EFFECT_YET,
-      hedge_policy: NO_EFFECT_YET,
-      include_is_timeout_retry_header: NO_EFFECT_YET,
-      per_request_buffer_limit_bytes: NO_EFFECT_YET,
-      request_body_buffer_limit: NO_EFFECT_YET,
       cors: NO_EFFECT_YET,
     },
     refused: { matcher: 'write routes' },
@@ -35,14 +31,28 @@ export const ROUTE_FIELDS: Readonly<Record<string, MessageFields>> = {
   'envoy.config.route.v3.Route': {
     supported: `name match route redirect direct_response metadata decorator request_headers_to_add
       request_headers_to_remove response_headers_to_add response_headers_to_remove tracing stat_prefix
-      non_forwarding_action`,
+      non_forwarding_action per_request_buffer_limit_bytes request_body_buffer_limit`,
     opaque: 'typed_per_filter_config',
     required: 'match',
-    harmless: {
-      per_request_buffer_limit_bytes: NO_EFFECT_YET,
-      request_body_buffer_limit: NO_EFFECT_YET,
-    },
     refused: { filter_action: 'write route, redirect or direct_response' },
+  },
+  'envoy.config.route.v3.RetryPolicy': {
+    supported: `retry_on num_retries per_try_timeout per_try_idle_timeout retry_priority retry_host_predicate
+      host_selection_retry_max_attempts retriable_status_codes retry_back_off rate_limited_retry_back_off
+      retriable_headers retriable_request_headers`,
+    refused: { retry_options_predicates: 'remove them: there are none of that kind' },
+  },
+  'envoy.config.route.v3.RetryPolicy.RetryPriority': ALL,
+  'envoy.config.route.v3.RetryPolicy.RetryHostPredicate': ALL,
+  'envoy.config.route.v3.RetryPolicy.RetryBackOff': ALL,
+  'envoy.config.route.v3.RetryPolicy.RateLimitedRetryBackOff': ALL,
+  'envoy.config.route.v3.RetryPolicy.ResetHeader': ALL,
+  'envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate': ALL,
+  'envoy.extensions.retry.host.omit_canary_hosts.v3.OmitCanaryHostsPredicate': ALL,
+  'envoy.extensions.retry.host.omit_host_metadata.v3.OmitHostMetadataConfig': ALL,
+  'envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig': ALL,
+  'envoy.config.route.v3.HedgePolicy': {
+    supported: 'hedge_on_per_try_timeout initial_requests additional_request_chance',
   },
   'envoy.config.route.v3.Decorator': ALL,
   'envoy.config.route.v3.Tracing': ALL,
@@ -63,16 +73,13 @@ export const ROUTE_FIELDS: Readonly<Record<string, MessageFields>> = {
   'envoy.config.route.v3.RouteAction': {
     supported: `cluster cluster_header weighted_clusters metadata_match cluster_not_found_response_code prefix_rewrite regex_rewrite
       path_rewrite_policy path_rewrite host_rewrite_literal host_rewrite auto_host_rewrite host_rewrite_header host_rewrite_path_regex
-      append_x_forwarded_host timeout idle_timeout request_mirror_policies max_stream_duration upgrade_configs
+      append_x_forwarded_host timeout idle_timeout retry_policy retry_policy_typed_config hedge_policy request_mirror_policies max_stream_duration upgrade_configs
       max_grpc_timeout grpc_timeout_offset priority`,
     harmless: {
-      retry_policy: NO_EFFECT_YET,
-      retry_policy_typed_config: NO_EFFECT_YET,
       rate_limits: NO_EFFECT_YET,
       include_vh_rate_limits: NO_EFFECT_YET,
       hash_policy: NO_EFFECT_YET,
       cors: NO_EFFECT_YET,
-      hedge_policy: NO_EFFECT_YET,
       early_data_policy: 'has no effect without TLS',
     },
     refused: {

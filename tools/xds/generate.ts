@@ -82,6 +82,23 @@ message HealthCheckEventFileSink {
   string event_log_path = 1;
 }
 `,
+  'envoy/extensions/retry/host/omit_canary_hosts/v3/omit_canary_hosts.proto': `syntax = "proto3";
+package envoy.extensions.retry.host.omit_canary_hosts.v3;
+message OmitCanaryHostsPredicate {}
+`,
+  'envoy/extensions/retry/host/omit_host_metadata/v3/omit_host_metadata_config.proto': `syntax = "proto3";
+package envoy.extensions.retry.host.omit_host_metadata.v3;
+import "envoy/config/core/v3/base.proto";
+message OmitHostMetadataConfig {
+  config.core.v3.Metadata metadata_match = 1;
+}
+`,
+  'envoy/extensions/retry/priority/previous_priorities/v3/previous_priorities_config.proto': `syntax = "proto3";
+package envoy.extensions.retry.priority.previous_priorities.v3;
+message PreviousPrioritiesConfig {
+  int32 update_frequency = 1;
+}
+`,
 };
 
 function withNewerFields(path: string, given: string): string {

@@ -72,6 +72,7 @@ describe('compileLoadAssignment', () => {
         priority: 1,
         metadata: new Map([
           ['stage', 'x'],
+          ['count', '3'],
           ['workload', 'reviews-v1'],
           ['namespace', 'default'],
           ['canonical_service', 'reviews'],

@@ -117,9 +117,16 @@ test('warns of fields without effect and takes the rest', () => {
   const { table, problems } = compileTable(
     oneHost({
       match: any,
-      route: { ...toOne, hedgePolicy: {}, retryPolicy: {}, hashPolicy: [{ connectionProperties: { sourceIp: true } }] },
+      route: {
+        ...toOne,
+        maxGrpcTimeout: '1s',
+        retryPolicy: {},
+        hashPolicy: [{ connectionProperties: { sourceIp: true } }],
+      },
     }),
   );
   expect(table).not.toBeNull();
-  expect(problems.map((problem) => [problem.severity, problem.path])).toEqual([['warning', `${R}.route.hedge_policy`]]);
+  expect(problems.map((problem) => [problem.severity, problem.path])).toEqual([
+    ['warning', `${R}.route.max_grpc_timeout`],
+  ]);
 });

@@ -262,9 +262,9 @@ describe('what is harmless is a warning', () => {
   };
   test.each([
     [
-      'a retry policy',
-      withRoute({ retry_policy: { retry_on: '5xx' } }),
-      `${MANAGER}.route_config.virtual_hosts[0].routes[0].route.retry_policy`,
+      'an early data policy',
+      withRoute({ early_data_policy: { name: 'x' } }),
+      `${MANAGER}.route_config.virtual_hosts[0].routes[0].route.early_data_policy`,
     ],
     [
       'tracking of timeout budgets',

@@ -9,11 +9,15 @@ const WORKLOAD_PARTS = ['workload', 'namespace', 'canonical_service', 'canonical
 
 const NONE: ReadonlyMap<string, string> = new Map();
 
-/** `workload`, `namespace`, `canonical_service`, `canonical_revision`, `cluster`, and the strings of `envoy.lb`. */
+/** `workload`, `namespace`, `canonical_service`, `canonical_revision`, `cluster`, and the scalars of `envoy.lb`. */
 export function flattenEndpointMetadata(metadata: Metadata | undefined): ReadonlyMap<string, string> {
   if (metadata === undefined) return NONE;
   const flat = new Map<string, string>();
-  addFlat(flat, metadata.filterMetadata['envoy.lb']);
+  for (const [key, value] of Object.entries(metadata.filterMetadata['envoy.lb'] ?? {})) {
+    // `canary: true` and the like: what retries and subsets choose endpoints by.
+    const text = typeof value === 'boolean' || typeof value === 'number' ? String(value) : value;
+    setIfPresent(flat, key, text);
+  }
   const workload = metadata.filterMetadata['istio']?.['workload'];
   if (typeof workload === 'string') {
     const parts = workload.split(';');
@@ -50,7 +54,6 @@ function addFlat(flat: Map<string, string>, fields: JsonObject | undefined): voi
 
 function setIfPresent(flat: Map<string, string>, key: string, value: JsonValue | undefined): void {
   if (typeof value === 'string' && value !== '') flat.set(key, value);
-  else if (typeof value === 'boolean' || typeof value === 'number') flat.set(key, String(value));
 }
 
 function isObject(value: JsonValue | undefined): value is JsonObject {

@@ -118,10 +118,10 @@ function readSections(fields: Fields): Omit<TrafficPolicy, 'ports'> {
   };
 }
 
-function readConnectionPool(fields: Fields): ConnectionPool {
+export function readConnectionPool(fields: Fields): ConnectionPool {
   const count = { min: 0, max: 2_147_483_647 };
   const tcp = fields.object('tcp', (tcp) => {
-    tcp.forEnvoyOnly('maxConnections', 'maxConnectionDuration', 'tcpKeepalive');
+    tcp.forEnvoyOnly('tcpKeepalive');
     return {
       maxConnections: tcp.integer('maxConnections', count),
       connectTimeoutMs: tcp.durationMs('connectTimeout'),
@@ -135,7 +135,6 @@ function readConnectionPool(fields: Fields): ConnectionPool {
     };
   });
   const http = fields.object('http', (http) => {
-    http.forEnvoyOnly('http1MaxPendingRequests', 'http2MaxRequests', 'maxRetries');
     return {
       maxPendingRequests: http.integer('http1MaxPendingRequests', count),
       maxRequests: http.integer('http2MaxRequests', count),

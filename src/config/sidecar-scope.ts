@@ -1,5 +1,8 @@
 // Sidecar (networking.istio.io): which hosts the sidecars of a namespace, or of selected workloads,
-// need to know, and what becomes of captured connections that lead elsewhere.
+// need to know, what becomes of captured connections that lead elsewhere, and what bounds the connections
+// to the app behind them.
+import { readConnectionPool } from './destination-rule.ts';
+import type { ConnectionPool } from './destination-rule.ts';
 import type { Fields } from './fields.ts';
 import { readOutboundPolicy } from './mesh-config.ts';
 import type { OutboundPolicy } from './mesh-config.ts';
@@ -11,6 +14,10 @@ export interface SidecarSpec {
   readonly egressHosts: readonly string[] | null;
   /** Null: what MeshConfig says. */
   readonly outboundPolicy: OutboundPolicy | null;
+  /** Of the ports of the app; null: they have no limits. */
+  readonly inboundPool: ConnectionPool | null;
+  /** Of single ports of the app, in place of `inboundPool`. */
+  readonly inboundPools: ReadonlyMap<number, ConnectionPool>;
 }
 
 export function readSidecarSpec(fields: Fields): SidecarSpec {
@@ -22,8 +29,21 @@ export function readSidecarSpec(fields: Fields): SidecarSpec {
         listener.error('hosts', `"${host}" is not namespace/host`, 'write ./*, */host or namespace/host');
     return hosts;
   });
-  fields.later('ingress', 'inboundConnectionPool');
+  const inboundPools = new Map<number, ConnectionPool>();
+  fields.list('ingress', (listener) => {
+    listener.later('bind', 'captureMode', 'defaultEndpoint', 'tls');
+    const port = listener.object('port', (port) => {
+      port.ignore('protocol', 'name', 'targetPort');
+      return port.port('number');
+    });
+    const pool = listener.object('connectionPool', readConnectionPool);
+    if (port === null) listener.error('port', 'port.number is missing', 'add port: { number: 8080 }');
+    else if (pool !== null) inboundPools.set(port, pool);
+    return null;
+  });
+  const inboundPool = fields.object('inboundConnectionPool', readConnectionPool);
   const selector = fields.object('workloadSelector', (selector) => selector.textMap('labels'));
   const outboundPolicy = readOutboundPolicy(fields);
-  return { selector, egressHosts: fields.has('egress') ? egress.flat() : null, outboundPolicy };
+  const egressHosts = fields.has('egress') ? egress.flat() : null;
+  return { selector, egressHosts, outboundPolicy, inboundPool, inboundPools };
 }

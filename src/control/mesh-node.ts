@@ -17,10 +17,24 @@ export interface Abilities {
   readonly tls: boolean;
   /** Listeners with more than one address. */
   readonly addresses: boolean;
+  /** Retries have a budget where no limit of them is written. */
+  readonly budgetsRetries: boolean;
 }
 
-export const ALL_ABILITIES: Abilities = { upgrades: true, http2: true, tls: true, addresses: true };
-export const SIDECAR_ABILITIES: Abilities = { upgrades: true, http2: false, tls: true, addresses: false };
+export const ALL_ABILITIES: Abilities = {
+  upgrades: true,
+  http2: true,
+  tls: true,
+  addresses: true,
+  budgetsRetries: false,
+};
+export const SIDECAR_ABILITIES: Abilities = {
+  upgrades: true,
+  http2: false,
+  tls: true,
+  addresses: false,
+  budgetsRetries: true,
+};
 
 export const MESH_MODES = ['explicit', 'redirect'] as const;
 export type MeshMode = (typeof MESH_MODES)[number];

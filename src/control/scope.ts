@@ -1,5 +1,6 @@
 // What one sidecar may see of a snapshot: services and rules exported to its namespace, narrowed by a
 // Sidecar resource when there is one, and which rule decides for a host.
+import type { ConnectionPool } from '../config/destination-rule.ts';
 import type { OutboundPolicy } from '../config/mesh-config.ts';
 import type { DestinationRule, HttpRoute, Sidecar, VirtualService } from '../config/resource.ts';
 import { expandHost, isVisible, selects } from './mesh-service.ts';
@@ -13,6 +14,7 @@ export class Scope {
   readonly mode: MeshMode;
   /** What becomes of captured connections to destinations that the mesh does not know. */
   readonly outboundPolicy: OutboundPolicy;
+  readonly #sidecar: Sidecar | null;
   readonly #services = new Map<string, MeshService>();
   readonly #virtualServices = new Map<string, VirtualService>();
   readonly #rules = new Map<string, DestinationRule>();
@@ -23,6 +25,7 @@ export class Scope {
     this.namespace = node.namespace;
     this.mode = node.mode;
     const sidecar = sidecarFor(snapshot, node);
+    this.#sidecar = sidecar;
     const wanted = sidecar?.spec.egressHosts ?? null;
     this.outboundPolicy = sidecar?.spec.outboundPolicy ?? snapshot.mesh.outboundTrafficPolicy;
     for (const service of snapshot.services.values()) {
@@ -88,6 +91,11 @@ export class Scope {
   /** The VirtualService for exactly this host, else of the longest wildcard that covers it. */
   virtualServiceFor(host: string): VirtualService | null {
     return longest(this.#virtualServices, '', host);
+  }
+
+  /** What bounds the connections from the sidecar to its app's port; null: nothing. */
+  inboundPoolFor(port: number): ConnectionPool | null {
+    return this.#sidecar?.spec.inboundPools.get(port) ?? this.#sidecar?.spec.inboundPool ?? null;
   }
 
   /** Looked up in the namespaces of the client, of the service, and in the root namespace (Istio's order). */

@@ -1,5 +1,6 @@
 // The limits of a cluster before anybody sets any: Istio's breakers are open until a DestinationRule closes them, but
-// retries have a budget (docs/adr/010), which is written out so that an Envoy keeps to it as our sidecars do.
+// retries have a budget (docs/adr/010), which our own sidecars have by themselves and others because it is
+// written.
 import { create } from '@bufbuild/protobuf';
 import type { RetryBudget } from '../../config/retry-budget.ts';
 import {
@@ -11,20 +12,24 @@ import type {
   CircuitBreakers_Thresholds,
 } from '../../xds/gen/envoy/config/cluster/v3/circuit_breaker_pb.js';
 import type { Cluster } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
-import { writeMetadata } from './own-metadata.ts';
+import type { Abilities } from '../mesh-node.ts';
+import { duration } from './proto.ts';
 
 const UNLIMITED = 4_294_967_295;
 const BUDGET_PERCENT = 20;
 const RETRIES_MIN = 3;
 
-export function openBreakers(): CircuitBreakers {
+export function openBreakers({ budgetsRetries }: Pick<Abilities, 'budgetsRetries'>): CircuitBreakers {
+  const retries = budgetsRetries
+    ? {}
+    : { retryBudget: budgetOf({ percent: null, retriesMin: null, intervalMs: null }) };
   return create(CircuitBreakersSchema, {
     thresholds: [
       {
         maxConnections: UNLIMITED,
         maxPendingRequests: UNLIMITED,
         maxRequests: UNLIMITED,
-        retryBudget: budgetOf({ percent: null, retriesMin: null }),
+        ...retries,
         trackRemaining: true,
       },
     ],
@@ -43,13 +48,12 @@ export function applyRetryBudget(cluster: Cluster, budget: RetryBudget): void {
   if (threshold === undefined) return;
   threshold.retryBudget = budgetOf(budget);
   threshold.maxRetries = undefined;
-  // Envoy's proto has no field for it yet (resilience/retry-constraint.ts reads this).
-  writeMetadata(cluster, { retryBudgetIntervalMs: budget.intervalMs || undefined });
 }
 
-function budgetOf({ percent, retriesMin }: Pick<RetryBudget, 'percent' | 'retriesMin'>) {
+function budgetOf({ percent, retriesMin, intervalMs }: RetryBudget) {
   return create(CircuitBreakers_Thresholds_RetryBudgetSchema, {
     budgetPercent: { value: percent ?? BUDGET_PERCENT },
     minRetryConcurrency: retriesMin ?? RETRIES_MIN,
+    ...(intervalMs === null || intervalMs === 0 ? {} : { budgetInterval: duration(intervalMs) }),
   });
 }

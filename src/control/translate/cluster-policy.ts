@@ -35,6 +35,12 @@ export interface PolicyContext {
   readonly isInbound?: boolean;
 }
 
+/** What a Sidecar resource says of the connections to the app behind it. */
+export function poolPolicy(connectionPool: ConnectionPool | null): TrafficPolicy | null {
+  if (connectionPool === null) return null;
+  return { loadBalancer: null, connectionPool, outlier: null, tls: null, ports: new Map() };
+}
+
 export function applyPolicy(cluster: Cluster, policy: TrafficPolicy | null, context: PolicyContext): void {
   applyBalancer(cluster, policy?.loadBalancer ?? null, context.isInbound === true);
   const pool = policy?.connectionPool ?? null;

@@ -16,7 +16,7 @@ import { clusterName } from '../mesh-service.ts';
 import type { MeshEndpoint, MeshPort, MeshService, Protocol } from '../mesh-service.ts';
 import type { Scope } from '../scope.ts';
 import { openBreakers } from './circuit-breakers.ts';
-import { applyPolicy } from './cluster-policy.ts';
+import { applyPolicy, poolPolicy } from './cluster-policy.ts';
 import { loadAssignment } from './endpoints.ts';
 import { inboundSource, keepDestination } from './fixed-clusters.ts';
 import { duration } from './proto.ts';
@@ -71,7 +71,7 @@ function outboundCluster(
     name,
     clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.EDS },
     connectTimeout: duration(scope.snapshot.mesh.connectTimeoutMs ?? CONNECT_TIMEOUT_MS),
-    circuitBreakers: openBreakers(),
+    circuitBreakers: openBreakers(abilities),
     metadata: clusterMetadata(service, subset?.name ?? ''),
   });
   const keeps = scope.mode === 'redirect' && service.keepsDestination;
@@ -103,8 +103,8 @@ function hasLabels(endpoint: MeshEndpoint, labels: ReadonlyMap<string, string>, 
   return true;
 }
 
-/** From a sidecar to its own app. */
-export function inboundCluster(node: MeshNode, app: MeshApp, owner: MeshService | null): Cluster {
+/** From a sidecar to its own app; `scope` is the node's. */
+export function inboundCluster(node: MeshNode, app: MeshApp, owner: MeshService | null, scope: Scope): Cluster {
   const name = clusterName('inbound', app.port, '', '');
   const endpoint: MeshEndpoint = {
     address: LOOPBACK,
@@ -119,12 +119,13 @@ export function inboundCluster(node: MeshNode, app: MeshApp, owner: MeshService 
     name,
     clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.STATIC },
     connectTimeout: duration(CONNECT_TIMEOUT_MS),
-    circuitBreakers: openBreakers(),
+    circuitBreakers: openBreakers(node.abilities),
     loadAssignment: loadAssignment(name, [endpoint]),
     ...(owner === null ? {} : { metadata: clusterMetadata(owner, '') }),
   });
   const isHttp2 = node.abilities.http2 && (app.protocol === 'http2' || app.protocol === 'grpc');
-  applyPolicy(cluster, null, { isHttp2, abilities: node.abilities, isInbound: true });
+  const policy = poolPolicy(scope.inboundPoolFor(app.port));
+  applyPolicy(cluster, policy, { isHttp2, abilities: node.abilities, isInbound: true });
   return cluster;
 }
 
@@ -132,16 +133,18 @@ export function inboundCluster(node: MeshNode, app: MeshApp, owner: MeshService 
 export function capturedInboundCluster(
   node: MeshNode,
   { port, protocol, owner }: { readonly port: number; readonly protocol: Protocol; readonly owner: MeshService | null },
+  scope: Scope,
 ): Cluster {
   const cluster = create(ClusterSchema, {
     name: clusterName('inbound', port, '', ''),
     connectTimeout: duration(CONNECT_TIMEOUT_MS),
-    circuitBreakers: openBreakers(),
+    circuitBreakers: openBreakers(node.abilities),
     upstreamBindConfig: inboundSource(node),
     ...(owner === null ? {} : { metadata: clusterMetadata(owner, '') }),
   });
   const isHttp2 = node.abilities.http2 && (protocol === 'http2' || protocol === 'grpc');
-  applyPolicy(cluster, null, { isHttp2, abilities: node.abilities, isInbound: true });
+  const policy = poolPolicy(scope.inboundPoolFor(port));
+  applyPolicy(cluster, policy, { isHttp2, abilities: node.abilities, isInbound: true });
   keepDestination(cluster);
   return cluster;
 }

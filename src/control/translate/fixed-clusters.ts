@@ -13,7 +13,7 @@ import {
   HttpProtocolOptionsSchema,
   HttpProtocolOptions_UseDownstreamHttpConfigSchema,
 } from '../../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
-import type { MeshNode } from '../mesh-node.ts';
+import type { Abilities, MeshNode } from '../mesh-node.ts';
 import { openBreakers } from './circuit-breakers.ts';
 import { duration, pack } from './proto.ts';
 
@@ -28,8 +28,8 @@ const INBOUND_SOURCE_V6 = '::6';
 const HTTP_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
 
 export function fixedClusters(node: MeshNode, connectTimeoutMs: number | null): readonly Cluster[] {
-  const passthrough = originalDestination(PASSTHROUGH, connectTimeoutMs);
-  const inbound = originalDestination(INBOUND_PASSTHROUGH, connectTimeoutMs);
+  const passthrough = originalDestination(PASSTHROUGH, connectTimeoutMs, node.abilities);
+  const inbound = originalDestination(INBOUND_PASSTHROUGH, connectTimeoutMs, node.abilities);
   inbound.upstreamBindConfig = inboundSource(node);
   for (const cluster of [passthrough, inbound]) if (node.abilities.http2) keepProtocol(cluster);
   const nowhere = create(ClusterSchema, {
@@ -62,11 +62,11 @@ function anyPort(address: string) {
   return { address, portSpecifier: { case: 'portValue' as const, value: 0 } };
 }
 
-function originalDestination(name: string, connectTimeoutMs: number | null): Cluster {
+function originalDestination(name: string, connectTimeoutMs: number | null, abilities: Abilities): Cluster {
   const cluster = create(ClusterSchema, {
     name,
     connectTimeout: duration(connectTimeoutMs ?? CONNECT_TIMEOUT_MS),
-    circuitBreakers: openBreakers(),
+    circuitBreakers: openBreakers(abilities),
   });
   keepDestination(cluster);
   return cluster;

@@ -107,7 +107,7 @@ export class ViewBuilder {
   #explicit(node: MeshNode, { scope }: Shared): Own {
     const owned = node.apps.map((app) => ({ app, owner: this.#ownerOf(node, app) }));
     return {
-      clusters: owned.map(({ app, owner }) => inboundCluster(node, app, owner)),
+      clusters: owned.map(({ app, owner }) => inboundCluster(node, app, owner, scope)),
       listeners: [
         outboundListener(node, scope),
         ...owned.map(({ app, owner }) => inboundListener(node, app, scope, owner)),
@@ -122,7 +122,7 @@ export class ViewBuilder {
     return {
       clusters: [
         ...fixedClusters(node, scope.snapshot.mesh.connectTimeoutMs),
-        ...inbound.map((port) => capturedInboundCluster(node, port)),
+        ...inbound.map((port) => capturedInboundCluster(node, port, scope)),
       ],
       listeners: [capturedInbound(node, scope, inbound)],
       shared: getOrMake(outbound, outboundKey(node, scope), () =>

@@ -1,23 +1,24 @@
 // Envoy's response flags as bits, and their letters. People search for these letters, so they are
 // never renamed. Source: Envoy access log documentation, %RESPONSE_FLAGS%.
 
+/** Listed as Envoy 1.40 writes several: in the order in which they are set, a retry's refusal before the failure that stands. */
 export const FLAGS = {
   LH: 1 << 0,
   UH: 1 << 1,
+  DI: 1 << 9,
+  FI: 1 << 10,
+  URX: 1 << 15,
+  UO: 1 << 7,
   UT: 1 << 2,
   LR: 1 << 3,
   UR: 1 << 4,
   UF: 1 << 5,
   UC: 1 << 6,
-  UO: 1 << 7,
   NR: 1 << 8,
-  DI: 1 << 9,
-  FI: 1 << 10,
   RL: 1 << 11,
   UAEX: 1 << 12,
   RLSE: 1 << 13,
   DC: 1 << 14,
-  URX: 1 << 15,
   SI: 1 << 16,
   IH: 1 << 17,
   DPE: 1 << 18,

@@ -14,6 +14,7 @@ import type { Head } from '../http/head.ts';
 import { OUTCOME, type Cluster, type Endpoint } from '../plan/cluster.ts';
 import type { Exchange } from '../plan/exchange.ts';
 import type { Failure } from '../plan/failure.ts';
+import type { RetryPlan } from '../plan/retry-plan.ts';
 import { runThrough } from '../plan/run.ts';
 import { tellTimeLeft } from '../resilience/deadline.ts';
 import { AttemptTimers } from './attempt-timers.ts';
@@ -40,6 +41,11 @@ export interface AttemptOwner {
   onAttemptEnd(attempt: Attempt, trailers: string): void;
   /** It took too long, or was quiet for too long; it goes on until it is dropped. */
   onAttemptTimeout(attempt: Attempt, isIdle: boolean): void;
+}
+
+/** How long one attempt may take; 0 is as long as all of them together. */
+export function perTryTimeoutMs(x: Exchange, plan: RetryPlan): number {
+  return x.timeoutMs > 0 && plan.perTryTimeoutMs >= x.timeoutMs ? 0 : plan.perTryTimeoutMs;
 }
 
 /** Who gets what follows the response's head: the driver. */
@@ -125,7 +131,7 @@ export class Attempt implements PoolUser, UpstreamUser {
     this.startMs = x.attempts === 1 && owner.isStarting ? x.startMs : this.#engine.clock.now();
     x.upstreamLocalAddress = connection.localAddress;
     x.upstreamStartMs = this.startMs;
-    tellTimeLeft(x, this.startMs, 0);
+    tellTimeLeft(x, this.startMs, x.retry === null || x.retry.isHedged ? 0 : perTryTimeoutMs(x, x.retry));
     if (x.plan !== null) runThrough(x, x.plan.onAttempt);
     if (owner.isPlain) {
       connection.openTunnel(this);

@@ -18,7 +18,7 @@ import { failure, type Failure } from '../plan/failure.ts';
 import { pickEndpoint } from '../resilience/endpoint-pick.ts';
 import { FLAGS } from '../plan/response-flags.ts';
 import { retriesFailure, retriesResponse } from '../resilience/retry-decision.ts';
-import type { Attempt, AttemptOwner, ResponseSink } from './attempt.ts';
+import { perTryTimeoutMs, type Attempt, type AttemptOwner, type ResponseSink } from './attempt.ts';
 import { AttemptSet } from './attempt-set.ts';
 import type { Engine } from './engine.ts';
 import { PROTOCOL_ERROR, type UpstreamConnection, type UpstreamEnd } from './h1-client.ts';
@@ -165,10 +165,10 @@ export class UpstreamRequest implements AttemptOwner {
 
   /** The times of an attempt count once the whole request is there and it has a connection; never in a tunnel. */
   #arm(attempt: Attempt): void {
-    const { retry, timeoutMs, upgrade } = this.#x;
-    if (retry === null || upgrade !== '') return;
-    const isUseful = timeoutMs === 0 || retry.perTryTimeoutMs < timeoutMs;
-    const perTryMs = isUseful ? retry.perTryTimeoutMs : 0;
+    const x = this.#x;
+    const { retry } = x;
+    if (retry === null || x.upgrade !== '') return;
+    const perTryMs = perTryTimeoutMs(x, retry);
     if (perTryMs > 0 || retry.perTryIdleTimeoutMs > 0) attempt.arm(perTryMs, retry.perTryIdleTimeoutMs);
   }
 

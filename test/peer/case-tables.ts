@@ -10,6 +10,7 @@ import { LIFETIME_CASES } from './cases/lifetime-cases.ts';
 import { MANAGER_CASES } from './cases/manager-cases.ts';
 import { MATCH_CASES } from './cases/match-cases.ts';
 import { MEETING_CASES } from './cases/meeting-cases.ts';
+import { RETRY_CASES } from './cases/retry-cases.ts';
 import type { CaseTable } from './peer-case.ts';
 
 export const CASE_TABLES: CaseTable = {
@@ -24,4 +25,5 @@ export const CASE_TABLES: CaseTable = {
   ...MEETING_CASES,
   ...CAPTURE_CASES,
   ...LIFETIME_CASES,
+  ...RETRY_CASES,
 };

@@ -25,6 +25,8 @@ export type Answer =
   | { readonly kind: 'stream'; readonly bodyBytes: number }
   /** Never answers. */
   | { readonly kind: 'hang' }
+  /** One answer for each request in its turn, whichever upstream it came to; the last goes on. */
+  | { readonly kind: 'script'; readonly answers: readonly Answer[] }
   /** The default answer, after a time. */
   | { readonly kind: 'late'; readonly afterMs: number };
 
@@ -91,7 +93,7 @@ export class RawUpstream {
       const [method = '', target = '', version = ''] = head.startLine.split(' ');
       this.seen.push({ ...message, upstream: name, method, target, version });
       if (!message.isComplete) break;
-      await this.#respond(name, method, socket);
+      await this.#respond(name, method, socket, this.#answerOf(this.answer));
     }
     socket.end();
   }
@@ -110,8 +112,18 @@ export class RawUpstream {
     }
   }
 
-  async #respond(name: string, method: string, socket: Socket): Promise<void> {
-    const { answer } = this;
+  /** The answer to the request that was seen last. */
+  #answerOf(answer: Answer): Exclude<Answer, { readonly kind: 'script' }> {
+    if (answer.kind !== 'script') return answer;
+    return this.#answerOf(answer.answers[Math.min(this.seen.length, answer.answers.length) - 1] ?? DEFAULT_ANSWER);
+  }
+
+  async #respond(
+    name: string,
+    method: string,
+    socket: Socket,
+    answer: Exclude<Answer, { readonly kind: 'script' }>,
+  ): Promise<void> {
     switch (answer.kind) {
       case 'default':
         socket.write(defaultBytes(name, method));

@@ -120,7 +120,7 @@ describe('what is tried again', () => {
       'until the last failure',
       { conditions: FIVE_XX, retriesMax: 2 },
       ['reset'],
-      { status: 503, attempts: 3, flags: 'UC,URX' },
+      { status: 503, attempts: 3, flags: 'URX,UC' },
     ],
     ['never with none left', { conditions: FIVE_XX, retriesMax: 0 }, [503], { status: 503, attempts: 1, flags: 'URX' }],
     [

@@ -108,7 +108,7 @@ describe('a finished exchange is written as', () => {
     ['%RESPONSE_CODE%', '503'],
     ['%RESPONSE_CODE_DETAILS%', 'via_upstream'],
     ['%RESPONSE_CODE_DETAILS(ALLOW_WHITESPACES)%', 'via upstream'],
-    ['%RESPONSE_FLAGS%', 'UF,URX'],
+    ['%RESPONSE_FLAGS%', 'URX,UF'],
     ['%RESPONSE_FLAGS_LONG%', 'UpstreamConnectionFailure,UpstreamRetryLimitExceeded'],
     ['%BYTES_RECEIVED% %BYTES_SENT%', '11 22'],
     ['%REQUEST_HEADERS_BYTES% %RESPONSE_HEADERS_BYTES%', '33 44'],

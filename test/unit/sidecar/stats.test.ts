@@ -90,8 +90,8 @@ test('a TCP connection that finds no upstream is opened and closed with the flag
   const proxy = await aProxy([aTcpProxy({ cluster: 'web' })], port);
   const socket = connect(portOf(proxy), '127.0.0.1').on('error', () => {});
   await new Promise((resolve) => socket.once('close', resolve));
-  await until('the closing', () => tcpSamples(proxy)['connections_closed UF,URX'] === 1);
-  expect(tcpSamples(proxy)).toMatchObject({ 'connections_opened UF,URX': 1, 'connections_closed UF,URX': 1 });
+  await until('the closing', () => tcpSamples(proxy)['connections_closed URX,UF'] === 1);
+  expect(tcpSamples(proxy)).toMatchObject({ 'connections_opened URX,UF': 1, 'connections_closed URX,UF': 1 });
 });
 
 test('a request shows in the statistics of its manager, its listener and the server, by Envoy names', async () => {

@@ -1,38 +1,14 @@
 // DestinationRule (networking.istio.io): subsets and the traffic policy of a host, with the policies of
 // subsets and of single ports, which replace the wider one section by section.
+import { readConnectionPool } from './connection-pool.ts';
+import type { ConnectionPool } from './connection-pool.ts';
 import type { Fields } from './fields.ts';
 import { readLoadBalancer } from './load-balancer.ts';
 import type { LoadBalancer } from './load-balancer.ts';
-
-export interface ConnectionPool {
-  readonly maxConnections: number | null;
-  readonly connectTimeoutMs: number | null;
-  readonly keepalive: {
-    readonly probes: number | null;
-    readonly timeMs: number | null;
-    readonly intervalMs: number | null;
-  } | null;
-  readonly maxConnectionDurationMs: number | null;
-  readonly maxPendingRequests: number | null;
-  readonly maxRequests: number | null;
-  readonly maxRequestsPerConnection: number | null;
-  readonly maxRetries: number | null;
-  readonly idleTimeoutMs: number | null;
-  readonly h2Upgrade: 'DEFAULT' | 'DO_NOT_UPGRADE' | 'UPGRADE' | null;
-  readonly usesClientProtocol: boolean;
-  readonly maxConcurrentStreams: number | null;
-}
-
-export interface Outlier {
-  readonly consecutive5xx: number | null;
-  readonly consecutiveGateway: number | null;
-  readonly consecutiveLocalOrigin: number | null;
-  readonly splitsLocalOrigin: boolean;
-  readonly intervalMs: number | null;
-  readonly baseEjectionMs: number | null;
-  readonly maxEjectionPercent: number | null;
-  readonly minHealthPercent: number | null;
-}
+import { readOutlier } from './outlier.ts';
+import type { Outlier } from './outlier.ts';
+import { readRetryBudget } from './retry-budget.ts';
+import type { RetryBudget } from './retry-budget.ts';
 
 export interface ClientTls {
   readonly mode: 'DISABLE' | 'SIMPLE' | 'MUTUAL' | 'ISTIO_MUTUAL';
@@ -44,13 +20,24 @@ export interface ClientTls {
   readonly skipsVerification: boolean;
 }
 
-export interface TrafficPolicy {
+/** What a port may have for itself. */
+export interface PortPolicy {
   readonly loadBalancer: LoadBalancer | null;
   readonly connectionPool: ConnectionPool | null;
   readonly outlier: Outlier | null;
   readonly tls: ClientTls | null;
+}
+
+/** What holds for one port of a host or a subset of it. */
+export interface EffectivePolicy extends PortPolicy {
+  readonly retryBudget: RetryBudget | null;
+  /** Of the PROXY header that begins each connection. */
+  readonly proxyProtocol: 'V1' | 'V2' | null;
+}
+
+export interface TrafficPolicy extends EffectivePolicy {
   /** By port number. */
-  readonly ports: ReadonlyMap<number, TrafficPolicy>;
+  readonly ports: ReadonlyMap<number, PortPolicy>;
 }
 
 export interface Subset {
@@ -97,18 +84,23 @@ function readSubset(fields: Fields): Subset {
 }
 
 function readPolicy(fields: Fields): TrafficPolicy {
-  const ports = new Map<number, TrafficPolicy>();
+  const ports = new Map<number, PortPolicy>();
   fields.list('portLevelSettings', (entry) => {
     const number = entry.object('port', (port) => port.port('number'));
     if (number === null) entry.error('port', 'port.number is missing', 'add port: { number: 80 }');
-    else ports.set(number, { ...readSections(entry), ports: new Map() });
+    else ports.set(number, readSections(entry));
     return null;
   });
-  fields.later('tunnel', 'proxyProtocol', 'retryBudget');
-  return { ...readSections(fields), ports };
+  fields.later('tunnel');
+  return {
+    ...readSections(fields),
+    retryBudget: fields.object('retryBudget', readRetryBudget),
+    proxyProtocol: fields.object('proxyProtocol', (proxy) => proxy.choice('version', ['V1', 'V2']) ?? 'V1'),
+    ports,
+  };
 }
 
-function readSections(fields: Fields): Omit<TrafficPolicy, 'ports'> {
+function readSections(fields: Fields): PortPolicy {
   fields.forEnvoyOnly('outlierDetection');
   return {
     loadBalancer: fields.object('loadBalancer', readLoadBalancer),
@@ -118,72 +110,13 @@ function readSections(fields: Fields): Omit<TrafficPolicy, 'ports'> {
   };
 }
 
-export function readConnectionPool(fields: Fields): ConnectionPool {
-  const count = { min: 0, max: 2_147_483_647 };
-  const tcp = fields.object('tcp', (tcp) => {
-    tcp.forEnvoyOnly('tcpKeepalive');
-    return {
-      maxConnections: tcp.integer('maxConnections', count),
-      connectTimeoutMs: tcp.durationMs('connectTimeout'),
-      maxConnectionDurationMs: tcp.durationMs('maxConnectionDuration'),
-      idleTimeoutMs: tcp.durationMs('idleTimeout'),
-      keepalive: tcp.object('tcpKeepalive', (alive) => ({
-        probes: alive.integer('probes', count),
-        timeMs: alive.durationMs('time'),
-        intervalMs: alive.durationMs('interval'),
-      })),
-    };
-  });
-  const http = fields.object('http', (http) => {
-    return {
-      maxPendingRequests: http.integer('http1MaxPendingRequests', count),
-      maxRequests: http.integer('http2MaxRequests', count),
-      maxRequestsPerConnection: http.integer('maxRequestsPerConnection', count),
-      maxRetries: http.integer('maxRetries', count),
-      idleTimeoutMs: http.durationMs('idleTimeout'),
-      h2Upgrade: http.choice('h2UpgradePolicy', ['DEFAULT', 'DO_NOT_UPGRADE', 'UPGRADE']),
-      usesClientProtocol: http.flag('useClientProtocol') ?? false,
-      maxConcurrentStreams: http.integer('maxConcurrentStreams', count),
-    };
-  });
-  return {
-    maxConnections: tcp?.maxConnections ?? null,
-    connectTimeoutMs: tcp?.connectTimeoutMs ?? null,
-    keepalive: tcp?.keepalive ?? null,
-    maxConnectionDurationMs: tcp?.maxConnectionDurationMs ?? null,
-    maxPendingRequests: http?.maxPendingRequests ?? null,
-    maxRequests: http?.maxRequests ?? null,
-    maxRequestsPerConnection: http?.maxRequestsPerConnection ?? null,
-    maxRetries: http?.maxRetries ?? null,
-    idleTimeoutMs: http?.idleTimeoutMs ?? null,
-    h2Upgrade: http?.h2Upgrade ?? null,
-    usesClientProtocol: http?.usesClientProtocol ?? false,
-    maxConcurrentStreams: http?.maxConcurrentStreams ?? null,
-  };
-}
-
-function readOutlier(fields: Fields): Outlier {
-  const percent = { min: 0, max: 100 };
-  return {
-    consecutive5xx:
-      fields.integer('consecutive5xxErrors', { min: 0 }) ?? fields.integer('consecutiveErrors', { min: 0 }),
-    consecutiveGateway: fields.integer('consecutiveGatewayErrors', { min: 0 }),
-    consecutiveLocalOrigin: fields.integer('consecutiveLocalOriginFailures', { min: 0 }),
-    splitsLocalOrigin: fields.flag('splitExternalLocalOriginErrors') ?? false,
-    intervalMs: fields.durationMs('interval'),
-    baseEjectionMs: fields.durationMs('baseEjectionTime'),
-    maxEjectionPercent: fields.integer('maxEjectionPercent', percent),
-    minHealthPercent: fields.integer('minHealthPercent', percent),
-  };
-}
-
 function readTls(fields: Fields): ClientTls {
   const mode = fields.choice('mode', ['DISABLE', 'SIMPLE', 'MUTUAL', 'ISTIO_MUTUAL']) ?? 'DISABLE';
-  if (mode !== 'DISABLE')
+  if (mode === 'ISTIO_MUTUAL')
     fields.warning(
       'mode',
-      `${mode} is not supported yet: the connection is plain`,
-      'remove it, or wait for the version that does TLS',
+      'ISTIO_MUTUAL is not supported yet: the connection is plain',
+      'remove it, or wait for the version that gives sidecars their identities',
     );
   const isMutual = mode === 'MUTUAL';
   if (isMutual && !fields.has('clientCertificate'))

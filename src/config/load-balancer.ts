@@ -1,12 +1,26 @@
 // The loadBalancer section of a traffic policy: a simple balancer, or a consistent hash of one thing
 // of the request, with slow start.
 import type { Fields } from './fields.ts';
+import { checkHeaderText } from './header-text.ts';
+import { readPositiveMs } from './positive-duration.ts';
 
 export type HashKey =
   | { readonly kind: 'header'; readonly name: string }
-  | { readonly kind: 'cookie'; readonly name: string; readonly path: string; readonly ttlMs: number | null }
+  | {
+      readonly kind: 'cookie';
+      readonly name: string;
+      readonly path: string;
+      readonly ttlMs: number | null;
+      readonly attributes: readonly CookieAttribute[];
+    }
   | { readonly kind: 'source-ip' }
   | { readonly kind: 'query'; readonly name: string };
+
+/** Of a cookie that is made, as in `SameSite=Strict`; an empty value stands for the name alone. */
+export interface CookieAttribute {
+  readonly name: string;
+  readonly value: string;
+}
 
 export interface Warmup {
   readonly durationMs: number;
@@ -32,18 +46,12 @@ export function readLoadBalancer(fields: Fields): LoadBalancer {
   fields.later('localityLbSetting');
   fields.forEnvoyOnly('consistentHash', 'warmup', 'warmupDurationSecs');
   const simple = fields.choice('simple', SIMPLE);
-  if (simple === 'PASSTHROUGH')
-    fields.warning(
-      'simple',
-      'PASSTHROUGH needs the traffic redirect and is taken for LEAST_REQUEST',
-      'write LEAST_REQUEST',
-    );
-  const seconds = fields.durationMs('warmupDurationSecs');
+  const seconds = readPositiveMs(fields, 'warmupDurationSecs');
   const warmup = fields.object('warmup', (warmup) => {
-    const durationMs = warmup.durationMs('duration');
+    const durationMs = readPositiveMs(warmup, 'duration');
     if (!warmup.has('duration')) warmup.error('duration', 'duration is missing', 'add duration: 30s or the like');
     return {
-      durationMs: durationMs ?? 0,
+      durationMs: durationMs ?? 1,
       minimumPercent: warmup.decimal('minimumPercent', { min: 0, max: 100 }),
       aggression: warmup.decimal('aggression', { min: 1 }),
     };
@@ -71,12 +79,15 @@ function readHash(fields: Fields): ConsistentHash {
 
 function readKey(fields: Fields): HashKey {
   const cookie = fields.object('httpCookie', (cookie): HashKey => {
-    cookie.later('attributes');
     return {
       kind: 'cookie',
       name: cookie.requiredText('name'),
       path: cookie.text('path'),
       ttlMs: cookie.durationMs('ttl'),
+      attributes: cookie.list('attributes', (attribute) => ({
+        name: attribute.requiredText('name', 'add name: SameSite or the like'),
+        value: checkHeaderText(attribute, 'value'),
+      })),
     };
   });
   if (cookie !== null) return cookie;

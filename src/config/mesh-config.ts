@@ -1,6 +1,13 @@
 // MeshConfig: mesh-wide settings, as a document of kind MeshConfig or as Istio keeps it, in the key
 // `mesh` of the ConfigMap `istio`. Names and defaults are those of istio/mesh/v1alpha1/config.proto.
+import { readConnectionPool } from './connection-pool.ts';
+import type { ConnectionPool } from './connection-pool.ts';
 import type { Fields } from './fields.ts';
+import { readRetries } from './http-retries.ts';
+import type { Retries } from './http-retries.ts';
+import { readOutlier } from './outlier.ts';
+import type { Outlier } from './outlier.ts';
+import { readPositiveMs } from './positive-duration.ts';
 import { readTag } from './telemetry.ts';
 import type { TagSource } from './telemetry.ts';
 
@@ -41,6 +48,12 @@ export interface MeshConfigSpec {
   readonly detectionTimeoutMs: number | null;
   /** Null is 10 s. */
   readonly connectTimeoutMs: number | null;
+  /** defaultTrafficPolicy. */
+  readonly defaultPolicy: { readonly connectionPool: ConnectionPool | null; readonly outlier: Outlier | null };
+  /** Of rules without `retries`; null is Istio's own default. */
+  readonly defaultRetries: Retries | null;
+  /** Of sidecars to their own apps; null is two, of what the app has not begun to handle. */
+  readonly inboundRetries: Retries | null;
 }
 
 export const DEFAULT_MESH: MeshConfigSpec = {
@@ -57,6 +70,9 @@ export const DEFAULT_MESH: MeshConfigSpec = {
   outboundTrafficPolicy: 'ALLOW_ANY',
   detectionTimeoutMs: null,
   connectTimeoutMs: null,
+  defaultPolicy: { connectionPool: null, outlier: null },
+  defaultRetries: null,
+  inboundRetries: null,
 };
 
 export function readMeshConfigSpec(fields: Fields): MeshConfigSpec {
@@ -82,7 +98,6 @@ export function readMeshConfigSpec(fields: Fields): MeshConfigSpec {
   fields.later(
     'localityLbSetting',
     'enableAutoMtls',
-    'defaultHttpRetryPolicy',
     'trustDomain',
     'trustDomainAliases',
     'meshMTLS',
@@ -103,7 +118,17 @@ export function readMeshConfigSpec(fields: Fields): MeshConfigSpec {
     customTags: tracing?.tags ?? new Map(),
     outboundTrafficPolicy: readOutboundPolicy(fields) ?? DEFAULT_MESH.outboundTrafficPolicy,
     detectionTimeoutMs: fields.durationMs('protocolDetectionTimeout'),
-    connectTimeoutMs: fields.durationMs('connectTimeout'),
+    connectTimeoutMs: readPositiveMs(fields, 'connectTimeout'),
+    defaultPolicy: fields.object('defaultTrafficPolicy', readDefaultPolicy) ?? DEFAULT_MESH.defaultPolicy,
+    defaultRetries: fields.object('defaultHttpRetryPolicy', readRetries),
+    inboundRetries: fields.object('defaultInboundHttpRetryPolicy', readRetries),
+  };
+}
+
+function readDefaultPolicy(fields: Fields): MeshConfigSpec['defaultPolicy'] {
+  return {
+    connectionPool: fields.object('connectionPool', readConnectionPool),
+    outlier: fields.object('outlierDetection', readOutlier),
   };
 }
 

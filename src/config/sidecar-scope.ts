@@ -1,8 +1,8 @@
 // Sidecar (networking.istio.io): which hosts the sidecars of a namespace, or of selected workloads,
 // need to know, what becomes of captured connections that lead elsewhere, and what bounds the connections
 // to the app behind them.
-import { readConnectionPool } from './destination-rule.ts';
-import type { ConnectionPool } from './destination-rule.ts';
+import { readConnectionPool } from './connection-pool.ts';
+import type { ConnectionPool } from './connection-pool.ts';
 import type { Fields } from './fields.ts';
 import { readOutboundPolicy } from './mesh-config.ts';
 import type { OutboundPolicy } from './mesh-config.ts';

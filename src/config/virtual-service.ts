@@ -2,6 +2,8 @@
 // and TCP routes (virtual-service-tcp.ts) decide about captured connections only.
 import type { Fields } from './fields.ts';
 import { checkHeaderLines, checkHeaderText } from './header-text.ts';
+import { readRetries, readTimeout } from './http-retries.ts';
+import type { Retries } from './http-retries.ts';
 import { limits } from './limits.ts';
 import { readCors, readFault } from './http-faults.ts';
 import type { CorsPolicy, Fault } from './http-faults.ts';
@@ -44,14 +46,6 @@ export interface Rewrite {
   readonly uri: string;
   readonly authority: string;
   readonly regex: { readonly match: string; readonly rewrite: string } | null;
-}
-
-export interface Retries {
-  readonly attempts: number;
-  readonly perTryTimeoutMs: number | null;
-  readonly retryOn: string;
-  readonly backoffMs: number | null;
-  readonly avoidsPreviousHosts: boolean;
 }
 
 export interface Mirror {
@@ -157,14 +151,6 @@ function readRule(fields: Fields): HttpRule {
   };
 }
 
-/** Envoy counts whole milliseconds, and 0 is no timeout. */
-function readTimeout(fields: Fields, name: string): number | null {
-  const timeoutMs = fields.durationMs(name);
-  if (timeoutMs !== null && timeoutMs !== 0 && timeoutMs < 1)
-    fields.error(name, 'is shorter than 1ms', 'write at least 1ms');
-  return timeoutMs;
-}
-
 function checkWeights(fields: Fields, route: readonly WeightedDestination[]): void {
   const total = route.reduce((sum, entry) => sum + entry.weight, 0);
   if (route.length > 1 && total === 0)
@@ -260,47 +246,4 @@ function readRewrite(fields: Fields): Rewrite {
     return { match, rewrite };
   });
   return { uri: checkHeaderText(fields, 'uri'), authority: checkHeaderText(fields, 'authority'), regex };
-}
-
-const RETRY_ON = [
-  '5xx',
-  'gateway-error',
-  'reset',
-  'reset-before-request',
-  'connect-failure',
-  'envoy-ratelimited',
-  'retriable-4xx',
-  'refused-stream',
-];
-const RETRY_ON_MORE = [
-  'retriable-status-codes',
-  'retriable-headers',
-  'cancelled',
-  'deadline-exceeded',
-  'internal',
-  'resource-exhausted',
-  'unavailable',
-  'http3-post-connect-failure',
-];
-
-function readRetries(fields: Fields): Retries {
-  const retryOn = fields.text('retryOn');
-  const known = [...RETRY_ON, ...RETRY_ON_MORE];
-  for (const word of retryOn.split(',').map((part) => part.trim())) {
-    if (word !== '' && !known.includes(word) && !/^[1-5]\d\d$/.test(word))
-      fields.error(
-        'retryOn',
-        `"${word}" is not a retry condition`,
-        `write status codes or some of ${known.join(', ')}`,
-      );
-  }
-  fields.later('retryRemoteLocalities');
-  const perTryTimeoutMs = readTimeout(fields, 'perTryTimeout');
-  return {
-    attempts: fields.integer('attempts', { min: 0, max: 2_147_483_647 }) ?? 0,
-    perTryTimeoutMs,
-    retryOn,
-    backoffMs: fields.durationMs('backoff'),
-    avoidsPreviousHosts: fields.flag('retryIgnorePreviousHosts') ?? true,
-  };
 }

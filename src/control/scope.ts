@@ -1,6 +1,6 @@
 // What one sidecar may see of a snapshot: services and rules exported to its namespace, narrowed by a
 // Sidecar resource when there is one, and which rule decides for a host.
-import type { ConnectionPool } from '../config/destination-rule.ts';
+import type { ConnectionPool } from '../config/connection-pool.ts';
 import type { OutboundPolicy } from '../config/mesh-config.ts';
 import type { DestinationRule, HttpRoute, Sidecar, VirtualService } from '../config/resource.ts';
 import { expandHost, isVisible, selects } from './mesh-service.ts';

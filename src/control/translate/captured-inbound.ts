@@ -20,7 +20,7 @@ import { BLACK_HOLE, INBOUND_PASSTHROUGH } from './fixed-clusters.ts';
 import { httpManager } from './http-manager.ts';
 import { inspectors, originalDestination, tcpFilter } from './listener-parts.ts';
 import { inboundRoutes } from './listeners.ts';
-import { duration } from './proto.ts';
+import { duration, timeouts } from './proto.ts';
 import { matchAll } from './route-match.ts';
 
 const INBOUND_LISTENER = 'virtualInbound';
@@ -76,7 +76,12 @@ function chainsOf(inbound: InboundPort, node: MeshNode, scope: Scope): readonly 
   const tcp = (protocols: string[]): FilterChain => chain(protocols, toCluster(cluster, node, scope));
   const needsHttp2 = protocol === 'http2' || protocol === 'grpc';
   if (protocol === 'tcp' || (needsHttp2 && !node.abilities.http2)) return [tcp([])];
-  const http = manager(`inbound_${port}`, inboundRoutes(inbound, cluster, owner), node, scope);
+  const http = manager(
+    `inbound_${port}`,
+    inboundRoutes(inbound, cluster, owner, scope.snapshot.mesh.inboundRetries),
+    node,
+    scope,
+  );
   if (isGuessed) return [chain(plaintextHttp(node), http), tcp([])];
   // A sidecar without HTTP/2 lets it pass to the app instead of breaking it.
   return node.abilities.http2 ? [chain([], http)] : [chain([], http), tcp(['h2c'])];
@@ -97,7 +102,7 @@ function toCluster(cluster: string, node: MeshNode, scope: Scope): Filter {
 function passthroughRoutes(): RouteConfiguration {
   const action = create(RouteActionSchema, {
     clusterSpecifier: { case: 'cluster', value: INBOUND_PASSTHROUGH },
-    timeout: duration(0),
+    ...timeouts(0),
   });
   const route = create(RouteSchema, {
     name: 'default',

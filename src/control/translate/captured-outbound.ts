@@ -163,10 +163,15 @@ function httpChain(routes: string, node: MeshNode, scope: Scope): FilterChain {
   });
 }
 
-function tcpChain({ serverNames, ranges, shares }: TcpChain, node: MeshNode, scope: Scope): FilterChain {
+function tcpChain({ serverNames, ranges, shares, idleTimeoutMs }: TcpChain, node: MeshNode, scope: Scope): FilterChain {
   const chain = create(FilterChainSchema, {
     filters: [
-      tcpFilter({ statPrefix: shares[0]?.cluster ?? '', shares, accessLog: accessLogs(scope, node, 'client') }),
+      tcpFilter({
+        statPrefix: shares[0]?.cluster ?? '',
+        shares,
+        accessLog: accessLogs(scope, node, 'client'),
+        idleTimeoutMs,
+      }),
     ],
   });
   if (serverNames.length > 0 || ranges.length > 0)

@@ -125,7 +125,7 @@ function addressesOf(service: MeshService, port: MeshPort): readonly (readonly [
 /** Adds what nobody has claimed: Envoy refuses two chains with one condition. False when that is nothing. */
 function addChains(draft: Draft, chains: readonly TcpChain[]): boolean {
   const before = draft.chains.length;
-  for (const { serverNames, ranges, shares } of chains) {
+  for (const { serverNames, ranges, ...way } of chains) {
     const isFree = (name: string, range: string): boolean => !draft.claimed.has(`${name} ${range}`);
     const names = serverNames.length === 0 ? [''] : serverNames;
     const places = ranges.length === 0 ? [''] : ranges;
@@ -137,7 +137,7 @@ function addChains(draft: Draft, chains: readonly TcpChain[]): boolean {
     draft.chains.push({
       serverNames: serverNames.length === 0 ? [] : freeNames,
       ranges: ranges.length === 0 ? [] : freePlaces,
-      shares,
+      ...way,
     });
   }
   return draft.chains.length > before;

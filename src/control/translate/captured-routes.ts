@@ -13,7 +13,7 @@ import { isHttp } from '../mesh-service.ts';
 import { isGiven } from './captured-ports.ts';
 import type { CapturedPort } from './captured-ports.ts';
 import { PASSTHROUGH } from './fixed-clusters.ts';
-import { duration } from './proto.ts';
+import { timeouts } from './proto.ts';
 import { matchAll } from './route-match.ts';
 import { addNameless, domainsOf, HostTable, inOrder, serviceRoutes, unknownHost } from './virtual-hosts.ts';
 import type { ServiceContext } from './virtual-hosts.ts';
@@ -58,7 +58,7 @@ function routesOfService(name: string, context: ServiceContext): RouteConfigurat
 function allowAny(): VirtualHost {
   const action = create(RouteActionSchema, {
     clusterSpecifier: { case: 'cluster', value: PASSTHROUGH },
-    timeout: duration(0),
+    ...timeouts(0),
   });
   const route = create(RouteSchema, {
     name: 'allow_any',

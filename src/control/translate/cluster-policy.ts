@@ -1,7 +1,9 @@
 // What a DestinationRule's traffic policy changes in a cluster: balancer, limits, ejection, TLS.
 import { create } from '@bufbuild/protobuf';
-import type { ConnectionPool, Outlier, TrafficPolicy } from '../../config/destination-rule.ts';
+import type { ConnectionPool } from '../../config/connection-pool.ts';
+import type { EffectivePolicy } from '../../config/destination-rule.ts';
 import type { LoadBalancer, Warmup } from '../../config/load-balancer.ts';
+import type { Outlier } from '../../config/outlier.ts';
 import { OutlierDetectionSchema } from '../../xds/gen/envoy/config/cluster/v3/outlier_detection_pb.js';
 import {
   Cluster_CommonLbConfigSchema,
@@ -22,8 +24,9 @@ import {
 } from '../../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
 import type { HttpProtocolOptions } from '../../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
 import type { Abilities } from '../mesh-node.ts';
-import { limitRetries } from './circuit-breakers.ts';
+import { applyRetryBudget, limitRetries } from './circuit-breakers.ts';
 import { duration, pack } from './proto.ts';
+import { withProxyHeader } from './proxy-header.ts';
 import { upstreamTls } from './upstream-tls.ts';
 
 const HTTP_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
@@ -36,20 +39,23 @@ export interface PolicyContext {
 }
 
 /** What a Sidecar resource says of the connections to the app behind it. */
-export function poolPolicy(connectionPool: ConnectionPool | null): TrafficPolicy | null {
+export function poolPolicy(connectionPool: ConnectionPool | null): EffectivePolicy | null {
   if (connectionPool === null) return null;
-  return { loadBalancer: null, connectionPool, outlier: null, tls: null, ports: new Map() };
+  return { loadBalancer: null, connectionPool, outlier: null, tls: null, retryBudget: null, proxyProtocol: null };
 }
 
-export function applyPolicy(cluster: Cluster, policy: TrafficPolicy | null, context: PolicyContext): void {
+export function applyPolicy(cluster: Cluster, policy: EffectivePolicy | null, context: PolicyContext): void {
   applyBalancer(cluster, policy?.loadBalancer ?? null, context.isInbound === true);
   const pool = policy?.connectionPool ?? null;
   if (pool !== null) applyPool(cluster, pool);
+  if (policy?.retryBudget != null) applyRetryBudget(cluster, policy.retryBudget);
   if (policy?.outlier != null) applyOutlier(cluster, policy.outlier);
   const options = httpOptions(pool, context);
   if (options !== null) cluster.typedExtensionProtocolOptions[HTTP_OPTIONS] = pack(HttpProtocolOptionsSchema, options);
   const socket = policy?.tls == null || !context.abilities.tls ? null : upstreamTls(policy.tls);
   if (socket !== null) cluster.transportSocket = socket;
+  if (policy?.proxyProtocol != null)
+    cluster.transportSocket = withProxyHeader(cluster.transportSocket, policy.proxyProtocol);
 }
 
 function applyBalancer(cluster: Cluster, balancer: LoadBalancer | null, isInbound: boolean): void {
@@ -104,7 +110,7 @@ function slowStartOf({ durationMs, minimumPercent, aggression }: Warmup) {
 function applyPool(cluster: Cluster, pool: ConnectionPool): void {
   const [threshold] = cluster.circuitBreakers?.thresholds ?? [];
   if (threshold !== undefined) {
-    if (pool.maxConnections !== null) threshold.maxConnections = pool.maxConnections;
+    if (pool.maxConnections !== null && pool.maxConnections > 0) threshold.maxConnections = pool.maxConnections;
     if (pool.maxPendingRequests !== null && pool.maxPendingRequests > 0)
       threshold.maxPendingRequests = pool.maxPendingRequests;
     if (pool.maxRequests !== null && pool.maxRequests > 0) threshold.maxRequests = pool.maxRequests;
@@ -127,7 +133,8 @@ function applyOutlier(cluster: Cluster, outlier: Outlier): void {
   const made = create(OutlierDetectionSchema, { enforcingSuccessRate: 0 });
   if (outlier.baseEjectionMs !== null) made.baseEjectionTime = duration(outlier.baseEjectionMs);
   if (outlier.intervalMs !== null) made.interval = duration(outlier.intervalMs);
-  if (outlier.maxEjectionPercent !== null) made.maxEjectionPercent = outlier.maxEjectionPercent;
+  if (outlier.maxEjectionPercent !== null && outlier.maxEjectionPercent > 0)
+    made.maxEjectionPercent = outlier.maxEjectionPercent;
   if (outlier.consecutive5xx !== null) {
     made.consecutive5xx = outlier.consecutive5xx;
     made.enforcingConsecutive5xx = outlier.consecutive5xx > 0 ? 100 : 0;

@@ -74,7 +74,9 @@ function outboundCluster(
     circuitBreakers: openBreakers(abilities),
     metadata: clusterMetadata(service, subset?.name ?? ''),
   });
-  const keeps = scope.mode === 'redirect' && service.keepsDestination;
+  const policy = policyFor(scope, service.host, subset?.name ?? '', port.number);
+  const isPassthrough = policy?.loadBalancer?.simple === 'PASSTHROUGH';
+  const keeps = scope.mode === 'redirect' && (service.keepsDestination || isPassthrough);
   if (keeps) keepDestination(cluster);
   else if (service.resolution === 'eds')
     cluster.edsClusterConfig = {
@@ -90,7 +92,7 @@ function outboundCluster(
     cluster.respectDnsTtl = true;
     cluster.loadAssignment = loadAssignment(name, service.resolution === 'dns' ? endpoints : endpoints.slice(0, 1));
   }
-  applyPolicy(cluster, policyFor(scope.ruleFor(service.host), subset?.name ?? '', port.number), { isHttp2, abilities });
+  applyPolicy(cluster, policy, { isHttp2, abilities });
   applyResilience(cluster, scope.snapshot.resilience.ofService(service, port), { service, port, abilities });
   if (keeps) keepDestination(cluster);
   return { cluster, endpoints: service.resolution === 'eds' && !keeps ? endpoints : null };

@@ -19,7 +19,8 @@ import type { Scope } from '../scope.ts';
 import { resolveBackend } from './backend.ts';
 import { gatewayEditLists } from './header-edits.ts';
 import { hashPolicy } from './hash-policy.ts';
-import { duration } from './proto.ts';
+import { writeMetadata } from './own-metadata.ts';
+import { timeouts } from './proto.ts';
 import { gatewayRedirect, pathRewrite } from './redirect.ts';
 import { applyRouteResilience } from './resilience.ts';
 import { gatewayRetryPolicy } from './retry-policy.ts';
@@ -98,7 +99,8 @@ function routeOf({ route: owner, rule, ruleIndex, match }: Candidate, context: G
     route.action = { case: 'directResponse', value: create(DirectResponseActionSchema, { status: 500 }) };
     return route;
   }
-  const action = forwardAction(rule, match);
+  if (rule.retry?.backoffMs != null) writeMetadata(route, { retry: { backoff: 'minimum' } });
+  const action = forwardAction(rule, match, context);
   mirror(action, rule, owner, context);
   choose(action, route, rule.backends, { owner, context });
   route.decorator = { $typeName: 'envoy.config.route.v3.Decorator', operation: `${context.host}:${context.port}/*` };
@@ -107,12 +109,12 @@ function routeOf({ route: owner, rule, ruleIndex, match }: Candidate, context: G
   return route;
 }
 
-function forwardAction(rule: RouteRule, match: RouteMatch): RouteAction {
+function forwardAction(rule: RouteRule, match: RouteMatch, { scope }: GatewayContext): RouteAction {
   // Without retries the one attempt is the whole request, so the shorter of the two times holds.
   const attemptMs = rule.retry === null && rule.backendTimeoutMs !== 0 ? rule.backendTimeoutMs : null;
   const wholeMs = attemptMs ?? rule.requestTimeoutMs;
-  const action = create(RouteActionSchema, { timeout: duration(wholeMs ?? 0) });
-  const retries = gatewayRetryPolicy(rule.retry, rule.backendTimeoutMs);
+  const action = create(RouteActionSchema, timeouts(wholeMs ?? 0));
+  const retries = gatewayRetryPolicy(rule.retry, rule.backendTimeoutMs, scope.snapshot.mesh);
   if (retries !== null) action.retryPolicy = retries;
   const rewrite = rule.filters.find((filter) => filter.kind === 'rewrite');
   if (rewrite === undefined) return action;
@@ -171,7 +173,7 @@ function choose(
 function clusterOf(ref: BackendRef, owner: HttpRoute, scope: Scope) {
   const backend = resolveBackend(ref, owner, scope);
   if (backend.kind === 'invalid') return { cluster: INVALID_CLUSTER, hash: null };
-  const policy = policyFor(scope.ruleFor(backend.host), '', backend.port);
+  const policy = policyFor(scope, backend.host, '', backend.port);
   return {
     cluster: clusterName('outbound', backend.port, '', backend.host),
     hash: policy?.loadBalancer?.hash?.key ?? null,

@@ -15,7 +15,10 @@ export function hashPolicy(key: HashKey): RouteAction_HashPolicy {
     case 'cookie': {
       const ttl = key.ttlMs === null ? {} : { ttl: duration(key.ttlMs) };
       return create(RouteAction_HashPolicySchema, {
-        policySpecifier: { case: 'cookie', value: { name: key.name, path: key.path, ...ttl } },
+        policySpecifier: {
+          case: 'cookie',
+          value: { name: key.name, path: key.path, ...ttl, attributes: key.attributes.map((each) => ({ ...each })) },
+        },
       });
     }
     case 'query':

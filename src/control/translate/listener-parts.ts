@@ -36,10 +36,12 @@ export interface TcpParts {
   readonly statPrefix: string;
   readonly shares: readonly TcpShare[];
   readonly accessLog: AccessLog[];
+  /** Null or absent is an hour; 0 is never. */
+  readonly idleTimeoutMs?: number | null;
 }
 
-export function tcpFilter({ statPrefix, shares, accessLog }: TcpParts): Filter {
-  const proxy = create(TcpProxySchema, { statPrefix, idleTimeout: duration(TCP_IDLE_MS), accessLog });
+export function tcpFilter({ statPrefix, shares, accessLog, idleTimeoutMs }: TcpParts): Filter {
+  const proxy = create(TcpProxySchema, { statPrefix, idleTimeout: duration(idleTimeoutMs ?? TCP_IDLE_MS), accessLog });
   const [only] = shares;
   if (shares.length === 1 && only !== undefined) proxy.clusterSpecifier = { case: 'cluster', value: only.cluster };
   else

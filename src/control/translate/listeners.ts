@@ -7,6 +7,7 @@ import type { Listener } from '../../xds/gen/envoy/config/listener/v3/listener_p
 import { RouteConfigurationSchema } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
 import type { RouteConfiguration } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
 import { RouteActionSchema, RouteSchema } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
+import type { Retries } from '../../config/http-retries.ts';
 import type { MeshApp, MeshNode } from '../mesh-node.ts';
 import { clusterName } from '../mesh-service.ts';
 import type { MeshService } from '../mesh-service.ts';
@@ -15,7 +16,7 @@ import { accessLogs } from './access-log.ts';
 import { adsSource } from './clusters.ts';
 import { httpManager } from './http-manager.ts';
 import { socket, tcpFilter } from './listener-parts.ts';
-import { duration } from './proto.ts';
+import { timeouts } from './proto.ts';
 import { inboundRetryPolicy } from './retry-policy.ts';
 import { matchAll } from './route-match.ts';
 import { OUTBOUND_ROUTES } from './virtual-hosts.ts';
@@ -54,7 +55,7 @@ export function inboundListener(node: MeshNode, app: MeshApp, scope: Scope, owne
     scope,
     direction: 'server',
     statPrefix: `inbound_${app.port}`,
-    routes: { case: 'routeConfig', value: inboundRoutes(app, cluster, owner) },
+    routes: { case: 'routeConfig', value: inboundRoutes(app, cluster, owner, scope.snapshot.mesh.inboundRetries) },
   });
   const tcp = tcpFilter({
     statPrefix: cluster,
@@ -74,14 +75,16 @@ export function inboundRoutes(
   app: Pick<MeshApp, 'port' | 'protocol'>,
   cluster: string,
   owner: MeshService | null,
+  configured: Retries | null,
 ): RouteConfiguration {
   const port = owner?.ports.find((candidate) => candidate.number === app.port) ?? owner?.ports[0];
   const operation = owner === null ? `${cluster}/*` : `${owner.host}:${port?.number ?? app.port}/*`;
   const action = create(RouteActionSchema, {
     clusterSpecifier: { case: 'cluster', value: cluster },
-    timeout: duration(0),
+    ...timeouts(0),
   });
-  if (app.protocol !== 'grpc') action.retryPolicy = inboundRetryPolicy();
+  const retries = app.protocol === 'grpc' ? null : inboundRetryPolicy(configured);
+  if (retries !== null) action.retryPolicy = retries;
   return create(RouteConfigurationSchema, {
     name: cluster,
     validateClusters: false,

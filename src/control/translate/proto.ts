@@ -12,6 +12,11 @@ export function duration(ms: number): Duration {
   return create(DurationSchema, { seconds: BigInt(seconds), nanos: Math.round((ms - seconds * 1000) * 1_000_000) });
 }
 
+/** A time for the whole request, 0 for none, which is also the most that a client may ask for by `grpc-timeout` (Istio: setTimeout). */
+export function timeouts(timeoutMs: number): { readonly timeout: Duration; readonly maxGrpcTimeout: Duration } {
+  return { timeout: duration(timeoutMs), maxGrpcTimeout: duration(timeoutMs) };
+}
+
 /** Percent with four digits after the point, as Istio writes it. */
 export function fraction(percent: number): FractionalPercent {
   return create(FractionalPercentSchema, {

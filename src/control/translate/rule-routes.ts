@@ -25,7 +25,7 @@ import type { MeshNode } from '../mesh-node.ts';
 import type { Scope } from '../scope.ts';
 import { editLists, hostFromEdits } from './header-edits.ts';
 import { hashPolicy } from './hash-policy.ts';
-import { duration, fraction } from './proto.ts';
+import { fraction, timeouts } from './proto.ts';
 import { redirectAction, substitute } from './redirect.ts';
 import { applyRouteResilience } from './resilience.ts';
 import { retryPolicy } from './retry-policy.ts';
@@ -122,9 +122,11 @@ function forward(route: Route, service: VirtualService, rule: HttpRule, context:
   const hashed =
     rule.route.map((entry) => target(entry).policy?.loadBalancer?.hash?.key ?? null).find((key) => key !== null) ??
     null;
-  const action = create(RouteActionSchema, { timeout: duration(rule.timeoutMs ?? 0) });
-  action.maxStreamDuration = undefined;
-  const retries = retryPolicy(rule.retries, rule.route.length === 1 && hashed !== null);
+  const action = create(RouteActionSchema, timeouts(rule.timeoutMs ?? 0));
+  const retries = retryPolicy(
+    rule.retries ?? scope.snapshot.mesh.defaultRetries,
+    rule.route.length === 1 && hashed !== null,
+  );
   if (retries !== null) action.retryPolicy = retries;
   if (hashed !== null) action.hashPolicy.push(hashPolicy(hashed));
   action.requestMirrorPolicies.push(...rule.mirrors.map((mirror) => mirrorPolicy(mirror, service, context)));

@@ -8,14 +8,14 @@ import { nearest } from '../../config/spelling.ts';
 import { clusterName } from '../mesh-service.ts';
 import type { MeshService } from '../mesh-service.ts';
 import type { Scope } from '../scope.ts';
-import type { TrafficPolicy } from '../../config/destination-rule.ts';
+import type { EffectivePolicy } from '../../config/destination-rule.ts';
 import { policyFor } from './traffic-policy.ts';
 
 export interface Target {
   readonly cluster: string;
   readonly host: string;
   readonly port: number;
-  readonly policy: TrafficPolicy | null;
+  readonly policy: EffectivePolicy | null;
 }
 
 export interface TargetRequest {
@@ -35,7 +35,7 @@ export function targetOf({ destination, namespace, listenedPort, scope }: Target
     cluster: clusterName('outbound', port, destination.subset, host),
     host,
     port,
-    policy: policyFor(scope.ruleFor(host), destination.subset, port),
+    policy: policyFor(scope, host, destination.subset, port),
   };
 }
 

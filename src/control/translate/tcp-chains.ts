@@ -10,6 +10,8 @@ import type { MeshPort, MeshService } from '../mesh-service.ts';
 import type { MeshNode } from '../mesh-node.ts';
 import type { Scope } from '../scope.ts';
 import { targetOf } from './target.ts';
+import type { Target } from './target.ts';
+import { policyFor } from './traffic-policy.ts';
 
 export interface TcpShare {
   readonly cluster: string;
@@ -22,6 +24,8 @@ export interface TcpChain {
   /** `address/length`; empty is any address. */
   readonly ranges: readonly string[];
   readonly shares: readonly TcpShare[];
+  /** Of the first destination's policy; null is the default. */
+  readonly idleTimeoutMs: number | null;
 }
 
 export interface ChainContext {
@@ -39,7 +43,9 @@ export function tcpChains(service: MeshService, port: MeshPort, context: ChainCo
   if (chains.some((chain) => chain.serverNames.length === 0 && chain.ranges.join() === ranges.join())) return chains;
   const shares = [{ cluster: clusterName('outbound', port.number, '', service.host), weight: 1 }];
   const serverNames = port.isTls && !context.isOwnAddress ? [service.host.toLowerCase()] : [];
-  return [...chains, { serverNames, ranges, shares }];
+  const policy = policyFor(context.scope, service.host, '', port.number);
+  const idleTimeoutMs = policy?.connectionPool?.tcpIdleTimeoutMs ?? null;
+  return [...chains, { serverNames, ranges, shares, idleTimeoutMs }];
 }
 
 interface RuleContext extends ChainContext {
@@ -52,14 +58,14 @@ function ruleChains(service: VirtualService, context: RuleContext): readonly Tcp
   const rules: readonly TcpRule[] = port.isTls ? service.spec.tls : service.spec.tcp;
   const chains: TcpChain[] = [];
   for (const rule of rules) {
-    const shares = sharesOf(rule.route, service, { scope, port });
-    if (rule.matches.length === 0) return [...chains, { serverNames: [], ranges, shares }];
+    const { shares, idleTimeoutMs } = wayOf(rule.route, service, { scope, port });
+    if (rule.matches.length === 0) return [...chains, { serverNames: [], ranges, shares, idleTimeoutMs }];
     for (const match of rule.matches) {
       if (!isForUs(match, context)) continue;
       const chosen = match.ranges.length > 0 ? match.ranges : ranges;
       // `*` is every name, and Envoy has no name for that.
       const serverNames = match.serverNames.includes('*') ? [] : match.serverNames;
-      chains.push({ serverNames, ranges: chosen, shares });
+      chains.push({ serverNames, ranges: chosen, shares, idleTimeoutMs });
     }
   }
   return chains;
@@ -72,16 +78,17 @@ function isForUs(match: TcpMatch, { node, port }: RuleContext): boolean {
   return selects(match.sourceLabels, node.labels);
 }
 
-function sharesOf(
+function wayOf(
   route: readonly TcpDestination[],
   service: VirtualService,
   { scope, port }: { readonly scope: Scope; readonly port: MeshPort },
-): readonly TcpShare[] {
-  const share = ({ destination, weight }: TcpDestination): TcpShare => ({
-    cluster: targetOf({ destination, namespace: service.meta.namespace, listenedPort: port.number, scope }).cluster,
-    weight,
-  });
-  const [only] = route;
-  if (route.length === 1 && only !== undefined) return [{ ...share(only), weight: 1 }];
-  return route.filter((entry) => entry.weight > 0).map(share);
+): Pick<TcpChain, 'shares' | 'idleTimeoutMs'> {
+  const target = ({ destination }: TcpDestination): Target =>
+    targetOf({ destination, namespace: service.meta.namespace, listenedPort: port.number, scope });
+  const [first] = route;
+  const idleTimeoutMs = first === undefined ? null : (target(first).policy?.connectionPool?.tcpIdleTimeoutMs ?? null);
+  if (route.length === 1 && first !== undefined)
+    return { shares: [{ cluster: target(first).cluster, weight: 1 }], idleTimeoutMs };
+  const weighted = route.filter((entry) => entry.weight > 0);
+  return { shares: weighted.map((entry) => ({ cluster: target(entry).cluster, weight: entry.weight })), idleTimeoutMs };
 }

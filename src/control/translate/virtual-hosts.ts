@@ -18,7 +18,7 @@ import type { MeshPort, MeshService } from '../mesh-service.ts';
 import type { Scope } from '../scope.ts';
 import { gatewayRoutes } from './gateway-routes.ts';
 import { hashPolicy } from './hash-policy.ts';
-import { duration } from './proto.ts';
+import { timeouts } from './proto.ts';
 import { retryPolicy } from './retry-policy.ts';
 import { matchAll } from './route-match.ts';
 import { rulesToRoutes } from './rule-routes.ts';
@@ -108,13 +108,13 @@ export function serviceRoutes(service: MeshService, port: MeshPort, { scope, nod
 }
 
 function defaultRoute(service: MeshService, port: MeshPort, scope: Scope): Route {
-  const key = policyFor(scope.ruleFor(service.host), '', port.number)?.loadBalancer?.hash?.key ?? null;
+  const key = policyFor(scope, service.host, '', port.number)?.loadBalancer?.hash?.key ?? null;
   const action = create(RouteActionSchema, {
     clusterSpecifier: { case: 'cluster', value: clusterName('outbound', port.number, '', service.host) },
-    timeout: duration(0),
+    ...timeouts(0),
     hashPolicy: key === null ? [] : [hashPolicy(key)],
   });
-  const retries = retryPolicy(null, key !== null);
+  const retries = retryPolicy(scope.snapshot.mesh.defaultRetries, key !== null);
   if (retries !== null) action.retryPolicy = retries;
   return create(RouteSchema, {
     name: 'default',

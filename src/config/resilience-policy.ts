@@ -2,6 +2,8 @@
 // to services or to routes of its own namespace. Each section is read by a file of its own and is a variant of
 // ResilienceSection; the tables below are all that there are. What is not in them is refused, not passed by: somebody
 // who writes a policy counts on it.
+import { readConcurrencyLimitSection } from './concurrency-limit-section.ts';
+import type { ConcurrencyLimitSection } from './concurrency-limit-section.ts';
 import { readEjectionSection } from './ejection-section.ts';
 import type { EjectionSection } from './ejection-section.ts';
 import type { Fields } from './fields.ts';
@@ -14,7 +16,7 @@ import type { RetryBudgetSection } from './retry-budget.ts';
 import { nearest } from './spelling.ts';
 
 /** What holds for the clusters of a service. */
-export type ServiceSection = EjectionSection | RetryBudgetSection;
+export type ServiceSection = ConcurrencyLimitSection | EjectionSection | RetryBudgetSection;
 /** What holds for routes. */
 export type RouteSection = HedgeSection | RetryBackOffSection;
 export type ResilienceSection = ServiceSection | RouteSection;
@@ -23,6 +25,7 @@ type SectionReader = (fields: Fields) => ResilienceSection;
 
 /** By the name of the section, which is the `kind` of its variant. */
 const SERVICE_SECTIONS: Readonly<Record<ServiceSection['kind'], SectionReader>> = {
+  concurrencyLimit: readConcurrencyLimitSection,
   outlierDetection: readEjectionSection,
   retryBudget: readRetryBudgetSection,
 };

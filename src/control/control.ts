@@ -8,6 +8,7 @@ import { systemClock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import type { Problem } from '../base/problem.ts';
 import { parseFile } from '../config/parse.ts';
+import { ClientRoster } from './client-roster.ts';
 import { Debounce } from './debounce.ts';
 import { DirectorySource } from './directory-source.ts';
 import { DiscoveryServer } from './discovery.ts';
@@ -63,6 +64,7 @@ export class ControlService implements ViewSource {
   readonly #options: ControlOptions;
   readonly #index = new ResourceIndex();
   readonly #registry: WorkloadRegistry;
+  readonly #clients: ClientRoster;
   readonly #debounce: Debounce;
   readonly #source: DirectorySource;
   readonly #discovery: DiscoveryServer;
@@ -88,6 +90,7 @@ export class ControlService implements ViewSource {
       xdsAddress = '127.0.0.1:15010',
     } = options;
     this.#registry = new WorkloadRegistry({ onChange: () => this.#workloadsChanged(), graceMs });
+    this.#clients = new ClientRoster({ onChange: () => this.#clientsChanged(), graceMs });
     this.#settling = new Settling({ holdMs: options.settleMs ?? SETTLE_MS, onProgress: () => this.#publish() });
     this.#debounce = new Debounce({ run: () => this.#publish(), quietMs: debounceMs, clock });
     this.#problemLog = new ProblemLog(log.child('rules'));
@@ -100,11 +103,12 @@ export class ControlService implements ViewSource {
     this.#discovery = new DiscoveryServer({ source: this, log: log.child('xds'), clock, address: xdsAddress });
     this.#status = new StatusServer({ control: this, address: options.httpAddress ?? '127.0.0.1:15014' });
     const { domain = 'cluster.local', tracing = [] } = options;
-    this.#translator = new Translator({
+    const given = {
       domain,
-      providers: tracing.map((given) => given.provider),
-      services: tracing.map((given) => given.service),
-    });
+      providers: tracing.map(({ provider }) => provider),
+      services: tracing.map(({ service }) => service),
+    };
+    this.#translator = new Translator(given, this.#clients);
   }
 
   /** Reads the rules, then listens. Rejects when the directory cannot be read or an address is taken. */
@@ -123,6 +127,7 @@ export class ControlService implements ViewSource {
     this.#debounce.close();
     await Promise.all([this.#source.stop(), this.#discovery.stop(), this.#status.stop()]);
     this.#registry.close();
+    this.#clients.close();
   }
 
   open(info: NodeInfo & { readonly isReturning?: boolean }, listener: ViewListener): ReturnType<ViewSource['open']> {
@@ -130,7 +135,11 @@ export class ControlService implements ViewSource {
     if (typeof node === 'string') return { kind: 'refused', message: node };
     const { isReturning = false } = info;
     if (isReturning) this.#settling.noteReturned();
-    const subscriber: Subscriber = { node, listener, leave: this.#registry.join(node), isReturning, view: null };
+    const leavers = [this.#registry.join(node), this.#clients.join(node)];
+    const leave = (): void => {
+      for (const leaver of leavers) leaver();
+    };
+    const subscriber: Subscriber = { node, listener, leave, isReturning, view: null };
     this.#subscribers.add(subscriber);
     if (this.#settling.admits(isReturning)) subscriber.view = this.#build(subscriber);
     const subscription: ViewSubscription = {
@@ -189,6 +198,11 @@ export class ControlService implements ViewSource {
     this.#debounce.noteEndpoints();
   }
 
+  /** Shares of others change with it: those who lose some are told at once, as soon as this turn is over. */
+  #clientsChanged(): void {
+    if (this.#translator.last.builder.hasShares) this.#debounce.noteEndpoints();
+  }
+
   #refresh(): void {
     if (!this.#isStale) return;
     this.#isStale = false;
@@ -200,7 +214,8 @@ export class ControlService implements ViewSource {
 
   #publish(): void {
     this.#refresh();
-    this.#problems = [...this.#index.problems(), ...this.#translator.last.problems];
+    const { problems, builder } = this.#translator.last;
+    this.#problems = [...this.#index.problems(), ...problems, ...builder.problems];
     this.#problemLog.update(this.#problems);
     if (!this.#settling.isOpen) return;
     this.#publications += 1;

@@ -7,6 +7,8 @@ import type { Problem } from '../base/problem.ts';
 import { error } from '../base/problem.ts';
 import { resourceKey } from '../config/resource.ts';
 import type { Resource } from '../config/resource.ts';
+import { NO_CLIENTS } from './client-roster.ts';
+import type { Clients } from './client-roster.ts';
 import type { MeshNode } from './mesh-node.ts';
 import { buildSnapshot } from './snapshot.ts';
 import type { Snapshot, SnapshotInputs } from './snapshot.ts';
@@ -37,11 +39,14 @@ interface Trial {
 export class Translator {
   readonly interner = new Interner();
   readonly #fixed: Pick<SnapshotInputs, 'domain' | 'providers' | 'services'>;
+  readonly #clients: Clients;
   #good: Resources = NONE;
   #last: Translation;
   #sequence = 0;
 
-  constructor(fixed: Pick<SnapshotInputs, 'domain' | 'providers' | 'services'>) {
+  /** `clients`: among whom service-wide limits are divided; nobody by default. */
+  constructor(fixed: Pick<SnapshotInputs, 'domain' | 'providers' | 'services'>, clients: Clients = NO_CLIENTS) {
+    this.#clients = clients;
     this.#fixed = fixed;
     this.#last = this.#translate(NONE, { workloads: [], nodes: [] });
   }
@@ -69,7 +74,11 @@ export class Translator {
 
   #translate(resources: Resources, { workloads, nodes }: Trial): Translation {
     const snapshot = buildSnapshot({ ...this.#fixed, resources: [...resources.values()], workloads });
-    const builder = new ViewBuilder(snapshot, this.#sequence, this.interner);
+    const builder = new ViewBuilder(snapshot, {
+      sequence: this.#sequence,
+      interned: this.interner,
+      clients: this.#clients,
+    });
     const problems = checkSnapshot(snapshot);
     for (const node of nodes) builder.build(node, null);
     return { snapshot, builder, problems };

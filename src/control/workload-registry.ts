@@ -18,14 +18,18 @@ export interface WorkloadRegistryOptions {
   readonly onChange: () => void;
   /** 5 s by default. */
   readonly graceMs?: number;
+  /** Nodes with a service and apps by default. */
+  readonly admits?: (node: MeshNode) => boolean;
 }
 
 export class WorkloadRegistry {
   readonly #registrations = new Map<string, Registration>();
   readonly #onChange: () => void;
   readonly #graceMs: number;
+  readonly #admits: (node: MeshNode) => boolean;
 
-  constructor({ onChange, graceMs = 5_000 }: WorkloadRegistryOptions) {
+  constructor({ onChange, graceMs = 5_000, admits = hasApps }: WorkloadRegistryOptions) {
+    this.#admits = admits;
     this.#onChange = onChange;
     this.#graceMs = graceMs;
   }
@@ -35,9 +39,9 @@ export class WorkloadRegistry {
     return [...this.#registrations.values()].map(({ node }) => node);
   }
 
-  /** Registers the node and returns what takes it back; nodes without a service or apps are not registered. */
+  /** Registers the node and returns what takes it back; nodes that are not admitted are not registered. */
   join(node: MeshNode): () => void {
-    if (node.service === '' || node.apps.length === 0) return () => {};
+    if (!this.#admits(node)) return () => {};
     const known = this.#registrations.get(node.id);
     if (known?.leaving != null) clearTimeout(known.leaving);
     const registration: Registration = { node, streams: (known?.streams ?? 0) + 1, leaving: null };
@@ -66,6 +70,10 @@ export class WorkloadRegistry {
       this.#onChange();
     }, this.#graceMs).unref();
   }
+}
+
+function hasApps(node: MeshNode): boolean {
+  return node.service !== '' && node.apps.length > 0;
 }
 
 function isSame(left: MeshNode, right: MeshNode): boolean {

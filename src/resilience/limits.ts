@@ -14,6 +14,7 @@ import type {
 } from '../xds/gen/envoy/config/cluster/v3/circuit_breaker_pb.js';
 import { RoutingPriority } from '../xds/gen/envoy/config/core/v3/base_pb.js';
 import { CountGate } from './count-gate.ts';
+import type { ConcurrencyShare } from './concurrency-share.ts';
 import type { RetryConstraint } from './retry-constraint.ts';
 import { OutageGate } from './outage-gate.ts';
 import { RetryBudget, RetryRate } from './retry-budget.ts';
@@ -37,6 +38,8 @@ export interface LimitScope {
   readonly path: string;
   /** XBackendTrafficPolicy.retryConstraint; null: the budget is one of concurrency. */
   readonly constraint: RetryConstraint | null;
+  /** This process's share of what a service serves at a time; its clusters are counted as one. Null: no such limit. */
+  readonly concurrency: ConcurrencyShare | null;
 }
 
 /**
@@ -44,11 +47,13 @@ export interface LimitScope {
  * priority the first counts.
  */
 export function compileLimits(breakers: CircuitBreakers | undefined, scope: LimitScope): ClusterLimits {
-  const { tally } = scope;
+  const { tally, concurrency, limits } = scope;
   check(breakers, scope);
+  const group =
+    concurrency === null ? null : new CountGate(limits, `concurrency of ${concurrency.name}`, concurrency.requests);
   return Object.freeze({
-    default: compilePriority(breakers, RoutingPriority.DEFAULT, scope),
-    high: compilePriority(breakers, RoutingPriority.HIGH, scope),
+    default: compilePriority(breakers, RoutingPriority.DEFAULT, scope, group),
+    high: compilePriority(breakers, RoutingPriority.HIGH, scope, group),
     tally,
   });
 }
@@ -57,6 +62,7 @@ function compilePriority(
   breakers: CircuitBreakers | undefined,
   priority: RoutingPriority,
   scope: LimitScope,
+  group: CountGate | null,
 ): PriorityLimits {
   const own = breakers?.thresholds.find((one) => one.priority === priority);
   const perHost = breakers?.perHostThresholds.find((one) => one.priority === priority);
@@ -65,7 +71,7 @@ function compilePriority(
   const intervalMs = constraint?.budgetIntervalMs ?? budgetIntervalMs(own?.retryBudget?.budgetInterval);
   const started = intervalMs === 0 ? null : { limits, clock, name: `${place} started`, intervalMs };
   const gate = (name: string, max: number): CountGate => new CountGate(limits, `${place} ${name}`, max);
-  const requests = new CountGate(limits, `${place} requests`, maxOf(own?.maxRequests), started);
+  const requests = new CountGate(limits, `${place} requests`, maxOf(own?.maxRequests), { started, outer: group });
   const pending = gate('pending', maxOf(own?.maxPendingRequests));
   return Object.freeze({
     connections: gate('connections', maxOf(own?.maxConnections)),

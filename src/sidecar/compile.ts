@@ -14,6 +14,7 @@ import type { ClusterLimits, ClusterRef } from '../plan/cluster.ts';
 import type { CompileEnv } from '../plan/plan.ts';
 import type { ClusterSettings } from '../resilience/cluster-settings.ts';
 import { compileCluster } from '../resilience/compile.ts';
+import { readConcurrencyShare } from '../resilience/concurrency-share.ts';
 import { compileLimits } from '../resilience/limits.ts';
 import { readRetryConstraint } from '../resilience/retry-constraint.ts';
 import type { TlsTally } from '../tls/tls-tally.ts';
@@ -118,6 +119,7 @@ function compileClusterLimits(
     problems,
     path: join(path, 'circuit_breakers'),
     constraint: readRetryConstraint(cluster, problems, path),
+    concurrency: readConcurrencyShare(cluster, problems, path),
   });
 }
 

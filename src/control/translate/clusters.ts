@@ -11,12 +11,14 @@ import { MetadataSchema } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import type { Metadata } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import { ApiVersion, ConfigSourceSchema } from '../../xds/gen/envoy/config/core/v3/config_source_pb.js';
 import type { Subset } from '../../config/destination-rule.ts';
+import type { ConcurrencyGroup } from '../concurrency-shares.ts';
 import type { Abilities, MeshApp, MeshNode } from '../mesh-node.ts';
 import { clusterName } from '../mesh-service.ts';
 import type { MeshEndpoint, MeshPort, MeshService, Protocol } from '../mesh-service.ts';
 import type { Scope } from '../scope.ts';
 import { openBreakers } from './circuit-breakers.ts';
 import { applyPolicy, poolPolicy } from './cluster-policy.ts';
+import { concurrencyGroup } from './concurrency-limit.ts';
 import { loadAssignment } from './endpoints.ts';
 import { inboundSource, keepDestination } from './fixed-clusters.ts';
 import { duration } from './proto.ts';
@@ -31,6 +33,8 @@ export interface OutboundCluster {
   readonly cluster: Cluster;
   /** What EDS says of it; null when the sidecar resolves names itself. */
   readonly endpoints: readonly MeshEndpoint[] | null;
+  /** What its requests have a share in; null: nothing. */
+  readonly group: ConcurrencyGroup | null;
 }
 
 export interface ClusterContext {
@@ -95,7 +99,8 @@ function outboundCluster(
   applyPolicy(cluster, policy, { isHttp2, abilities });
   applyResilience(cluster, scope.snapshot.resilience.ofService(service, port), { service, port, abilities });
   if (keeps) keepDestination(cluster);
-  return { cluster, endpoints: service.resolution === 'eds' && !keeps ? endpoints : null };
+  const group = concurrencyGroup(scope.snapshot, service, port);
+  return { cluster, group, endpoints: service.resolution === 'eds' && !keeps ? endpoints : null };
 }
 
 /** An instance without labels of its own, resolved by DNS, belongs to every subset. */

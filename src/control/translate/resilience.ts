@@ -24,6 +24,9 @@ export function applyResilience(
 ): void {
   for (const section of sections) {
     switch (section.kind) {
+      case 'concurrencyLimit':
+        // Each client has a share of its own: concurrency-limit.ts.
+        break;
       case 'outlierDetection':
         applyEjection(cluster, section);
         break;

@@ -11,6 +11,10 @@ import { encodeResource, versionOf } from '../../xds/resource.ts';
 import type { EncodedResource } from '../../xds/resource.ts';
 import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, ROUTE_TYPE } from '../../xds/type-url.ts';
 import type { TypeUrl } from '../../xds/type-url.ts';
+import type { Problem } from '../../base/problem.ts';
+import type { Clients } from '../client-roster.ts';
+import { ConcurrencyShares } from '../concurrency-shares.ts';
+import type { ConcurrencyGroup } from '../concurrency-shares.ts';
 import type { View } from '../flow.ts';
 import type { MeshApp, MeshNode } from '../mesh-node.ts';
 import type { MeshService } from '../mesh-service.ts';
@@ -22,6 +26,7 @@ import { capturedPorts } from './captured-ports.ts';
 import type { CapturedPort } from './captured-ports.ts';
 import { capturedRoutes } from './captured-routes.ts';
 import { capturedInboundCluster, inboundCluster, outboundClusters } from './clusters.ts';
+import { checkShares, withShare } from './concurrency-limit.ts';
 import { loadAssignment } from './endpoints.ts';
 import { fixedClusters } from './fixed-clusters.ts';
 import { InboundPorts } from './inbound-ports.ts';
@@ -38,8 +43,17 @@ interface Shared {
   /** Outbound listeners of captured sidecars, by what they have of the node. */
   readonly outbound: Map<string, readonly EncodedResource[]>;
   readonly clusters: Named;
+  /** Clusters of which each client has a share. */
+  readonly limited: readonly LimitedCluster[];
   readonly endpoints: Named;
   readonly routes: Named;
+}
+
+interface LimitedCluster {
+  readonly cluster: Cluster;
+  readonly group: ConcurrencyGroup;
+  /** By share. */
+  readonly encoded: Map<number, EncodedResource>;
 }
 
 /** What only this sidecar gets. */
@@ -50,7 +64,15 @@ interface Own {
   readonly shared: readonly EncodedResource[];
 }
 
-/** Makes the views of one snapshot. `interned` outlives it: bytes seen before keep their object. */
+export interface ViewBuilderOptions {
+  readonly sequence: number;
+  /** Outlives the snapshot: bytes seen before keep their object. */
+  readonly interned: Interner;
+  /** Among whom service-wide limits are divided. */
+  readonly clients: Clients;
+}
+
+/** Makes the views of one snapshot. */
 export class ViewBuilder {
   readonly #snapshot: Snapshot;
   readonly #sequence: number;
@@ -58,8 +80,10 @@ export class ViewBuilder {
   readonly #shared = new Map<string, Shared>();
   readonly #usesLabels: boolean;
   readonly #inbound: InboundPorts;
+  readonly #shares: ConcurrencyShares;
 
-  constructor(snapshot: Snapshot, sequence: number, interned: Interner) {
+  constructor(snapshot: Snapshot, { sequence, interned, clients }: ViewBuilderOptions) {
+    this.#shares = new ConcurrencyShares(clients, (node, host) => this.#sharedFor(node).scope.services.has(host));
     this.#snapshot = snapshot;
     this.#sequence = sequence;
     this.#interned = interned;
@@ -77,6 +101,7 @@ export class ViewBuilder {
   build(node: MeshNode, previous: View | null): View {
     const shared = this.#sharedFor(node);
     const clusters = new Map(shared.clusters);
+    for (const limited of shared.limited) clusters.set(limited.cluster.name, this.#shareOf(limited, node));
     const listeners = new Map<string, EncodedResource>();
     const keep = (into: Map<string, EncodedResource>, resource: EncodedResource): void => {
       into.set(resource.name, this.#interned.intern(resource));
@@ -101,6 +126,25 @@ export class ViewBuilder {
       ]),
     );
     return { sequence: this.#sequence, resources, versions };
+  }
+
+  /** What is wrong with how limits are divided now. */
+  get problems(): readonly Problem[] {
+    return this.hasShares ? checkShares(this.#snapshot, this.#shares) : [];
+  }
+
+  /** True when views depend on who else is there. */
+  get hasShares(): boolean {
+    return this.#snapshot.resilience.policies.some(({ spec }) =>
+      spec.sections.some(({ kind }) => kind === 'concurrencyLimit'),
+    );
+  }
+
+  #shareOf({ cluster, group, encoded }: LimitedCluster, node: MeshNode): EncodedResource {
+    const share = this.#shares.of(group, node);
+    return getOrMake(encoded, share, () =>
+      this.#interned.intern(encodeResource(ClusterSchema, cluster.name, withShare(cluster, group, share))),
+    );
   }
 
   /** Apps that send to their sidecar by name, and are called through a port of it. */
@@ -156,12 +200,14 @@ export class ViewBuilder {
     const scope = new Scope(this.#snapshot, node);
     const clusters = new Map<string, EncodedResource>();
     const endpoints = new Map<string, EncodedResource>();
-    for (const { cluster, endpoints: instances } of outboundClusters({
+    const limited: LimitedCluster[] = [];
+    for (const { cluster, endpoints: instances, group } of outboundClusters({
       scope,
       abilities: node.abilities,
       grpcClusters: tracerClusters(this.#snapshot),
     })) {
       clusters.set(cluster.name, this.#interned.intern(encodeResource(ClusterSchema, cluster.name, cluster)));
+      if (group !== null) limited.push({ cluster, group, encoded: new Map() });
       if (instances === null) continue;
       endpoints.set(
         cluster.name,
@@ -178,7 +224,7 @@ export class ViewBuilder {
         this.#interned.intern(encodeResource(RouteConfigurationSchema, table.name, table)),
       ]),
     );
-    const shared = { scope, ports, outbound: new Map(), clusters, endpoints, routes };
+    const shared = { scope, ports, outbound: new Map(), clusters, limited, endpoints, routes };
     this.#shared.set(key, shared);
     return shared;
   }
@@ -202,7 +248,7 @@ export class Interner {
   }
 }
 
-function getOrMake<T>(known: Map<string, T>, key: string, make: () => T): T {
+function getOrMake<K, T>(known: Map<K, T>, key: K, make: () => T): T {
   const value = known.get(key) ?? make();
   known.set(key, value);
   return value;

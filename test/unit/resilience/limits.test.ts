@@ -5,6 +5,7 @@ import { expect, test } from 'vitest';
 import type { Problem } from '../../../src/base/problem.ts';
 import { LocalLimits, SharedLimits, type Limits } from '../../../src/base/shared-limits.ts';
 import { LimitTally, type ClusterLimits, type Gate, type PriorityLimits } from '../../../src/plan/cluster.ts';
+import { readConcurrencyShare } from '../../../src/resilience/concurrency-share.ts';
 import { compileLimits } from '../../../src/resilience/limits.ts';
 import { readRetryConstraint } from '../../../src/resilience/retry-constraint.ts';
 import { CircuitBreakersSchema } from '../../../src/xds/gen/envoy/config/cluster/v3/circuit_breaker_pb.js';
@@ -31,6 +32,7 @@ function aBench(breakers: JsonObject | null, metadata: JsonObject = {}, counted:
     problems,
     path: 'circuit_breakers',
     constraint: readRetryConstraint(cluster, problems, 'c'),
+    concurrency: readConcurrencyShare(cluster, problems, 'c'),
   });
   const pass = (ms: number): void => {
     nowMs += ms;
@@ -175,6 +177,27 @@ test('limits hold for all threads, and a newer version of a cluster goes on coun
   expect([newer.requests.acquire(), newer.requests.acquire(), one.requests.used]).toEqual([true, false, 4]);
 });
 
+test('clusters with a share of one service are counted together, in both priorities', () => {
+  const counted = new LocalLimits();
+  const metadata = { concurrencyLimit: { name: 'reviews', requests: 3 } };
+  const [one, other] = [
+    aBench(null, metadata, counted).limits,
+    aBench({ thresholds: [{ max_requests: 1 }] }, metadata, counted).limits,
+  ];
+  expect([one.default.requests.acquire(), one.high.requests.acquire(), other.high.requests.acquire()]).toEqual([
+    true,
+    true,
+    true,
+  ]);
+  expect([one.default.requests.acquire(), other.default.requests.acquire(), one.default.requests.used]).toEqual([
+    false,
+    false,
+    1,
+  ]);
+  one.default.requests.release();
+  expect([one.high.requests.acquire(), one.high.requests.acquire()]).toEqual([true, false]);
+});
+
 const WRONG: readonly (readonly [breakers: JsonObject, metadata: JsonObject, at: string])[] = [
   [
     { thresholds: [{ retry_budget: { budget_percent: { value: 101 } } }] },
@@ -189,6 +212,7 @@ const WRONG: readonly (readonly [breakers: JsonObject, metadata: JsonObject, at:
   [{ thresholds: [{ retry_budget: { budget_interval: '-1s' } }] }, {}, 'thresholds[0].retry_budget.budget_interval'],
   [{ per_host_thresholds: [{ max_requests: 1 }] }, {}, 'per_host_thresholds[0]'],
   [{}, { retryConstraint: 1 }, 'retryConstraint'],
+  [{}, { concurrencyLimit: { name: 'a' } }, 'concurrencyLimit'],
   [{}, { retryConstraint: { percent: '20' } }, 'retryConstraint.percent'],
 ];
 

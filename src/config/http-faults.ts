@@ -1,4 +1,4 @@
-// The fault and CORS sections of a VirtualService rule. They are read and checked in full; they take
+// The fault and CORS sections of a VirtualService rule. They are read and checked in full; CORS takes
 // effect with the policy part, and until then a warning says so.
 import type { Fields } from './fields.ts';
 import { readStringMatch } from './string-match.ts';
@@ -6,8 +6,37 @@ import type { StringMatch } from './string-match.ts';
 
 export interface Fault {
   readonly delay: { readonly percent: number; readonly fixedMs: number } | null;
-  readonly abort: { readonly percent: number; readonly status: number } | null;
+  readonly abort: FaultAbort | null;
 }
+
+export interface FaultAbort {
+  readonly percent: number;
+  /** HTTP; 0 where a gRPC status stands. */
+  readonly status: number;
+  /** Null where an HTTP status stands. */
+  readonly grpcStatus: number | null;
+}
+
+/** By number. Source: google.rpc.Code, which Istio's grpcStatus takes by name. */
+const GRPC_STATUSES = [
+  'OK',
+  'CANCELLED',
+  'UNKNOWN',
+  'INVALID_ARGUMENT',
+  'DEADLINE_EXCEEDED',
+  'NOT_FOUND',
+  'ALREADY_EXISTS',
+  'PERMISSION_DENIED',
+  'RESOURCE_EXHAUSTED',
+  'FAILED_PRECONDITION',
+  'ABORTED',
+  'OUT_OF_RANGE',
+  'UNIMPLEMENTED',
+  'INTERNAL',
+  'UNAVAILABLE',
+  'DATA_LOSS',
+  'UNAUTHENTICATED',
+] as const;
 
 export interface CorsPolicy {
   readonly allowOrigins: readonly StringMatch[];
@@ -21,11 +50,6 @@ export interface CorsPolicy {
 const readPercent = (fields: Fields): number => fields.decimal('value', { min: 0, max: 100 }) ?? 0;
 
 export function readFault(fields: Fields): Fault {
-  fields.warning(
-    '',
-    'fault injection is not supported yet and has no effect',
-    'remove it, or wait for the version that does it',
-  );
   const delay = fields.object('delay', (delay) => {
     const fixedMs = delay.durationMs('fixedDelay');
     if (fixedMs === null && !delay.has('fixedDelay'))
@@ -35,9 +59,12 @@ export function readFault(fields: Fields): Fault {
   });
   const abort = fields.object('abort', (abort) => {
     abort.exclusive('httpStatus', 'grpcStatus');
-    abort.later('grpcStatus');
     const status = abort.integer('httpStatus', { min: 200, max: 599 });
-    return { percent: abort.object('percentage', readPercent) ?? 0, status: status ?? 0 };
+    const name = abort.choice('grpcStatus', GRPC_STATUSES);
+    if (status === null && name === null)
+      abort.error('', 'an abort needs a status', 'add httpStatus: 503 or grpcStatus: UNAVAILABLE');
+    const grpcStatus = name === null ? null : GRPC_STATUSES.indexOf(name);
+    return { percent: abort.object('percentage', readPercent) ?? 0, status: status ?? 0, grpcStatus };
   });
   return { delay, abort };
 }

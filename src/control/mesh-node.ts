@@ -19,6 +19,8 @@ export interface Abilities {
   readonly addresses: boolean;
   /** Retries have a budget where no limit of them is written. */
   readonly budgetsRetries: boolean;
+  /** The filters that only our own sidecar has: `outrigger.mesh` and `outrigger.fault`. */
+  readonly ownFilters: boolean;
 }
 
 export const ALL_ABILITIES: Abilities = {
@@ -27,6 +29,7 @@ export const ALL_ABILITIES: Abilities = {
   tls: true,
   addresses: true,
   budgetsRetries: false,
+  ownFilters: false,
 };
 export const SIDECAR_ABILITIES: Abilities = {
   upgrades: true,
@@ -34,6 +37,7 @@ export const SIDECAR_ABILITIES: Abilities = {
   tls: true,
   addresses: false,
   budgetsRetries: true,
+  ownFilters: true,
 };
 
 export const MESH_MODES = ['explicit', 'redirect'] as const;

@@ -1,6 +1,7 @@
 // The whole translation without a service: files in, Problems and the view of any sidecar out. `check`,
 // `translate` and the golden tests run on it, so what they show is what the control service does.
 import { createRegistry, fromBinary, toJson } from '@bufbuild/protobuf';
+import { StructSchema } from '@bufbuild/protobuf/wkt';
 import type { JsonValue } from '@bufbuild/protobuf';
 import type { Problem } from '../base/problem.ts';
 import { parseFile } from '../config/parse.ts';
@@ -10,6 +11,7 @@ import { ListenerSchema } from '../xds/gen/envoy/config/listener/v3/listener_pb.
 import { RouteConfigurationSchema } from '../xds/gen/envoy/config/route/v3/route_pb.js';
 import { file_envoy_config_trace_v3_opentelemetry } from '../xds/gen/envoy/config/trace/v3/opentelemetry_pb.js';
 import { file_envoy_extensions_access_loggers_file_v3_file } from '../xds/gen/envoy/extensions/access_loggers/file/v3/file_pb.js';
+import { HTTPFaultSchema } from '../xds/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js';
 import { file_envoy_extensions_filters_http_router_v3_router } from '../xds/gen/envoy/extensions/filters/http/router/v3/router_pb.js';
 import { file_envoy_extensions_filters_listener_http_inspector_v3_http_inspector } from '../xds/gen/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.js';
 import { file_envoy_extensions_filters_listener_original_dst_v3_original_dst } from '../xds/gen/envoy/extensions/filters/listener/original_dst/v3/original_dst_pb.js';
@@ -109,6 +111,8 @@ export function offlineNode({
 }
 
 const registry = createRegistry(
+  StructSchema,
+  HTTPFaultSchema,
   file_envoy_config_cluster_v3_cluster,
   file_envoy_config_trace_v3_opentelemetry,
   file_envoy_extensions_access_loggers_file_v3_file,

@@ -3,6 +3,7 @@
 // downstream connection and is reset between requests, never made anew; whatever calls back late
 // compares `epoch` first. Every field is set in the constructor, in one order, with one type.
 import { Head } from '../http/head.ts';
+import type { AttemptFault } from './attempt-fault.ts';
 import type { ClusterRef, Endpoint } from './cluster.ts';
 import type { Failure } from './failure.ts';
 import type { MetadataMatch } from './metadata-match.ts';
@@ -167,6 +168,15 @@ export class Exchange {
   tellsTimeLeft = false;
   /** The route takes its timeout from `grpc-timeout`, which then says what is left. */
   heedsGrpcTimeout = false;
+  /** Faults that each attempt may meet; null: none. */
+  attemptFault: AttemptFault | null = null;
+  /** A sidecar nearer to the client retries failed responses: ours retries only what never reached an app. */
+  isRetriedAbove = false;
+  /** Attempts carry `x-outrigger-attempt`: a request of the app of a mesh. */
+  marksAttempts = false;
+  /** Counted in the chain book until it ends, there under this id where that is not empty. */
+  isInChain = false;
+  chainId = '';
   /** What happened on the way that a trace should tell; null until something did. */
   events: ExchangeEvent[] | null = null;
 
@@ -223,6 +233,11 @@ export class Exchange {
     this.deadlineMs = 0;
     this.tellsTimeLeft = false;
     this.heedsGrpcTimeout = false;
+    this.attemptFault = null;
+    this.isRetriedAbove = false;
+    this.marksAttempts = false;
+    this.isInChain = false;
+    this.chainId = '';
     this.events = null;
   }
 

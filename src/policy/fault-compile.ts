@@ -33,8 +33,17 @@ import {
 const NAME = 'fault';
 const CLUSTER_LABEL = 'envoy_fault_downstream_cluster';
 
-/** As a CompileHttpFilter: the filter, and what its routes may say. */
+/** As a CompileHttpFilter: Envoy's filter, before the router. */
 export function compileFault(config: Any, scope: FilterScope): HttpFilter | null {
+  return compileFaultFilter(config, scope, faultPart);
+}
+
+/** The filter whose settings `make` turns into steps, and what its routes may say. */
+export function compileFaultFilter(
+  config: Any,
+  scope: FilterScope,
+  make: (settings: FaultSettings, name: string) => PlanPart,
+): HttpFilter | null {
   const message = unpack(config, HTTPFaultSchema);
   if (message === null) {
     scope.env.problems.push(error(scope.path, 'is no HTTPFault', 'write its fields'));
@@ -53,7 +62,7 @@ export function compileFault(config: Any, scope: FilterScope): HttpFilter | null
   });
   const partOf = (fault: HTTPFault, own: CompileEnv, path: string): PlanPart | null => {
     const settings = compileFaultSettings(fault, state, own, path);
-    return settings === null ? null : faultPart(settings, scope.name);
+    return settings === null ? null : make(settings, scope.name);
   };
   const part = partOf(message, env, scope.path);
   if (part === null) return null;

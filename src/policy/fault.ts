@@ -9,7 +9,7 @@ import type { Clock } from '../base/clock.ts';
 import { internHeader } from '../http/header-name.ts';
 import type { Exchange } from '../plan/exchange.ts';
 import type { FilterTally } from '../plan/filter-tally.ts';
-import { isGrpcRequest } from '../plan/grpc-request.ts';
+import { abortWith, faultStatus } from '../plan/attempt-fault.ts';
 import type { HeaderPredicate } from '../plan/header-match.ts';
 import { CONTINUE, PAUSE, REPLY, type Verdict } from '../plan/plan.ts';
 import { FLAGS } from '../plan/response-flags.ts';
@@ -94,48 +94,51 @@ const DELAY_PERCENT = internHeader('x-envoy-fault-delay-request-percentage');
 const ABORT = internHeader('x-envoy-fault-abort-request');
 const ABORT_GRPC = internHeader('x-envoy-fault-abort-grpc-request');
 const ABORT_PERCENT = internHeader('x-envoy-fault-abort-request-percentage');
-const GRPC_STATUS = internHeader('grpc-status');
-const BODY = 'fault filter abort';
 const UNLIMITED = 0x7fffffff;
 
 /** Pauses the exchange where the delay hits. */
 export function runDelay(x: Exchange, arg: FaultSettings): Verdict {
-  const { delay, state } = arg;
-  if (delay === null || !matches(x, arg)) return CONTINUE;
-  const caller = callerOf(x);
-  if (!hits(x, { settings: arg, share: delay.share, isDelay: true, caller })) return CONTINUE;
-  const delayMs = delayOf(x, arg, delay, caller);
-  if (delayMs <= 0 || !begins(x, arg)) return CONTINUE;
-  count(arg, caller, DELAYS);
-  x.flags |= FLAGS.DI;
-  x.note(state.clock.now(), 'fault', 'delay of ' + delayMs + ' ms');
+  const delayMs = drawDelay(x, arg);
+  if (delayMs === 0) return CONTINUE;
   x.pauseMs = delayMs;
   return PAUSE;
 }
 
 /** Answers where the abort hits. */
 export function runAbort(x: Exchange, arg: FaultSettings): Verdict {
-  const { abort, state } = arg;
-  if (abort === null || !matches(x, arg)) return CONTINUE;
-  const caller = callerOf(x);
-  if (!hits(x, { settings: arg, share: abort.share, isDelay: false, caller })) return CONTINUE;
-  const status = statusOf(x, arg, abort, caller);
-  const grpcStatus = status === 0 ? grpcStatusOf(x, arg, abort, caller) : -1;
-  if ((status === 0 && grpcStatus === -1) || !begins(x, arg)) return CONTINUE;
-  count(arg, caller, ABORTS);
-  abortWith(x, status, grpcStatus);
-  x.note(state.clock.now(), 'fault', grpcStatus === -1 ? 'abort with ' + status : 'abort with gRPC ' + grpcStatus);
+  const status = drawAbort(x, arg);
+  if (status === 0) return CONTINUE;
+  abortWith(x, status);
   return REPLY;
 }
 
-/** Lays the answer of an abort: an HTTP status, or, when that is 0, a gRPC status. */
-export function abortWith(x: Exchange, status: number, grpcStatus: number): void {
+/** The delay that hits now, in milliseconds, counted and told; 0 when none does. */
+export function drawDelay(x: Exchange, arg: FaultSettings): number {
+  const { delay, state } = arg;
+  if (delay === null || !matches(x, arg)) return 0;
+  const caller = callerOf(x);
+  if (!hits(x, { settings: arg, share: delay.share, isDelay: true, caller })) return 0;
+  const delayMs = delayOf(x, arg, delay, caller);
+  if (delayMs <= 0 || !begins(x, arg)) return 0;
+  count(arg, caller, DELAYS);
+  x.flags |= FLAGS.DI;
+  x.note(state.clock.now(), 'fault', 'delay of ' + delayMs + ' ms');
+  return delayMs;
+}
+
+/** The abort that hits now, counted and told, as `faultStatus` has it; 0 when none does. */
+export function drawAbort(x: Exchange, arg: FaultSettings): number {
+  const { abort, state } = arg;
+  if (abort === null || !matches(x, arg)) return 0;
+  const caller = callerOf(x);
+  if (!hits(x, { settings: arg, share: abort.share, isDelay: false, caller })) return 0;
+  const status = statusOf(x, arg, abort, caller);
+  const grpcStatus = status === 0 ? grpcStatusOf(x, arg, abort, caller) : -1;
+  if ((status === 0 && grpcStatus === -1) || !begins(x, arg)) return 0;
+  count(arg, caller, ABORTS);
   x.flags |= FLAGS.FI;
-  x.details = 'fault_filter_abort';
-  x.response.status = status === 0 ? 200 : status;
-  x.replyBody = BODY;
-  // Of other requests the answer is a plain 200, as Envoy's is.
-  if (grpcStatus !== -1 && isGrpcRequest(x.request)) x.response.set(GRPC_STATUS, String(grpcStatus));
+  x.note(state.clock.now(), 'fault', grpcStatus === -1 ? 'abort with ' + status : 'abort with gRPC ' + grpcStatus);
+  return faultStatus(status, grpcStatus);
 }
 
 /** A fault lasts as long as its exchange. */

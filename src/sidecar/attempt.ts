@@ -6,16 +6,21 @@
 //
 //   start ─► enter, acquire ─► onPoolReady: onAttempt, send ─► head ─► body ─► end ─► leave
 //                 └─ onPoolFailure ─► leave                └─ closed ─► leave
+import { WheelTimer } from '../base/timer-wheel.ts';
 import type { Framing } from '../http/framing.ts';
 import type { BodyKind } from '../http/body-decoder.ts';
 import { kindOfRequest } from '../http/edited-framing.ts';
+import { H } from '../http/header-name.ts';
 import { writeRequestHead } from '../http/head-writer.ts';
 import type { Head } from '../http/head.ts';
 import { OUTCOME, type Cluster, type Endpoint } from '../plan/cluster.ts';
+import type { AttemptFault } from '../plan/attempt-fault.ts';
 import type { Exchange } from '../plan/exchange.ts';
 import type { Failure } from '../plan/failure.ts';
 import type { RetryPlan } from '../plan/retry-plan.ts';
+import { FLAGS } from '../plan/response-flags.ts';
 import { runThrough } from '../plan/run.ts';
+import { markAttempt } from '../resilience/chain-mark.ts';
 import { tellTimeLeft } from '../resilience/deadline.ts';
 import { AttemptTimers } from './attempt-timers.ts';
 import { enterEndpoint, leaveEndpoint } from './endpoint-load.ts';
@@ -30,8 +35,10 @@ export interface AttemptOwner {
   readonly bodyKind: BodyKind;
   /** The head has been handed to a connection: what there is of the body follows. */
   onAttemptSent(attempt: Attempt): void;
-  /** A final head is in `attempt.responseHead`. */
-  onAttemptHead(attempt: Attempt, framing: Framing): void;
+  /** A final head is in `attempt.responseHead`; without framing a fault has answered, with `attempt.faultStatus`. */
+  onAttemptHead(attempt: Attempt, framing: Framing | null): void;
+  /** A fault keeps it waiting before it asks for a connection. */
+  onAttemptHeld(attempt: Attempt): void;
   /** An interim head is there; it is reset afterwards. */
   onAttemptInterim(attempt: Attempt): void;
   /** No connection; the attempt has left its endpoint. */
@@ -74,6 +81,8 @@ export class Attempt implements PoolUser, UpstreamUser {
   isRetried = false;
   /** Of the response, as the upstream said it; 0 before its head. */
   status = 0;
+  /** What a fault has answered, as `faultStatus` has it. */
+  faultStatus = 0;
   readonly #engine: Engine;
   readonly #x: Exchange;
   readonly #owner: AttemptOwner;
@@ -82,6 +91,10 @@ export class Attempt implements PoolUser, UpstreamUser {
   #pool: EndpointPool | null = null;
   #isEntered = false;
   #timers: AttemptTimers | null = null;
+  #isFresh = false;
+  #isTimed = false;
+  /** Made when a fault first holds an attempt. */
+  #hold: WheelTimer | null = null;
 
   // Per connection.
   constructor(engine: Engine, x: Exchange, owner: AttemptOwner & { readonly sink: ResponseSink }, head: Head) {
@@ -110,10 +123,51 @@ export class Attempt implements PoolUser, UpstreamUser {
     this.isRetried = false;
     this.#x.endpoint = endpoint;
     enterEndpoint(endpoint);
-    // What delays or refuses an attempt (a fault of its own) stands here, before it asks for a connection.
+    this.#isFresh = isFresh;
+    this.#isTimed = false;
+    if (this.#x.attemptFault === null || !this.#meetsFault(this.#x.attemptFault)) this.#acquire();
+  }
+
+  // Per connection, for the timer.
+  /** True when a fault holds this attempt, or has answered it. */
+  #meetsFault(fault: AttemptFault): boolean {
+    const x = this.#x;
+    // What an earlier attempt was answered with is not what the client gets.
+    x.flags &= ~FLAGS.FI;
+    const delayMs = fault.delayOf(x);
+    if (delayMs === 0) return this.#isAborted(fault);
+    this.#hold ??= new WheelTimer(() => this.#onHeld());
+    this.#engine.wheel.arm(this.#hold, delayMs);
+    this.#owner.onAttemptHeld(this);
+    return true;
+  }
+
+  #onHeld(): void {
+    const { attemptFault } = this.#x;
+    if (attemptFault === null || !this.#isAborted(attemptFault)) this.#acquire();
+  }
+
+  /** True when a fault has answered; that says nothing of the endpoint. */
+  #isAborted(fault: AttemptFault): boolean {
+    const status = fault.abortOf(this.#x);
+    if (status === 0) return false;
+    this.headMs = this.#engine.clock.now();
+    this.faultStatus = status;
+    this.status = status < 0 ? 200 : status;
+    this.responseHead.status = this.status;
+    if (status < 0) this.responseHead.set(H.grpcStatus, String(-1 - status));
+    this.#leave(OUTCOME.NONE, -1);
+    this.#owner.onAttemptHead(this, null);
+    return true;
+  }
+
+  #acquire(): void {
+    const cluster = this.#cluster;
+    const { endpoint } = this;
+    if (cluster === null || endpoint === null) return;
     const pool = this.#engine.pools.poolOf(cluster, endpoint, this.#x);
     this.#pool = pool;
-    const connection = pool.acquire(cluster, this, isFresh);
+    const connection = pool.acquire(cluster, this, this.#isFresh);
     if (connection !== null) this.onPoolReady(connection);
   }
 
@@ -132,6 +186,7 @@ export class Attempt implements PoolUser, UpstreamUser {
     x.upstreamLocalAddress = connection.localAddress;
     x.upstreamStartMs = this.startMs;
     tellTimeLeft(x, this.startMs, x.retry === null || x.retry.isHedged ? 0 : perTryTimeoutMs(x, x.retry));
+    markAttempt(x);
     if (x.plan !== null) runThrough(x, x.plan.onAttempt);
     if (owner.isPlain) {
       connection.openTunnel(this);
@@ -191,14 +246,17 @@ export class Attempt implements PoolUser, UpstreamUser {
     return new AttemptTimers(this.#engine.wheel, (isIdle) => this.#owner.onAttemptTimeout(this, isIdle));
   }
 
-  /** Its times count from now on, in milliseconds; 0 is none. */
+  /** Its times count from now on, or since it is held, in milliseconds; 0 is none. */
   arm(timeoutMs: number, idleTimeoutMs: number): void {
+    if (this.#isTimed) return;
+    this.#isTimed = true;
     this.#timers ??= this.#makeTimers();
     this.#timers.arm(timeoutMs, idleTimeoutMs);
   }
 
   #leave(outcome: number, latencyMs: number): void {
     this.#timers?.disarm();
+    if (this.#hold !== null) this.#engine.wheel.disarm(this.#hold);
     if (!this.#isEntered || this.endpoint === null) return;
     this.#isEntered = false;
     leaveEndpoint(

@@ -87,7 +87,11 @@ export function compileManager(
   const miss: PlanInit = { route: routeId(''), origin: '', body: null, mirrors: NO_MIRRORS };
   const noSettings = new FilterSettings(chain.filters, create(RouteConfigurationSchema), scope.env);
   const missPlan = parts.finish(miss, EMPTY_PART, noSettings, null);
-  return { manager: Object.freeze({ ...settingsOf(config, router, scope), routes: routes.ref, missPlan }), routes };
+  const { isMesh } = chain;
+  return {
+    manager: Object.freeze({ ...settingsOf(config, router, scope), isMesh, routes: routes.ref, missPlan }),
+    routes,
+  };
 }
 
 /** Every field that is a plain value. Defaults: Envoy's HttpConnectionManager. */
@@ -95,7 +99,7 @@ function settingsOf(
   config: HttpConnectionManager,
   router: Router,
   { env, path, context }: CompileScope,
-): Omit<HttpManager, 'routes' | 'missPlan'> {
+): Omit<HttpManager, 'routes' | 'missPlan' | 'isMesh'> {
   const common = config.commonHttpProtocolOptions;
   const http1 = readHttp1(config.httpProtocolOptions, env, join(path, 'http_protocol_options'));
   const headersMax = common?.maxHeadersCount ?? HEADER_COUNT;

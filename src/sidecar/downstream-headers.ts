@@ -12,6 +12,7 @@ import { H, internHeader } from '../http/header-name.ts';
 import { httpDate } from '../http/status.ts';
 import type { Head } from '../http/head.ts';
 import type { Exchange } from '../plan/exchange.ts';
+import { ATTEMPT } from '../resilience/chain-mark.ts';
 import { prepareClientCert } from './client-cert-header.ts';
 import type { HttpManager } from './http-manager.ts';
 
@@ -40,6 +41,7 @@ const INTERNAL: readonly HeaderId[] = [
   'x-envoy-original-url',
   'x-envoy-hedge-on-per-try-timeout',
   'x-envoy-internal',
+  'x-outrigger-attempt',
 ].map((name) => internHeader(name));
 
 const EDGE: readonly HeaderId[] = [
@@ -67,11 +69,14 @@ export function prepareRequest(x: Exchange, manager: HttpManager): number {
   const forwardedFor = request.getJoined(H.forwardedFor);
   const client = clientOf(x, manager, forwardedFor ?? '');
   // Whoever is internal is trusted with the fields by which the mesh controls itself.
-  if (!x.isInternal) removeInternal(request, isEdge);
+  const isInternal = x.isInternal;
+  if (manager.isMesh && !x.connection.isInbound) x.isInternal = true;
+  if (!x.isInternal) removeInternal(request, isEdge, manager.isMesh);
   prepareClientCert(request, x.connection, manager);
   if (forwardedFor !== null) request.set(H.forwardedFor, forwardedFor);
-  if (x.isInternal) request.set(ENVOY_INTERNAL, 'true');
+  if (isInternal) request.set(ENVOY_INTERNAL, 'true');
   else if (isEdge) request.set(EXTERNAL_ADDRESS, client);
+  else if (x.isInternal) request.remove(ENVOY_INTERNAL);
   if (isEdge) appendForwardedFor(x, manager, forwardedFor ?? '');
   if (manager.addedUserAgent !== null) markAgent(request, manager.addedUserAgent);
   if ((isEdge && manager.xffTrustedHops === 0) || !request.has(H.forwardedProto)) {
@@ -137,11 +142,12 @@ function prepareHost(x: Exchange, manager: HttpManager): void {
   if (host !== request.authority) request.setAuthority(host);
 }
 
-function removeInternal(request: Head, isEdge: boolean): void {
+function removeInternal(request: Head, isEdge: boolean, isMesh: boolean): void {
   const { ids, count } = request;
   for (let i = 0; i < count; i++) {
     const id = ids[i] as number;
-    if (id > 0 && (INTERNAL_SET.has(id) || (isEdge && EDGE_SET.has(id)))) request.removeAt(i);
+    if (id <= 0 || (isMesh && (id === H.envoyExpectedTimeout || id === ATTEMPT))) continue;
+    if (INTERNAL_SET.has(id) || (isEdge && EDGE_SET.has(id))) request.removeAt(i);
   }
 }
 

@@ -15,11 +15,13 @@ import { writeResponseHead } from '../http/head-writer.ts';
 import { H } from '../http/header-name.ts';
 import { assertNever } from '../base/assert.ts';
 import { OUTCOME } from '../plan/cluster.ts';
+import { abortWith } from '../plan/attempt-fault.ts';
 import type { Exchange } from '../plan/exchange.ts';
 import { failure, type Failure } from '../plan/failure.ts';
 import { CONTINUE, PAUSE, REPLY, RESET } from '../plan/plan.ts';
 import { FLAGS } from '../plan/response-flags.ts';
 import { run, runThrough } from '../plan/run.ts';
+import { joinChain } from './chain-book.ts';
 import { chooseCluster, refusalOf } from './cluster-choice.ts';
 import { finishResponse } from './downstream-headers.ts';
 import type { Downstream } from './downstream.ts';
@@ -148,6 +150,7 @@ export class Driver implements UpstreamRequestOwner, StreamTimersOwner {
     }
     if (x.maxStreamDurationMs !== this.manager.maxStreamDurationMs) this.#timers.armDuration(x.maxStreamDurationMs);
     takeTimes(x, this.manager);
+    if (this.manager.isMesh) joinChain(this.#engine.chain, x);
     const nowMs = this.#request.isStarting ? x.startMs : this.#engine.clock.now();
     if (isOver(x, nowMs)) {
       this.#fail(failure('timeout', 'upstream', 'no'));
@@ -167,6 +170,11 @@ export class Driver implements UpstreamRequestOwner, StreamTimersOwner {
 
   onRequestFailed(failed: Failure): void {
     this.#fail(failed);
+  }
+
+  onRequestAborted(faultStatus: number): void {
+    abortWith(this.x, faultStatus);
+    this.#reply();
   }
 
   /** Request body bytes[start, end), or bytes of the tunnel. */
@@ -262,7 +270,6 @@ export class Driver implements UpstreamRequestOwner, StreamTimersOwner {
     this.#downstream.openTunnel();
   }
 
-  /** Ends the exchange when both sides have said their FIN. */
   #settleTunnel(): void {
     if (!this.isActive || !this.#isResponseOver || !this.#request.isComplete) return;
     this.#request.closeTunnel();
@@ -383,6 +390,7 @@ export class Driver implements UpstreamRequestOwner, StreamTimersOwner {
     this.manager.tally.requestsActive--;
     if (this.isTunnel) this.manager.tally.upgradesActive--;
     this.#timers.disarmAll();
+    if (x.isInChain) this.#engine.chain.leave(x);
     if (!this.#request.isComplete) this.#mirrors?.cut();
     this.#request.finish();
     this.#mirrors = null;

@@ -3,6 +3,7 @@
 import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import type { TimerWheel } from '../base/timer-wheel.ts';
+import type { ChainBook } from './chain-book.ts';
 import type { PoolRegistry } from './upstream-pool.ts';
 
 export interface Engine {
@@ -13,6 +14,8 @@ export interface Engine {
   readonly random: () => number;
   readonly pools: PoolRegistry;
   readonly counters: EngineCounters;
+  /** What the app of a mesh is working for. */
+  readonly chain: ChainBook;
 }
 
 /** Process-wide counts, read at scrape time; what Envoy counts by manager or listener is in observe/proxy-tally.ts. */

@@ -7,6 +7,7 @@ import type { Any } from '@bufbuild/protobuf/wkt';
 import { error, refuses, warning, type Problem } from '../base/problem.ts';
 import type { CompileHttpFilter, FilterScope, HttpFilter } from '../plan/http-filter.ts';
 import type { CompileEnv, PlanPart } from '../plan/plan.ts';
+import { compileAttemptFault } from '../policy/attempt-fault.ts';
 import { compileFault } from '../policy/fault-compile.ts';
 import { compileSession } from '../policy/session-compile.ts';
 import { HTTPFaultSchema } from '../xds/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js';
@@ -36,6 +37,14 @@ const KINDS: ReadonlyMap<string, FilterKind> = new Map([
   [StatefulSessionSchema.typeName, { compile: compileSession, settings: [StatefulSessionPerRouteSchema] }],
 ]);
 
+/** By name: filters of ours that take what a filter of Envoy takes, and do another thing with it. */
+const OWN_KINDS: ReadonlyMap<string, FilterKind> = new Map([
+  ['outrigger.fault', { compile: compileAttemptFault, settings: [HTTPFaultSchema] }],
+]);
+
+/** Says that the manager is one of our mesh's; an empty Struct configures it (src/control/translate/http-manager.ts). */
+const MESH_FILTER = 'outrigger.mesh';
+
 /** Bits of Exchange.held. */
 const FILTERS_MAX = 30;
 
@@ -43,6 +52,8 @@ export interface CompiledFilters {
   /** Null after reporting that there is none. */
   readonly router: Router | null;
   readonly filters: readonly NamedFilter[];
+  /** HttpManager.isMesh. */
+  readonly isMesh: boolean;
 }
 
 export function compileHttpFilters(
@@ -53,6 +64,7 @@ export function compileHttpFilters(
   const { env, path } = scope;
   const filters: NamedFilter[] = [];
   let router: Router | null = null;
+  let isMesh = false;
   for (const [index, proto] of config.httpFilters.entries()) {
     const at = join(path, `http_filters[${index}]`);
     if (router !== null) {
@@ -65,6 +77,10 @@ export function compileHttpFilters(
       continue;
     }
     const any = proto.configType.value;
+    if (proto.name === MESH_FILTER) {
+      isMesh = true;
+      continue;
+    }
     const found = proto.disabled ? null : unpack(any, RouterSchema);
     if (found !== null) router = found;
     else {
@@ -79,7 +95,7 @@ export function compileHttpFilters(
   if (filters.length > FILTERS_MAX) {
     env.problems.push(error(join(path, 'http_filters'), 'are too many', `write at most ${FILTERS_MAX}`));
   }
-  return { router, filters };
+  return { router, filters, isMesh };
 }
 
 interface FilterPlace {
@@ -105,7 +121,7 @@ function scopeOf(config: HttpConnectionManager, { env, context }: CompileScope, 
 
 function compileOne(proto: HttpFilterProto, any: Any, scope: FilterScope): HttpFilter | null {
   const { env, path } = scope;
-  const kind = KINDS.get(typeNameOf(any));
+  const kind = OWN_KINDS.get(proto.name) ?? KINDS.get(typeNameOf(any));
   if (kind !== undefined) {
     const filter = kind.compile(any, scope);
     return filter === null ? null : checked(filter, kind);

@@ -67,6 +67,11 @@ export interface HttpManager extends ClientCertPolicy {
   readonly suppressesEnvoyHeaders: boolean;
   /** Router.respect_expected_rq_timeout: what the caller has left of its time bounds ours. */
   readonly respectsExpectedTimeout: boolean;
+  /**
+   * The manager is one of our mesh's: outbound, its client is the app and trusted with all control fields; inbound, its
+   * clients are trusted with what bounds their own requests. Said by the filter `outrigger.mesh`.
+   */
+  readonly isMesh: boolean;
   /** Protocols that a client may change to where its route says nothing; null: none. */
   readonly upgrades: UpgradeRules | null;
   /** proxy_100_continue: the upstream meets the expectation of 100 (Continue), not the sidecar. */

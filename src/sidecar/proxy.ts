@@ -29,6 +29,7 @@ import { DiscoveryClient, type DiscoveryClientOptions } from './discovery.ts';
 import { newEngineCounters, type Engine } from './engine.ts';
 import { HealthMonitor } from './health-monitor.ts';
 import type { ListenerHost } from './listener-host.ts';
+import { ChainBook } from './chain-book.ts';
 import type { Books } from './books.ts';
 import { DynamicResources } from './proxy-dynamic.ts';
 import { ListenerSet } from './proxy-listeners.ts';
@@ -129,7 +130,15 @@ export class Proxy {
     this.startedMs = clock.wall();
     const wheel = new TimerWheel(clock, WHEEL_TICK_MS);
     const pools = new PoolRegistry(clock, wheel);
-    this.engine = { clock, wheel, log, random, pools, counters: newEngineCounters() };
+    this.engine = {
+      clock,
+      wheel,
+      log,
+      random,
+      pools,
+      counters: newEngineCounters(),
+      chain: new ChainBook(this.limits),
+    };
     this.#logFiles = new LogFiles({ registry: this.registry });
     this.health = new HealthMonitor({ engine: this.engine, log: log.child('health'), logFiles: this.#logFiles });
     const dependencies = {

@@ -39,6 +39,8 @@ export interface UnsupportedOptions {
   readonly path: string;
 }
 
+const OWN_FILTER = 'outrigger.mesh';
+
 /** The message of a field that is missing. */
 export const MUST_BE_SET = 'must be set';
 
@@ -134,6 +136,8 @@ class Walk {
   /** A filter that is switched off or optional may be of a type that we do not have. */
   #httpFilter(reflected: ReflectMessage, filter: HttpFilter, path: string): void {
     const any = filter.configType.case === 'typedConfig' ? filter.configType.value : null;
+    // Ours are known by name, and their compilers judge what they say.
+    if (filter.name === OWN_FILTER && any !== null) return;
     const isKnown = any === null || MESSAGES.has(typeNameOf(any));
     if (isKnown || !(filter.isOptional || filter.disabled)) {
       this.message(reflected, path);

@@ -17,6 +17,7 @@ import type { Exchange } from '../plan/exchange.ts';
 import { failure, type Failure } from '../plan/failure.ts';
 import { pickEndpoint } from '../resilience/endpoint-pick.ts';
 import { FLAGS } from '../plan/response-flags.ts';
+import { isLeftToCaller } from '../resilience/chain-mark.ts';
 import { retriesFailure, retriesResponse } from '../resilience/retry-decision.ts';
 import { perTryTimeoutMs, type Attempt, type AttemptOwner, type ResponseSink } from './attempt.ts';
 import { AttemptSet } from './attempt-set.ts';
@@ -32,6 +33,8 @@ export interface UpstreamRequestOwner extends ResponseSink {
   onRequestSent(): void;
   /** No response, and no further attempt. */
   onRequestFailed(failed: Failure): void;
+  /** A fault has answered, and there is no further attempt. */
+  onRequestAborted(faultStatus: number): void;
   /** The response's head is in `x.response`; `nowMs` is when it came. */
   onResponseHead(framing: Framing, nowMs: number): void;
   /** An interim head is in `x.response`, which is reset afterwards. True when the client got it. */
@@ -228,7 +231,8 @@ export class UpstreamRequest implements AttemptOwner {
   #retryFailure(attempt: Attempt, failed: Failure): void {
     const { retry } = this.#x;
     let told = failed;
-    if (retry !== null && retriesFailure(retry, failed, this.#isSent)) {
+    const isOurs = !isLeftToCaller(this.#x, failed, this.#isSent);
+    if (retry !== null && isOurs && retriesFailure(retry, failed, this.#isSent)) {
       const claim = this.#claim(attempt, null, failed.kind);
       this.#isForTimeout = attempt.isTimedOut;
       if (claim === CLAIMED) return;
@@ -254,7 +258,11 @@ export class UpstreamRequest implements AttemptOwner {
     return limits !== null && limits.refusesOverBudget;
   }
 
-  onAttemptHead(attempt: Attempt, framing: Framing): void {
+  onAttemptHeld(attempt: Attempt): void {
+    if (this.isComplete && this.#retry !== null) this.#arm(attempt);
+  }
+
+  onAttemptHead(attempt: Attempt, framing: Framing | null): void {
     const retry = this.#retry;
     if (retry !== null) {
       if (!this.#takes(attempt, retry)) return;
@@ -262,14 +270,15 @@ export class UpstreamRequest implements AttemptOwner {
     }
     this.#isAnswered = true;
     this.#replay.clear();
-    this.sink.onResponseHead(framing, attempt.headMs);
+    if (framing === null) this.sink.onRequestAborted(attempt.faultStatus);
+    else this.sink.onResponseHead(framing, attempt.headMs);
   }
 
   /** False when the response is passed by: it is tried again, or another attempt may do better. */
   #takes(attempt: Attempt, retry: RetryState): boolean {
     const plan = this.#x.retry;
     const isTunnel = attempt.connection !== null && attempt.connection.isTunnel;
-    if (plan === null || isTunnel || !retriesResponse(plan, attempt.responseHead)) {
+    if (plan === null || isTunnel || this.#x.isRetriedAbove || !retriesResponse(plan, attempt.responseHead)) {
       retry.succeed();
       return true;
     }
@@ -361,7 +370,6 @@ export class UpstreamRequest implements AttemptOwner {
     this.#current.connection?.endTunnel();
   }
 
-  /** Both sides have said their FIN. */
   closeTunnel(): void {
     this.#current.closeTunnel();
   }

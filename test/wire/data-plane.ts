@@ -4,12 +4,14 @@ import type { AddressInfo } from 'node:net';
 import { clusterId, routeId } from '../../src/base/brand.ts';
 import { systemClock, type Clock } from '../../src/base/clock.ts';
 import { silentLog } from '../../src/base/log.ts';
+import { LocalLimits } from '../../src/base/shared-limits.ts';
 import { TimerWheel } from '../../src/base/timer-wheel.ts';
 import { HttpTally, ListenerTally } from '../../src/observe/proxy-tally.ts';
 import { ClusterRef, Endpoint, type Cluster } from '../../src/plan/cluster.ts';
 import type { Exchange } from '../../src/plan/exchange.ts';
 import { CONTINUE, merge, NO_MIRRORS, type PlanPart, type UpgradeRules } from '../../src/plan/plan.ts';
 import { step } from '../../src/plan/step.ts';
+import { ChainBook } from '../../src/sidecar/chain-book.ts';
 import { newEngineCounters, type Engine } from '../../src/sidecar/engine.ts';
 import { RoutesRef, type HttpManager } from '../../src/sidecar/http-manager.ts';
 import { Listener } from '../../src/sidecar/listener.ts';
@@ -47,6 +49,7 @@ export const MANAGER: Omit<HttpManager, 'routes' | 'missPlan'> = {
   explainsErrors: true,
   suppressesEnvoyHeaders: false,
   respectsExpectedTimeout: false,
+  isMesh: false,
   upgrades: new Map([['websocket', { isAllowed: true, isTerminated: false }]]),
   proxiesContinue: false,
   forwardsTrailers: true,
@@ -112,6 +115,7 @@ export function newEngine(clock: Clock = systemClock): Engine {
     random: Math.random,
     pools: new PoolRegistry(clock, wheel),
     counters: newEngineCounters(),
+    chain: new ChainBook(new LocalLimits()),
   };
 }
 

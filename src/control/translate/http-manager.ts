@@ -1,14 +1,23 @@
 // The HTTP connection manager as Istio sets it up: paths normalized (BASE), request ids made, no stream
 // idle timeout, the address of the peer not trusted, and only the router as filter.
 import { create } from '@bufbuild/protobuf';
+import { StructSchema } from '@bufbuild/protobuf/wkt';
 import { FilterSchema } from '../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
 import type { Filter } from '../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
 import { RouterSchema } from '../../xds/gen/envoy/extensions/filters/http/router/v3/router_pb.js';
-import { HttpConnectionManagerSchema } from '../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
-import type { HttpConnectionManager } from '../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
+import type { Router } from '../../xds/gen/envoy/extensions/filters/http/router/v3/router_pb.js';
+import {
+  HttpConnectionManagerSchema,
+  HttpFilterSchema,
+} from '../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
+import type {
+  HttpConnectionManager,
+  HttpFilter,
+} from '../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import type { MeshNode } from '../mesh-node.ts';
 import type { Scope } from '../scope.ts';
 import { accessLogs } from './access-log.ts';
+import { faultFilter } from './faults.ts';
 import { duration, pack } from './proto.ts';
 import { tracing } from './tracing.ts';
 
@@ -28,9 +37,11 @@ export function httpManager({ node, scope, direction, statPrefix, routes }: Mana
   const manager = create(HttpConnectionManagerSchema, {
     statPrefix,
     httpFilters: [
+      ...ownFilters(node),
+      ...(direction === 'client' ? [faultFilter(node)] : []),
       {
         name: 'envoy.filters.http.router',
-        configType: { case: 'typedConfig', value: pack(RouterSchema, create(RouterSchema)) },
+        configType: { case: 'typedConfig', value: pack(RouterSchema, router(node)) },
       },
     ],
     useRemoteAddress: false,
@@ -53,4 +64,19 @@ export function httpManager({ node, scope, direction, statPrefix, routes }: Mana
     name: 'envoy.filters.network.http_connection_manager',
     configType: { case: 'typedConfig', value: pack(HttpConnectionManagerSchema, manager) },
   });
+}
+
+/** Our own sidecar heeds what the caller has left of its time, and keeps retries to one of the sidecars of a chain. */
+function ownFilters({ abilities }: MeshNode): HttpFilter[] {
+  if (!abilities.ownFilters) return [];
+  return [
+    create(HttpFilterSchema, {
+      name: 'outrigger.mesh',
+      configType: { case: 'typedConfig', value: pack(StructSchema, create(StructSchema)) },
+    }),
+  ];
+}
+
+function router({ abilities }: MeshNode): Router {
+  return create(RouterSchema, { respectExpectedRqTimeout: abilities.ownFilters });
 }

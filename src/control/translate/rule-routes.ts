@@ -23,6 +23,7 @@ import type {
 import { selects } from '../mesh-service.ts';
 import type { MeshNode } from '../mesh-node.ts';
 import type { Scope } from '../scope.ts';
+import { addFault } from './faults.ts';
 import { editLists, hostFromEdits } from './header-edits.ts';
 import { hashPolicy } from './hash-policy.ts';
 import { fraction, timeouts } from './proto.ts';
@@ -35,7 +36,7 @@ import type { Target } from './target.ts';
 
 export interface RuleContext {
   readonly scope: Scope;
-  readonly node: Pick<MeshNode, 'namespace' | 'labels'>;
+  readonly node: Pick<MeshNode, 'namespace' | 'labels' | 'abilities'>;
   /** The host of the virtual host that the routes go into, and its port. */
   readonly host: string;
   readonly port: number;
@@ -110,6 +111,7 @@ function routeOf({ service, rule, name, match, statPrefix }: RouteParts, context
     };
   } else forward(route, service, rule, context);
   applyRouteResilience(route, context.scope.snapshot.resilience.ofRoute('VirtualService', service.meta, rule.name));
+  if (rule.fault !== null) addFault(route, rule.fault, context.node);
   return route;
 }
 

@@ -29,7 +29,7 @@ const BARE_PORT = 80;
 
 export interface ServiceContext {
   readonly scope: Scope;
-  readonly node: Pick<MeshNode, 'namespace' | 'labels'>;
+  readonly node: Pick<MeshNode, 'namespace' | 'labels' | 'abilities'>;
 }
 
 export function outboundRoutes(scope: Scope, node: ServiceContext['node']): RouteConfiguration {

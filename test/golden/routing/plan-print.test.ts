@@ -28,7 +28,7 @@ test('a route is printed step by step with the resource it came from', () => {
     [
       `plan reviews  ${origin}`,
       `  onRequest  timeout {"timeoutMs":3000,"idleTimeoutMs":-1,"maxStreamDurationMs":-1}  ${origin}`,
-      `  onRequest  cluster {"to":"outbound|80||reviews","notFound":{"status":503,"edits":{"bySplit":[],"levels":[]}}}  ${origin}`,
+      `  onRequest  cluster {"to":"outbound|80||reviews","notFound":{"status":503,"edits":{"bySplit":[],"levels":[]},"isDeferred":false}}  ${origin}`,
       `  onRequest  edit-request {"levels":[{"remove":["x-c"],"append":["x-a: %REQ(x-b)%"]}]}  ${origin}`,
       `  onRequest  rewrite-path {"kind":"prefix","to":"/","keepsOriginal":true}  ${origin}`,
       '  mirror     shadow 100 %',

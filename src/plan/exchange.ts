@@ -143,6 +143,8 @@ export class Exchange {
   hasHash = false;
   hashHigh = 0;
   hashLow = 0;
+  /** How many endpoints this attempt's host predicates have refused already: hashing then looks elsewhere. */
+  pickRound = 0;
   /** The endpoint (`address:port`) that a session asks for (stateful session, override host); empty: any. */
   sessionEndpoint = '';
   /** True: that endpoint or none. */
@@ -222,6 +224,7 @@ export class Exchange {
     this.hasHash = false;
     this.hashHigh = 0;
     this.hashLow = 0;
+    this.pickRound = 0;
     this.sessionEndpoint = '';
     this.isSessionStrict = false;
     this.subsetMatch = null;

@@ -1,13 +1,14 @@
 // Chooses the balancer of a cluster from its two spellings: `lb_policy` with `*_lb_config`, and the
-// extension point `load_balancing_policy`, which wins where both are there. Balancers that come
-// later are replaced by round robin with a warning, so that traffic flows meanwhile.
+// extension point `load_balancing_policy`, which wins where both are there and of which the first policy that
+// is known counts. Balancers that are known and not supported are passed over by name.
 import type { DescMessage, MessageShape } from '@bufbuild/protobuf';
-import { anyIs, anyUnpack } from '@bufbuild/protobuf/wkt';
+import { anyIs, anyUnpack, type Any } from '@bufbuild/protobuf/wkt';
 import { error, warning } from '../base/problem.ts';
 import type { CompileEnv } from '../plan/plan.ts';
 import {
   Cluster_DiscoveryType,
   Cluster_LbPolicy,
+  Cluster_RingHashLbConfig_HashFunction as OldHashFunction,
   type Cluster,
   type LoadBalancingPolicy,
   type LoadBalancingPolicy_Policy,
@@ -16,34 +17,45 @@ import {
   LeastRequestSchema,
   LeastRequest_SelectionMethod,
 } from '../xds/gen/envoy/extensions/load_balancing_policies/least_request/v3/least_request_pb.js';
+import { MaglevSchema } from '../xds/gen/envoy/extensions/load_balancing_policies/maglev/v3/maglev_pb.js';
+import { PickFirstSchema } from '../xds/gen/envoy/extensions/load_balancing_policies/pick_first/v3/pick_first_pb.js';
 import { RandomSchema } from '../xds/gen/envoy/extensions/load_balancing_policies/random/v3/random_pb.js';
+import {
+  RingHashSchema,
+  RingHash_HashFunction,
+} from '../xds/gen/envoy/extensions/load_balancing_policies/ring_hash/v3/ring_hash_pb.js';
 import { RoundRobinSchema } from '../xds/gen/envoy/extensions/load_balancing_policies/round_robin/v3/round_robin_pb.js';
 import { WrrLocalitySchema } from '../xds/gen/envoy/extensions/load_balancing_policies/wrr_locality/v3/wrr_locality_pb.js';
 import type { Balancing } from './cluster-settings.ts';
+import { compileMaglev, compileRingHash } from './hash-balancing.ts';
 import { ANYWHERE, compileLocality, type LocalityChoice, type LocalityFields } from './locality-settings.ts';
+import { compilePeakEwma } from './peak-ewma-compile.ts';
+import { compileSlowStart, type SlowStartFields } from './slow-start.ts';
 
 export interface BalancingChoice extends LocalityChoice {
   readonly balancing: Balancing;
 }
 
-interface LeastRequestFields {
+interface SlowStartHolder {
+  readonly slowStartConfig?: SlowStartFields | undefined;
+}
+
+interface LeastRequestFields extends SlowStartHolder {
   readonly choiceCount?: number | undefined;
   readonly activeRequestBias?: { readonly defaultValue: number; readonly runtimeKey: string } | undefined;
 }
 
 const ROUND_ROBIN: Balancing = Object.freeze({ kind: 'round-robin' });
+const PICK_FIRST: Balancing = Object.freeze({ kind: 'pick-first' });
 const RANDOM: Balancing = Object.freeze({ kind: 'random' });
 
-/** Envoy's names of balancers that this version replaces by round robin. */
-const LATER = new Map([
-  ['envoy.extensions.load_balancing_policies.ring_hash.v3.RingHash', 'ring hash'],
-  ['envoy.extensions.load_balancing_policies.maglev.v3.Maglev', 'Maglev'],
+/** Envoy's balancers that are not supported, by their types. */
+const UNSUPPORTED = new Map([
   [
     'envoy.extensions.load_balancing_policies.client_side_weighted_round_robin.v3.ClientSideWeightedRoundRobin',
     'client-side weighted round robin',
   ],
-  ['envoy.extensions.load_balancing_policies.pick_first.v3.PickFirst', 'pick first'],
-  ['envoy.extensions.load_balancing_policies.subset.v3.Subset', 'subset'],
+  ['envoy.extensions.load_balancing_policies.random_subsetting.v3.RandomSubsetting', 'random subsetting'],
 ]);
 
 export function compileBalancing(cluster: Cluster, env: CompileEnv, path: string): BalancingChoice {
@@ -57,22 +69,21 @@ export function compileBalancing(cluster: Cluster, env: CompileEnv, path: string
 function compileLbPolicy(cluster: Cluster, env: CompileEnv, path: string): Balancing {
   switch (cluster.lbPolicy) {
     case Cluster_LbPolicy.ROUND_ROBIN:
-      if (cluster.lbConfig.case === 'roundRobinLbConfig') {
-        noteSlowStart(cluster.lbConfig.value.slowStartConfig, env, `${path}.round_robin_lb_config`);
-      }
-      return ROUND_ROBIN;
+      if (cluster.lbConfig.case !== 'roundRobinLbConfig') return ROUND_ROBIN;
+      return roundRobin(cluster.lbConfig.value, env, `${path}.round_robin_lb_config`);
     case Cluster_LbPolicy.LEAST_REQUEST: {
       const at = `${path}.least_request_lb_config`;
       if (cluster.lbConfig.case !== 'leastRequestLbConfig') return leastRequest({}, false, env, at);
-      noteSlowStart(cluster.lbConfig.value.slowStartConfig, env, at);
       return leastRequest(cluster.lbConfig.value, false, env, at);
     }
     case Cluster_LbPolicy.RANDOM:
       return RANDOM;
     case Cluster_LbPolicy.RING_HASH:
-      return replaced('RING_HASH', env, `${path}.lb_policy`);
-    case Cluster_LbPolicy.MAGLEV:
-      return replaced('MAGLEV', env, `${path}.lb_policy`);
+      return oldRingHash(cluster, env, path);
+    case Cluster_LbPolicy.MAGLEV: {
+      const config = cluster.lbConfig.case === 'maglevLbConfig' ? cluster.lbConfig.value : undefined;
+      return compileMaglev(config, cluster.commonLbConfig?.consistentHashingLbConfig, env, `${path}.maglev_lb_config`);
+    }
     case Cluster_LbPolicy.CLUSTER_PROVIDED:
       // The picker of such a cluster asks no balancer.
       if (cluster.clusterDiscoveryType.case === 'clusterType') return ROUND_ROBIN;
@@ -98,7 +109,9 @@ function compilePolicy(config: LoadBalancingPolicy, env: CompileEnv, path: strin
   }
   const names = config.policies.map((policy) => policy.typedExtensionConfig?.name ?? '(unnamed)').join(', ');
   const message = names === '' ? 'no policy is given' : `none of the policies is known: ${names}`;
-  env.problems.push(error(`${path}.policies`, message, 'use round_robin, least_request, random or wrr_locality'));
+  env.problems.push(
+    error(`${path}.policies`, message, 'use round_robin, least_request, random, ring_hash, maglev or wrr_locality'),
+  );
   return { balancing: ROUND_ROBIN, ...ANYWHERE };
 }
 
@@ -111,12 +124,10 @@ function compileExtension(policy: LoadBalancingPolicy_Policy, env: CompileEnv, p
   const unpack = <Desc extends DescMessage>(schema: Desc): MessageShape<Desc> | undefined => anyUnpack(any, schema);
   if (anyIs(any, RoundRobinSchema)) {
     const config = unpack(RoundRobinSchema);
-    noteSlowStart(config?.slowStartConfig, env, at);
-    return { balancing: ROUND_ROBIN, ...localityOf(config) };
+    return { balancing: roundRobin(config ?? {}, env, at), ...localityOf(config) };
   }
   if (anyIs(any, LeastRequestSchema)) {
     const config = unpack(LeastRequestSchema);
-    noteSlowStart(config?.slowStartConfig, env, at);
     const scansAll = config?.selectionMethod === LeastRequest_SelectionMethod.FULL_SCAN;
     const balancing = leastRequest(config ?? {}, scansAll, env, at);
     return { balancing, ...localityOf(config) };
@@ -124,6 +135,8 @@ function compileExtension(policy: LoadBalancingPolicy_Policy, env: CompileEnv, p
   if (anyIs(any, RandomSchema)) {
     return { balancing: RANDOM, ...localityOf(unpack(RandomSchema)) };
   }
+  if (anyIs(any, RingHashSchema) || anyIs(any, MaglevSchema)) return compileHashing(any, env, at);
+  if (anyIs(any, PickFirstSchema)) return { balancing: PICK_FIRST, ...ANYWHERE };
   if (anyIs(any, WrrLocalitySchema)) {
     const inner = unpack(WrrLocalitySchema)?.endpointPickingPolicy;
     if (inner === undefined) {
@@ -132,8 +145,35 @@ function compileExtension(policy: LoadBalancingPolicy_Policy, env: CompileEnv, p
     }
     return { ...compilePolicy(inner, env, `${at}.endpoint_picking_policy`), zoneAware: null, weighsLocalities: true };
   }
-  const later = LATER.get(any.typeUrl.slice(any.typeUrl.lastIndexOf('/') + 1));
-  return later === undefined ? null : { balancing: replaced(later, env, at), ...ANYWHERE };
+  const peakEwma = compilePeakEwma(any, env, at);
+  if (peakEwma !== null) return { balancing: peakEwma, ...ANYWHERE };
+  const name = UNSUPPORTED.get(any.typeUrl.slice(any.typeUrl.lastIndexOf('/') + 1));
+  if (name !== undefined) env.problems.push(warning(at, `${name} is not supported`, 'the next policy is used'));
+  return null;
+}
+
+function compileHashing(any: Any, env: CompileEnv, at: string): BalancingChoice {
+  const ring = anyUnpack(any, RingHashSchema);
+  const config = ring ?? anyUnpack(any, MaglevSchema);
+  const locality = { zoneAware: null, weighsLocalities: config?.localityWeightedLbConfig !== undefined };
+  const consistent = config?.consistentHashingLbConfig;
+  if (ring === undefined)
+    return { balancing: compileMaglev(anyUnpack(any, MaglevSchema), consistent, env, at), ...locality };
+  const usesMurmur = ring.hashFunction === RingHash_HashFunction.MURMUR_HASH_2;
+  return { balancing: compileRingHash({ ...ring, usesMurmur }, consistent ?? ring, env, at), ...locality };
+}
+
+function oldRingHash(cluster: Cluster, env: CompileEnv, path: string): Balancing {
+  const config = cluster.lbConfig.case === 'ringHashLbConfig' ? cluster.lbConfig.value : undefined;
+  const usesMurmur = config?.hashFunction === OldHashFunction.MURMUR_HASH_2;
+  const fields = { minimumRingSize: config?.minimumRingSize, maximumRingSize: config?.maximumRingSize, usesMurmur };
+  const consistent = cluster.commonLbConfig?.consistentHashingLbConfig;
+  return compileRingHash(fields, consistent, env, `${path}.ring_hash_lb_config`);
+}
+
+function roundRobin(config: SlowStartHolder, env: CompileEnv, path: string): Balancing {
+  const slowStart = compileSlowStart(config.slowStartConfig, env, path);
+  return slowStart === null ? ROUND_ROBIN : Object.freeze({ kind: 'round-robin', slowStart });
 }
 
 function leastRequest(config: LeastRequestFields, scansAll: boolean, env: CompileEnv, path: string): Balancing {
@@ -146,14 +186,7 @@ function leastRequest(config: LeastRequestFields, scansAll: boolean, env: Compil
   if (wanted !== activeRequestBias) {
     env.problems.push(warning(`${path}.active_request_bias`, `${wanted} is negative`, '1.0 is used, as in Envoy'));
   }
-  return Object.freeze({ kind: 'least-request', choiceCount, activeRequestBias, scansAll });
-}
-
-function noteSlowStart(config: object | undefined, env: CompileEnv, path: string): void {
-  if (config !== undefined) env.problems.push(warning(`${path}.slow_start_config`, 'has no effect yet'));
-}
-
-function replaced(name: string, env: CompileEnv, path: string): Balancing {
-  env.problems.push(warning(path, `${name} has no effect yet`, 'round robin is used instead'));
-  return ROUND_ROBIN;
+  const slowStart = compileSlowStart(config.slowStartConfig, env, path);
+  const balancing: Balancing = { kind: 'least-request', choiceCount, activeRequestBias, scansAll };
+  return Object.freeze(slowStart === null ? balancing : { ...balancing, slowStart });
 }

@@ -7,6 +7,9 @@ import type { AssignmentPolicy } from './assignment-policy.ts';
 import type { SubsetSettings } from './subset-settings.ts';
 import type { ZoneAware } from './locality-build.ts';
 import type { CheckPlace, HealthCheckSettings } from './health-check-settings.ts';
+import type { PeakEwmaSettings } from './peak-ewma.ts';
+import type { RingSettings } from './ring.ts';
+import type { SlowStart } from './warming.ts';
 import type { Cluster as ClusterProto } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 
 /** Health as a configuration or EDS states it (core.v3.HealthStatus). */
@@ -69,7 +72,8 @@ export type Discovery =
     };
 
 export type Balancing =
-  | { readonly kind: 'round-robin' }
+  /** `slowStart` absent or null: an endpoint gets its whole share at once. */
+  | { readonly kind: 'round-robin'; readonly slowStart?: SlowStart | null }
   | {
       readonly kind: 'least-request';
       /** At least 2. */
@@ -78,8 +82,21 @@ export type Balancing =
       readonly activeRequestBias: number;
       /** True: look at every endpoint instead of `choiceCount` random ones. */
       readonly scansAll: boolean;
+      readonly slowStart?: SlowStart | null;
     }
-  | { readonly kind: 'random' };
+  | { readonly kind: 'random' }
+  | ({ readonly kind: 'ring-hash' } & RingSettings & HashSettings)
+  /** `tableSize` is a prime; 65537 by default. */
+  | ({ readonly kind: 'maglev'; readonly tableSize: number } & HashSettings)
+  | ({ readonly kind: 'peak-ewma' } & PeakEwmaSettings)
+  | { readonly kind: 'pick-first' };
+
+export interface HashSettings {
+  /** True: an endpoint is hashed by its hostname instead of its address. */
+  readonly usesHostname: boolean;
+  /** hash_balance_factor: the share of the average that an endpoint may take, in percent, at least 100; 0: no bound. */
+  readonly boundPercent: number;
+}
 
 export interface ClusterSettings {
   readonly name: ClusterId;

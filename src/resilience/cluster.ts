@@ -37,8 +37,8 @@ import type { OriginalDestinations } from './original-destinations.ts';
 import { clusterPicker } from './picker.ts';
 import { isSameDiscovery, memberKey, placeTargets, resolveTarget } from './placement.ts';
 import { sourceAddressFor } from './upstream-bind.ts';
+import { Warmup } from './warmup.ts';
 
-const NOTHING_KNOWN: ReadonlyMap<string, readonly string[]> = new Map();
 const NO_MEMBERS: ReadonlyMap<string, Member> = new Map();
 
 export class LiveCluster implements Cluster {
@@ -63,6 +63,7 @@ export class LiveCluster implements Cluster {
   #destinations: OriginalDestinations | null = null;
   /** The endpoints of a LOGICAL_DNS cluster that are answered but not first, and keep their connections. */
   #waiting: ReadonlyMap<string, Member> = NO_MEMBERS;
+  readonly #warmup: Warmup;
   #isStarted = false;
   #isClosed = false;
   #warmListeners: (() => void)[] = [];
@@ -77,6 +78,7 @@ export class LiveCluster implements Cluster {
     this.name = settings.name;
     this.#settings = settings;
     this.#dependencies = dependencies;
+    this.#warmup = new Warmup(dependencies.clock, dependencies.delay ?? delayByTimer, () => this.refresh());
   }
 
   get settings(): ClusterSettings {
@@ -246,7 +248,8 @@ export class LiveCluster implements Cluster {
   refresh(): void {
     if (this.#destinations !== null) return;
     const { random, zone } = this.#dependencies;
-    const context = { settings: this.#settings, policy: this.assignmentPolicy, random, zone: zone?.() ?? null };
+    const now = this.#warmup.watch(this.endpoints, this.#settings.balancing);
+    const context = { settings: this.#settings, policy: this.assignmentPolicy, random, now, zone: zone?.() ?? null };
     const members = [...this.#members.values()];
     const sets = hostSetsOf(members, context.policy);
     this.#priorities = sets.map(({ health }) => health);
@@ -256,7 +259,7 @@ export class LiveCluster implements Cluster {
   }
 
   #discover(): void {
-    const known = this.#discovery?.known ?? NOTHING_KNOWN;
+    const known = this.#discovery?.known ?? new Map<string, readonly string[]>();
     this.#discovery?.close();
     this.#discovery = null;
     this.#destinations?.close();
@@ -391,8 +394,7 @@ export class LiveCluster implements Cluster {
     }
     if (this.#isHealthChecked) this.refresh();
     this.isWarm = true;
-    const listeners = this.#warmListeners;
-    this.#warmListeners = [];
+    const listeners = this.#warmListeners.splice(0);
     for (const callback of listeners) callback();
   }
 }

@@ -4,17 +4,15 @@
 // of one priority and no locality weights, none of them degraded, are their balancer itself.
 //
 //   members ─► priorities (PriorityPicker) ─► localities (WeightedLocalities, ZoneAwareLocalities) ─► balancer
-import { assertNever } from '../base/assert.ts';
+import { systemClock } from '../base/clock.ts';
 import type { Picker } from '../plan/cluster.ts';
 import { DEFAULT_POLICY, type AssignmentPolicy } from './assignment-policy.ts';
+import { isHashing, makeBalancer } from './balancer.ts';
 import type { ClusterSettings } from './cluster-settings.ts';
 import { hostSetsOf, NO_ENDPOINTS, type HostSet, type Member } from './host-set.ts';
-import { LeastOfAll, LeastOfChoices, WeightedLeastRequest } from './least-request.ts';
 import { buildLocalities, type LocalZone } from './locality-build.ts';
 import { loadsOf } from './priority-load.ts';
 import { Level, PriorityPicker, type Side } from './priority-picker.ts';
-import { RandomPicker } from './random-picker.ts';
-import { EvenRoundRobin, WeightedRoundRobin } from './round-robin.ts';
 import { SubsetIndex } from './subset-index.ts';
 import { SubsetPicker } from './subset-picker.ts';
 
@@ -28,6 +26,8 @@ export interface PickerContext {
   readonly policy: AssignmentPolicy;
   /** Uniform in [0, 1). */
   readonly random: () => number;
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
   /** Where this sidecar is, and where its like are; null when that is not known. */
   readonly zone: LocalZone | null;
 }
@@ -36,9 +36,13 @@ export function buildPicker(
   members: readonly Member[],
   settings: PickerSettings,
   random: () => number,
-  { policy = DEFAULT_POLICY, zone = null }: Partial<Pick<PickerContext, 'policy' | 'zone'>> = {},
+  {
+    policy = DEFAULT_POLICY,
+    zone = null,
+    now = () => systemClock.now(),
+  }: Partial<Pick<PickerContext, 'policy' | 'zone' | 'now'>> = {},
 ): Picker {
-  const context: PickerContext = { settings, policy, random, zone };
+  const context: PickerContext = { settings, policy, random, now, zone };
   return clusterPicker(members, hostSetsOf(members, policy), context);
 }
 
@@ -64,33 +68,21 @@ function pickerOf(sets: readonly HostSet[], context: PickerContext): Picker {
   if (levels.length === 1 && loads.isPanicking[0] === true) return only.all;
   if (levels.length === 1 && loads.healthy[0] === 100) return only.healthy;
   if (levels.length === 1 && loads.degraded[0] === 100) return only.degraded;
-  return new PriorityPicker({ levels, loads, isHashed: false, random });
+  return new PriorityPicker({ levels, loads, isHashed: isHashing(settings.balancing), random });
 }
 
 function sidePicker(set: HostSet, side: Side, context: PickerContext): Picker {
   if (side === 'all') {
     return context.settings.zoneAware?.failsOnPanic === true ? NO_ENDPOINTS : balancerOver(set.all, context);
   }
-  const localities = buildLocalities(set, side, context, balancerOver);
+  // A table has its localities in it: a key must not depend on whose turn it is.
+  if (isHashing(context.settings.balancing)) return balancerOver(set[side], context, set.all);
+  const localities = buildLocalities(set, side, context, (members) => balancerOver(members, context));
   return localities ?? balancerOver(set[side], context);
 }
 
-function balancerOver(members: readonly Member[], { settings, random }: PickerContext): Picker {
-  const endpoints = members.map(({ endpoint }) => endpoint);
-  const weights = Float64Array.from(endpoints, (endpoint) => endpoint.weight);
-  if (endpoints.length === 0) return NO_ENDPOINTS;
-  const isEven = weights.every((weight) => weight === weights[0]);
-  const { balancing } = settings;
-  switch (balancing.kind) {
-    case 'round-robin':
-      return isEven ? new EvenRoundRobin(endpoints, random) : new WeightedRoundRobin(endpoints, weights, random);
-    case 'random':
-      return new RandomPicker(endpoints, weights, random);
-    case 'least-request':
-      if (!isEven) return new WeightedLeastRequest(endpoints, weights, balancing.activeRequestBias, random);
-      if (balancing.scansAll) return new LeastOfAll(endpoints, random);
-      return new LeastOfChoices(endpoints, balancing.choiceCount, random);
-    default:
-      return assertNever(balancing);
-  }
+function balancerOver(members: readonly Member[], context: PickerContext, all = members): Picker {
+  const { settings, random, now } = context;
+  const { balancing, weighsLocalities } = settings;
+  return makeBalancer(members, { balancing, weighsLocalities, random, now }, all);
 }

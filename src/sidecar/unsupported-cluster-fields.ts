@@ -5,23 +5,12 @@ import type { MessageFields } from './unsupported.ts';
 const NO_EFFECT_YET = 'has no effect yet';
 const KERNEL = 'has no effect: the kernel default is used';
 const ALL: MessageFields = { supported: '*' };
-const HASH_RING = {
-  hash_function: NO_EFFECT_YET,
-  minimum_ring_size: NO_EFFECT_YET,
-  maximum_ring_size: NO_EFFECT_YET,
-  use_hostname_for_hashing: NO_EFFECT_YET,
-  hash_balance_factor: NO_EFFECT_YET,
-  consistent_hashing_lb_config: NO_EFFECT_YET,
-  locality_weighted_lb_config: NO_EFFECT_YET,
-  table_size: NO_EFFECT_YET,
-};
-
 export const CLUSTER_FIELDS: Readonly<Record<string, MessageFields>> = {
   'envoy.config.cluster.v3.Cluster': {
     supported: `health_checks ignore_health_on_host_removal
       name type eds_cluster_config connect_timeout lb_policy load_assignment max_requests_per_connection
       common_http_protocol_options http_protocol_options http2_protocol_options typed_extension_protocol_options
-      dns_resolvers dns_resolution_config dns_refresh_rate respect_dns_ttl dns_lookup_family least_request_lb_config round_robin_lb_config common_lb_config
+      dns_resolvers dns_resolution_config dns_refresh_rate respect_dns_ttl dns_lookup_family least_request_lb_config round_robin_lb_config ring_hash_lb_config maglev_lb_config common_lb_config
       cluster_type lb_subset_config
       transport_socket transport_socket_matches upstream_http_protocol_options metadata alt_stat_name original_dst_lb_config cleanup_interval upstream_bind_config dns_failure_refresh_rate load_balancing_policy circuit_breakers`,
     required: 'name',
@@ -39,8 +28,6 @@ export const CLUSTER_FIELDS: Readonly<Record<string, MessageFields>> = {
       track_cluster_stats: NO_EFFECT_YET,
       preconnect_policy: NO_EFFECT_YET,
       filters: NO_EFFECT_YET,
-      ring_hash_lb_config: NO_EFFECT_YET,
-      maglev_lb_config: NO_EFFECT_YET,
     },
     refused: {
       protocol_selection: 'write typed_extension_protocol_options',
@@ -66,44 +53,44 @@ export const CLUSTER_FIELDS: Readonly<Record<string, MessageFields>> = {
   'envoy.config.cluster.v3.Cluster.EdsClusterConfig': ALL,
   'envoy.config.cluster.v3.Cluster.RefreshRate': ALL,
   'envoy.config.cluster.v3.Cluster.TransportSocketMatch': ALL,
-  'envoy.config.cluster.v3.Cluster.LeastRequestLbConfig': {
-    supported: 'choice_count active_request_bias',
-    harmless: { slow_start_config: NO_EFFECT_YET },
-  },
-  'envoy.config.cluster.v3.Cluster.RoundRobinLbConfig': {
-    supported: '',
-    harmless: { slow_start_config: NO_EFFECT_YET },
-  },
+  'envoy.config.cluster.v3.Cluster.LeastRequestLbConfig': ALL,
+  'envoy.config.cluster.v3.Cluster.RoundRobinLbConfig': ALL,
+  'envoy.config.cluster.v3.Cluster.RingHashLbConfig': ALL,
+  'envoy.config.cluster.v3.Cluster.MaglevLbConfig': ALL,
+  'envoy.config.cluster.v3.Cluster.SlowStartConfig': ALL,
+  'envoy.config.cluster.v3.Cluster.CommonLbConfig.ConsistentHashingLbConfig': ALL,
   'envoy.config.cluster.v3.Cluster.CommonLbConfig': {
     supported:
-      'ignore_new_hosts_until_first_hc healthy_panic_threshold locality_weighted_lb_config zone_aware_lb_config override_host_status',
+      'ignore_new_hosts_until_first_hc healthy_panic_threshold locality_weighted_lb_config zone_aware_lb_config override_host_status consistent_hashing_lb_config',
     harmless: {
       update_merge_window: NO_EFFECT_YET,
       close_connections_on_host_set_change: NO_EFFECT_YET,
-      consistent_hashing_lb_config: NO_EFFECT_YET,
     },
   },
   'envoy.config.cluster.v3.Cluster.CommonLbConfig.LocalityWeightedLbConfig': ALL,
   'envoy.config.cluster.v3.LoadBalancingPolicy': ALL,
   'envoy.config.cluster.v3.LoadBalancingPolicy.Policy': ALL,
-  'envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin': {
-    supported: 'locality_lb_config',
-    harmless: { slow_start_config: NO_EFFECT_YET },
-  },
+  'envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin': ALL,
   'envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest': {
-    supported: 'choice_count active_request_bias locality_lb_config selection_method enable_full_scan',
-    harmless: { slow_start_config: NO_EFFECT_YET },
+    supported:
+      'choice_count active_request_bias locality_lb_config selection_method enable_full_scan slow_start_config',
   },
   'envoy.extensions.load_balancing_policies.random.v3.Random': {
     supported: 'locality_lb_config',
   },
   'envoy.extensions.load_balancing_policies.wrr_locality.v3.WrrLocality': ALL,
-  // The balancers that come later: the compiler of clusters puts round robin in their place and says so.
-  'envoy.extensions.load_balancing_policies.ring_hash.v3.RingHash': { supported: '', harmless: HASH_RING },
-  'envoy.extensions.load_balancing_policies.maglev.v3.Maglev': { supported: '', harmless: HASH_RING },
+  'envoy.extensions.load_balancing_policies.ring_hash.v3.RingHash': {
+    supported: `hash_function minimum_ring_size maximum_ring_size use_hostname_for_hashing hash_balance_factor
+      consistent_hashing_lb_config locality_weighted_lb_config`,
+  },
+  'envoy.extensions.load_balancing_policies.maglev.v3.Maglev': ALL,
+  'envoy.extensions.load_balancing_policies.common.v3.ConsistentHashingLbConfig': {
+    supported: 'use_hostname_for_hashing hash_balance_factor',
+  },
+  'envoy.extensions.load_balancing_policies.common.v3.SlowStartConfig': ALL,
   'envoy.extensions.load_balancing_policies.pick_first.v3.PickFirst': {
     supported: '',
-    harmless: { shuffle_address_list: NO_EFFECT_YET },
+    harmless: { shuffle_address_list: 'has no effect: the first endpoint of the list is used' },
   },
   'envoy.extensions.load_balancing_policies.common.v3.LocalityLbConfig': ALL,
   'envoy.extensions.load_balancing_policies.common.v3.LocalityLbConfig.LocalityWeightedLbConfig': ALL,

@@ -231,21 +231,6 @@ describe('compileCluster', () => {
     });
   });
 
-  it.each([
-    { given: { lb_policy: 'RING_HASH' }, path: 'lb_policy' },
-    { given: { lb_policy: 'MAGLEV' }, path: 'lb_policy' },
-    {
-      given: policies(['ring_hash.v3.RingHash']),
-      path: 'load_balancing_policy.policies[0].typed_extension_config.typed_config',
-    },
-  ])('uses round robin for a balancer that comes later, and warns: $path', ({ given, path }) => {
-    const { settings, problems } = compiled(given);
-    expect(settings?.balancing).toEqual({ kind: 'round-robin' });
-    expect(problems.map(({ severity, path: at }) => ({ severity, at }))).toEqual([
-      { severity: 'warning', at: `clusters[0].${path}` },
-    ]);
-  });
-
   it('reads the DNS settings', () => {
     const plain = settingsOf({ type: 'STRICT_DNS', load_assignment: NAMED }).discovery;
     expect(plain).toMatchObject({
@@ -330,7 +315,7 @@ describe('compileCluster', () => {
     {
       given: { load_balancing_policy: {} },
       problem:
-        'load_balancing_policy.policies: no policy is given; use round_robin, least_request, random or wrr_locality',
+        'load_balancing_policy.policies: no policy is given; use round_robin, least_request, random, ring_hash, maglev or wrr_locality',
     },
     {
       given: { transport_socket: { name: 'envoy.transport_sockets.tls' } },
@@ -387,10 +372,6 @@ describe('compileCluster', () => {
       path: 'least_request_lb_config.active_request_bias',
     },
     { given: { common_lb_config: { update_merge_window: '1s' } }, path: 'common_lb_config.update_merge_window' },
-    {
-      given: { lb_policy: 'ROUND_ROBIN', round_robin_lb_config: { slow_start_config: {} } },
-      path: 'round_robin_lb_config.slow_start_config',
-    },
   ])('accepts what is doubtful or comes later with a warning: $path', ({ given, path }) => {
     const { settings, problems } = compiled(given);
     expect(settings).not.toBeNull();

@@ -7,6 +7,8 @@ import type { ConcurrencyLimitSection } from './concurrency-limit-section.ts';
 import { readEjectionSection } from './ejection-section.ts';
 import type { EjectionSection } from './ejection-section.ts';
 import type { Fields } from './fields.ts';
+import { readHealthCheckSection } from './health-check-section.ts';
+import type { HealthCheckSection } from './health-check-section.ts';
 import { readHedgeSection } from './hedge-section.ts';
 import type { HedgeSection } from './hedge-section.ts';
 import { readRetryBackOffSection } from './retry-back-off-section.ts';
@@ -16,7 +18,7 @@ import type { RetryBudgetSection } from './retry-budget.ts';
 import { nearest } from './spelling.ts';
 
 /** What holds for the clusters of a service. */
-export type ServiceSection = ConcurrencyLimitSection | EjectionSection | RetryBudgetSection;
+export type ServiceSection = ConcurrencyLimitSection | EjectionSection | HealthCheckSection | RetryBudgetSection;
 /** What holds for routes. */
 export type RouteSection = HedgeSection | RetryBackOffSection;
 export type ResilienceSection = ServiceSection | RouteSection;
@@ -26,6 +28,7 @@ type SectionReader = (fields: Fields) => ResilienceSection;
 /** By the name of the section, which is the `kind` of its variant. */
 const SERVICE_SECTIONS: Readonly<Record<ServiceSection['kind'], SectionReader>> = {
   concurrencyLimit: readConcurrencyLimitSection,
+  healthCheck: readHealthCheckSection,
   outlierDetection: readEjectionSection,
   retryBudget: readRetryBudgetSection,
 };

@@ -2,9 +2,11 @@
 // sections that have nothing to work on. They are warnings: what does lead somewhere is in force.
 import { warning } from '../../base/problem.ts';
 import type { Problem } from '../../base/problem.ts';
+import { readHealthAnnotations } from '../../config/health-annotations.ts';
 import type { ResilienceTarget, TargetKind } from '../../config/resilience-policy.ts';
 import type { ResiliencePolicy } from '../../config/resource.ts';
 import { nearest } from '../../config/spelling.ts';
+import type { MeshService } from '../mesh-service.ts';
 import type { Snapshot } from '../snapshot.ts';
 
 /** Something that may be a target, and the names of its parts. */
@@ -14,9 +16,17 @@ interface Candidate {
 }
 
 export function checkResilience(snapshot: Snapshot): readonly Problem[] {
-  return snapshot.resilience.policies.flatMap((policy) =>
+  const targets = snapshot.resilience.policies.flatMap((policy) =>
     policy.spec.targets.flatMap((target, index) => checkTarget(policy, target, index, snapshot)),
   );
+  return [...targets, ...[...snapshot.services.values()].flatMap(checkAnnotations)];
+}
+
+function checkAnnotations({ meta, source }: MeshService): readonly Problem[] {
+  return readHealthAnnotations(meta.annotations).problems.map(({ annotation, message, remedy }) => {
+    const path = `metadata.annotations["${annotation}"]`;
+    return warning(path, message, remedy, source?.locate(path) ?? null);
+  });
 }
 
 function checkTarget(

@@ -9,6 +9,7 @@ import type { Abilities } from '../mesh-node.ts';
 import type { MeshPort, MeshService } from '../mesh-service.ts';
 import { applyRetryBudget } from './circuit-breakers.ts';
 import { applyEjection } from './resilience-ejection.ts';
+import { annotatedCheck, applyHealthCheck } from './resilience-health.ts';
 import { applyHedge, applyRetryBackOff } from './resilience-retry.ts';
 
 export interface ResilienceContext {
@@ -20,12 +21,17 @@ export interface ResilienceContext {
 export function applyResilience(
   cluster: Cluster,
   sections: readonly ServiceSection[],
-  _context: ResilienceContext,
+  context: ResilienceContext,
 ): void {
+  const annotated = annotatedCheck(context.service);
+  if (annotated !== null) applyHealthCheck(cluster, annotated, context);
   for (const section of sections) {
     switch (section.kind) {
       case 'concurrencyLimit':
         // Each client has a share of its own: concurrency-limit.ts.
+        break;
+      case 'healthCheck':
+        applyHealthCheck(cluster, section, context);
         break;
       case 'outlierDetection':
         applyEjection(cluster, section);

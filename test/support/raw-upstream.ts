@@ -71,6 +71,11 @@ export class RawUpstream {
     this.answer = DEFAULT_ANSWER;
   }
 
+  /** Ends every connection, as a server does with idle ones. */
+  disconnect(): void {
+    for (const socket of this.#sockets) socket.end();
+  }
+
   async close(): Promise<void> {
     for (const socket of this.#sockets) socket.destroy();
     await Promise.all(this.#servers.map((server) => new Promise((done) => server.close(done))));

@@ -81,6 +81,7 @@ function readJoin(reader: FlagReader, common: CommonSettings): SidecarSettings {
     address: reader.text('address'),
     instance: `${hostname()}-${process.pid}`,
     serviceAccount: 'default',
+    locality: readLocality(reader),
   };
   return {
     ...common,
@@ -107,6 +108,15 @@ function readMode(reader: FlagReader): MeshMode {
   const mode = MESH_MODES.find((known) => known === text);
   if (mode === undefined) reader.mistakes.push(`--mode: write ${MESH_MODES.join(' or ')}`);
   return mode ?? 'explicit';
+}
+
+/** From the region to the sub-zone, as much as is known. */
+function readLocality(reader: FlagReader): string {
+  const text = reader.text('locality');
+  if (text !== '' && !/^[^/\s]+(?:\/[^/\s]+){0,2}$/.test(text)) {
+    reader.mistakes.push(`--locality: ${JSON.stringify(text)} is not REGION[/ZONE[/SUBZONE]]`);
+  }
+  return text;
 }
 
 function readLabels(reader: FlagReader): Record<string, string> {

@@ -31,6 +31,7 @@ export function register(program: Command): void {
     .option('--readiness <port>', 'serve /healthz/ready on this port of every interface')
     .option('--metrics <port>', 'serve /stats/prometheus on this port of every interface')
     .option('--address <ip>', 'the address under which others reach this workload')
+    .option('--locality <region[/zone[/subzone]]>', 'where this workload is: for locality aware balancing')
     .option('--token-file <file>', 'a token that proves who this workload is')
     .option('--concurrency <n>', 'threads that serve traffic', '1')
     .option('--drain-seconds <n>', 'how long leaving may take, in all', '5')

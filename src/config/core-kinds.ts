@@ -17,6 +17,7 @@ export interface ServiceSpec {
   /** Without the word `None`. */
   readonly clusterIps: readonly string[];
   readonly isHeadless: boolean;
+  readonly trafficDistribution: 'PreferClose' | 'PreferSameZone' | 'PreferSameNode' | null;
   /** Empty unless the Service is of type ExternalName. */
   readonly externalName: string;
 }
@@ -43,12 +44,13 @@ export function readServiceSpec(fields: Fields): ServiceSpec {
     'allocateLoadBalancerNodePorts',
   );
   fields.ignore('publishNotReadyAddresses', 'healthCheckNodePort');
-  fields.later('trafficDistribution');
+  const distribution = fields.choice('trafficDistribution', ['PreferClose', 'PreferSameZone', 'PreferSameNode']);
   return {
     ports,
     selector: fields.textMap('selector'),
     clusterIps: [...new Set(clusterIps)],
     isHeadless: clusterIp === 'None',
+    trafficDistribution: distribution,
     externalName: type === 'ExternalName' ? fields.requiredText('externalName') : '',
   };
 }

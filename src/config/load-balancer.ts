@@ -3,6 +3,7 @@
 import type { Fields } from './fields.ts';
 import { checkHeaderText } from './header-text.ts';
 import { readPositiveMs } from './positive-duration.ts';
+import { readLocalitySetting, type LocalitySetting } from './locality-setting.ts';
 
 export type HashKey =
   | { readonly kind: 'header'; readonly name: string }
@@ -37,13 +38,13 @@ export interface LoadBalancer {
   readonly simple: 'LEAST_REQUEST' | 'RANDOM' | 'ROUND_ROBIN' | 'PASSTHROUGH' | null;
   readonly hash: ConsistentHash | null;
   readonly warmup: Warmup | null;
+  readonly locality: LocalitySetting | null;
 }
 
 const SIMPLE = ['UNSPECIFIED', 'RANDOM', 'PASSTHROUGH', 'ROUND_ROBIN', 'LEAST_REQUEST', 'LEAST_CONN'] as const;
 
 export function readLoadBalancer(fields: Fields): LoadBalancer {
   fields.exclusive('simple', 'consistentHash');
-  fields.later('localityLbSetting');
   fields.forEnvoyOnly('consistentHash', 'warmup', 'warmupDurationSecs');
   const simple = fields.choice('simple', SIMPLE);
   const seconds = readPositiveMs(fields, 'warmupDurationSecs');
@@ -59,6 +60,7 @@ export function readLoadBalancer(fields: Fields): LoadBalancer {
   return {
     simple: simple === null || simple === 'UNSPECIFIED' ? null : simple === 'LEAST_CONN' ? 'LEAST_REQUEST' : simple,
     hash: fields.object('consistentHash', readHash),
+    locality: fields.object('localityLbSetting', readLocalitySetting),
     warmup: warmup ?? (seconds === null ? null : { durationMs: seconds, minimumPercent: null, aggression: null }),
   };
 }

@@ -8,6 +8,7 @@ import type { Retries } from './http-retries.ts';
 import { readOutlier } from './outlier.ts';
 import type { Outlier } from './outlier.ts';
 import { readPositiveMs } from './positive-duration.ts';
+import { readLocalitySetting, type LocalitySetting } from './locality-setting.ts';
 import { readTag } from './telemetry.ts';
 import type { TagSource } from './telemetry.ts';
 
@@ -54,6 +55,8 @@ export interface MeshConfigSpec {
   readonly defaultRetries: Retries | null;
   /** Of sidecars to their own apps; null is two, of what the app has not begun to handle. */
   readonly inboundRetries: Retries | null;
+  /** Null: failover by distance, where outlier detection is on. */
+  readonly locality: LocalitySetting | null;
 }
 
 export const DEFAULT_MESH: MeshConfigSpec = {
@@ -73,6 +76,7 @@ export const DEFAULT_MESH: MeshConfigSpec = {
   defaultPolicy: { connectionPool: null, outlier: null },
   defaultRetries: null,
   inboundRetries: null,
+  locality: null,
 };
 
 export function readMeshConfigSpec(fields: Fields): MeshConfigSpec {
@@ -96,7 +100,6 @@ export function readMeshConfigSpec(fields: Fields): MeshConfigSpec {
     return { tracing: providers.texts('tracing'), accessLogging: providers.texts('accessLogging') };
   });
   fields.later(
-    'localityLbSetting',
     'enableAutoMtls',
     'trustDomain',
     'trustDomainAliases',
@@ -122,6 +125,7 @@ export function readMeshConfigSpec(fields: Fields): MeshConfigSpec {
     defaultPolicy: fields.object('defaultTrafficPolicy', readDefaultPolicy) ?? DEFAULT_MESH.defaultPolicy,
     defaultRetries: fields.object('defaultHttpRetryPolicy', readRetries),
     inboundRetries: fields.object('defaultInboundHttpRetryPolicy', readRetries),
+    locality: fields.object('localityLbSetting', readLocalitySetting),
   };
 }
 

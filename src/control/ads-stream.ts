@@ -140,10 +140,9 @@ export class AdsStream {
     const node: Node | undefined = request.node;
     if (node === undefined || node.id === '') return 'the first request must have a node with an id';
     this.#nodeId = node.id;
-    const { id, cluster, metadata = {} } = node;
-    const opened = this.#environment.source.open({ id, cluster, metadata, isReturning: bringsState(request) }, (view) =>
-      this.#setView(view),
-    );
+    const { id, cluster, metadata = {}, locality } = node;
+    const info = { id, cluster, metadata, locality, isReturning: bringsState(request) };
+    const opened = this.#environment.source.open(info, (view) => this.#setView(view));
     if (opened.kind === 'refused') return opened.message;
     this.#subscription = opened.subscription;
     if (opened.subscription.view !== null) this.#takeView(opened.subscription.view);

@@ -21,6 +21,8 @@ export interface NodeInfo {
   readonly id: string;
   readonly cluster: string;
   readonly metadata: Readonly<Record<string, unknown>>;
+  /** Absent when the node does not say where it is. */
+  readonly locality?: { readonly region: string; readonly zone: string; readonly subZone: string } | undefined;
 }
 
 export type ViewListener = (view: View) => void;

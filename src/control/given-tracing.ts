@@ -37,6 +37,7 @@ export function parseTracing(text: string): GivenTracing | null {
     ranges: [],
     keepsDestination: false,
     isHeadless: false,
+    nearness: null,
     exportTo: [],
     meta: { name, namespace: '', labels: new Map(), annotations: new Map(), createdAtMs: 0, generation: 1 },
     source: null,

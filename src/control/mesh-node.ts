@@ -1,6 +1,7 @@
 // One sidecar as the control service sees it: what its node metadata says (docs/INTERFACES.md).
 // A node of another kind, a real Envoy for one, has no OUTRIGGER struct: it gets the outbound half.
 import type { NodeInfo } from './flow.ts';
+import { localityOfLabels, type Locality } from './mesh-service.ts';
 
 export interface MeshApp {
   /** Where the app listens on 127.0.0.1. */
@@ -61,6 +62,8 @@ export interface MeshNode {
   /** Where captured connections from others arrive. */
   readonly inboundPort: number;
   readonly abilities: Abilities;
+  /** Where it says that it is, or its label `istio-locality` does; empty texts when nobody does. */
+  readonly locality: Locality;
 }
 
 const APP_PROTOCOLS = ['http', 'http2', 'grpc', 'tcp'] as const;
@@ -105,8 +108,14 @@ export function readNode(info: NodeInfo): MeshNode | string {
     mode,
     outboundPort: portOf(own?.['outboundPort'], OUTBOUND_PORT),
     inboundPort: portOf(own?.['inboundPort'], INBOUND_PORT),
+    locality: whereIs(info, labels),
     abilities: own === null ? ALL_ABILITIES : SIDECAR_ABILITIES,
   };
+}
+
+function whereIs({ locality }: NodeInfo, labels: ReadonlyMap<string, string>): Locality {
+  const { region = '', zone = '', subZone = '' } = locality ?? {};
+  return region === '' && zone === '' ? localityOfLabels(labels) : { region, zone, subZone };
 }
 
 /** Ours says so itself; any other says it the way of Istio's agent. */

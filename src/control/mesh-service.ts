@@ -49,6 +49,8 @@ export interface MeshService {
   /** Its instances have names below its own. */
   readonly isHeadless: boolean;
   readonly exportTo: readonly string[];
+  /** Service.spec.trafficDistribution; null when there is none. */
+  readonly nearness: 'zone' | 'subzone' | null;
   readonly meta: Meta;
   /** Null for a service that nobody wrote down. */
   readonly source: Source | null;
@@ -109,6 +111,11 @@ function firstWord(name: string): string {
 export function localityOf(text: string): Locality {
   const [region = '', zone = '', subZone = ''] = text.split('/');
   return { region, zone, subZone };
+}
+
+/** Istio's label of pods, with points instead of slashes. */
+export function localityOfLabels(labels: ReadonlyMap<string, string>): Locality {
+  return localityOf((labels.get('istio-locality') ?? '').replaceAll('.', '/'));
 }
 
 /** True when every label of `selector` is among `labels`. */

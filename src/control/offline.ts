@@ -31,6 +31,7 @@ import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, ROUTE_TYPE } from '../xds/t
 import type { EncodedResource } from '../xds/resource.ts';
 import type { View } from './flow.ts';
 import { ALL_ABILITIES, readNode } from './mesh-node.ts';
+import { localityOf } from './mesh-service.ts';
 import type { MeshMode, MeshNode } from './mesh-node.ts';
 import { ResourceIndex } from './resource-index.ts';
 import { Translator } from './translator.ts';
@@ -79,6 +80,8 @@ export interface OfflineNode {
   readonly mode?: MeshMode;
   /** Of the workload; 127.0.0.1 by default. */
   readonly address?: string;
+  /** `REGION/ZONE/SUBZONE`; empty, the default: not known. */
+  readonly locality?: string;
 }
 
 /** A sidecar that is not there, or what is wrong with its description. */
@@ -89,6 +92,7 @@ export function offlineNode({
   isEnvoy,
   mode = 'explicit',
   address = '127.0.0.1',
+  locality = '',
 }: OfflineNode): MeshNode | string {
   const [name = '', namespace = 'default'] = service.split('.');
   const described: unknown[] = [];
@@ -106,6 +110,7 @@ export function offlineNode({
     id: `sidecar~${address}~${name}.${namespace}~${namespace}.svc.cluster.local`,
     cluster: service,
     metadata,
+    locality: localityOf(locality),
   });
   return typeof node === 'string' || !isEnvoy ? node : { ...node, abilities: ALL_ABILITIES };
 }

@@ -7,7 +7,7 @@ import type { ServiceEntryPort, WorkloadSpec } from '../config/service-entry.ts'
 import type { Source } from '../config/meta.ts';
 import type { Problem } from '../base/problem.ts';
 import type { MeshApp, MeshNode } from './mesh-node.ts';
-import { localityOf, meshPort, selects } from './mesh-service.ts';
+import { localityOf, localityOfLabels, meshPort, selects } from './mesh-service.ts';
 import type { MeshEndpoint, MeshPort, MeshService } from './mesh-service.ts';
 
 export interface ServiceInputs {
@@ -91,6 +91,8 @@ class ServiceBuilder {
       // Callers of a headless Service choose the instance themselves.
       keepsDestination: spec.isHeadless,
       isHeadless: spec.isHeadless,
+      nearness:
+        spec.trafficDistribution === null ? null : spec.trafficDistribution === 'PreferSameZone' ? 'zone' : 'subzone',
       exportTo,
       meta,
       source,
@@ -191,6 +193,7 @@ class ServiceBuilder {
         ranges: spec.addresses.filter((address) => address.includes('/')),
         keepsDestination: spec.resolution === 'NONE' && !isResolved,
         isHeadless: false,
+        nearness: null,
         exportTo: spec.exportTo,
         meta,
         source,
@@ -271,6 +274,7 @@ class ServiceBuilder {
         ranges: [],
         keepsDestination: false,
         isHeadless: false,
+        nearness: null,
         exportTo: [],
         meta,
         source: null,
@@ -318,7 +322,9 @@ function bare(address: string, port: number): MeshEndpoint {
 
 function podEndpoint(pod: Pod, address: string, port: number, zone: string): MeshEndpoint {
   const { labels, name, namespace } = pod.meta;
-  return { address, port, labels, weight: 1, locality: { region: '', zone, subZone: '' }, workload: name, namespace };
+  const told = localityOfLabels(labels);
+  const locality = told.region === '' ? { region: '', zone, subZone: '' } : told;
+  return { address, port, labels, weight: 1, locality, workload: name, namespace };
 }
 
 function entryEndpoint(
@@ -340,13 +346,13 @@ function entryEndpoint(
 }
 
 function nodeEndpoint(node: MeshNode, app: MeshApp): MeshEndpoint {
-  const { ip: address, labels, workload, namespace } = node;
+  const { ip: address, labels, workload, namespace, locality } = node;
   return {
     address,
     port: app.inboundPort,
     labels,
     weight: 1,
-    locality: { region: '', zone: '', subZone: '' },
+    locality,
     workload,
     namespace,
   };

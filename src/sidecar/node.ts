@@ -2,7 +2,7 @@
 // docs/INTERFACES.md (Istio's ids and metadata keys, and our own struct OUTRIGGER that has the
 // control service register the workload for as long as the stream lives).
 import { create, type JsonObject } from '@bufbuild/protobuf';
-import { NodeSchema, type Node } from '../xds/gen/envoy/config/core/v3/base_pb.js';
+import { LocalitySchema, NodeSchema, type Node } from '../xds/gen/envoy/config/core/v3/base_pb.js';
 
 export const APP_PROTOCOLS = ['http', 'http2', 'grpc', 'tcp'] as const;
 export type AppProtocol = (typeof APP_PROTOCOLS)[number];
@@ -33,10 +33,12 @@ export interface WorkloadIdentity {
   /** Makes ids of several instances of one service differ. */
   readonly instance: string;
   readonly serviceAccount: string;
+  /** `REGION/ZONE/SUBZONE`, from the left; empty or absent: not known. */
+  readonly locality?: string;
 }
 
 export function nodeOf(workload: WorkloadIdentity): Node {
-  const { service, namespace, version, address, inboundPort, outboundPort, mode } = workload;
+  const { service, namespace, version, address, inboundPort, outboundPort, mode, locality = '' } = workload;
   const isCaptured = mode === 'redirect';
   const workloadName = version === '' ? service : `${service}-${version}`;
   const name = `${workloadName}-${workload.instance}`;
@@ -57,6 +59,7 @@ export function nodeOf(workload: WorkloadIdentity): Node {
     id: `sidecar~${address.split(',')[0]}~${name}.${namespace}~${namespace}.svc.cluster.local`,
     cluster: `${service}.${namespace}`,
     userAgentName: 'outrigger',
+    ...(locality === '' ? {} : { locality: localityOf(locality) }),
     metadata: {
       NAMESPACE: namespace,
       NAME: name,
@@ -68,4 +71,9 @@ export function nodeOf(workload: WorkloadIdentity): Node {
       OUTRIGGER: outrigger,
     },
   });
+}
+
+function localityOf(text: string) {
+  const [region = '', zone = '', subZone = ''] = text.split('/');
+  return create(LocalitySchema, { region, zone, subZone });
 }

@@ -3,6 +3,8 @@
 import { create } from '@bufbuild/protobuf';
 import {
   ClusterSchema,
+  Cluster_CommonLbConfigSchema,
+  Cluster_CommonLbConfig_LocalityWeightedLbConfigSchema,
   Cluster_DiscoveryType,
   Cluster_DnsLookupFamily,
 } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
@@ -10,6 +12,7 @@ import type { Cluster } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.j
 import { MetadataSchema } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import type { Metadata } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import { ApiVersion, ConfigSourceSchema } from '../../xds/gen/envoy/config/core/v3/config_source_pb.js';
+import type { ClusterLoadAssignment } from '../../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
 import type { Subset } from '../../config/destination-rule.ts';
 import type { ConcurrencyGroup } from '../concurrency-shares.ts';
 import type { Abilities, MeshApp, MeshNode } from '../mesh-node.ts';
@@ -20,6 +23,7 @@ import { openBreakers } from './circuit-breakers.ts';
 import { applyPolicy, poolPolicy } from './cluster-policy.ts';
 import { concurrencyGroup } from './concurrency-limit.ts';
 import { loadAssignment } from './endpoints.ts';
+import { localityPlan, type Caller } from './locality.ts';
 import { inboundSource, keepDestination } from './fixed-clusters.ts';
 import { duration } from './proto.ts';
 import { applyResilience } from './resilience.ts';
@@ -32,7 +36,7 @@ const LOOPBACK = '127.0.0.1';
 export interface OutboundCluster {
   readonly cluster: Cluster;
   /** What EDS says of it; null when the sidecar resolves names itself. */
-  readonly endpoints: readonly MeshEndpoint[] | null;
+  readonly assignment: ClusterLoadAssignment | null;
   /** What its requests have a share in; null: nothing. */
   readonly group: ConcurrencyGroup | null;
 }
@@ -40,6 +44,7 @@ export interface OutboundCluster {
 export interface ClusterContext {
   readonly scope: Scope;
   readonly abilities: Abilities;
+  readonly caller: Caller;
   /** Clusters that carry spans are HTTP/2 whatever their port is called. */
   readonly grpcClusters: ReadonlySet<string>;
 }
@@ -64,7 +69,7 @@ interface ClusterParts {
 
 function outboundCluster(
   { service, port, subset }: ClusterParts,
-  { scope, abilities, grpcClusters }: ClusterContext,
+  { scope, abilities, caller, grpcClusters }: ClusterContext,
 ): OutboundCluster {
   const name = clusterName('outbound', port.number, subset?.name ?? '', service.host);
   const all = service.endpoints.get(port.number) ?? [];
@@ -79,6 +84,16 @@ function outboundCluster(
     metadata: clusterMetadata(service, subset?.name ?? ''),
   });
   const policy = policyFor(scope, service.host, subset?.name ?? '', port.number);
+  const sections = scope.snapshot.resilience.ofService(service, port);
+  const plan = localityPlan(
+    {
+      rule: policy?.loadBalancer?.locality ?? null,
+      nearness: service.nearness,
+      mesh: scope.snapshot.mesh.locality,
+      hasOutlierDetection: policy?.outlier != null || sections.some(({ kind }) => kind === 'outlierDetection'),
+    },
+    caller,
+  );
   const isPassthrough = policy?.loadBalancer?.simple === 'PASSTHROUGH';
   const keeps = scope.mode === 'redirect' && (service.keepsDestination || isPassthrough);
   if (keeps) keepDestination(cluster);
@@ -94,13 +109,25 @@ function outboundCluster(
     cluster.dnsLookupFamily = Cluster_DnsLookupFamily.V4_PREFERRED;
     cluster.dnsRefreshRate = duration(DNS_REFRESH_MS);
     cluster.respectDnsTtl = true;
-    cluster.loadAssignment = loadAssignment(name, service.resolution === 'dns' ? endpoints : endpoints.slice(0, 1));
+    cluster.loadAssignment = loadAssignment(
+      name,
+      service.resolution === 'dns' ? endpoints : endpoints.slice(0, 1),
+      plan,
+    );
   }
   applyPolicy(cluster, policy, { isHttp2, abilities });
-  applyResilience(cluster, scope.snapshot.resilience.ofService(service, port), { service, port, abilities });
+  applyResilience(cluster, sections, { service, port, abilities });
+  if (plan?.kind === 'distribute') weighLocalities(cluster);
   if (keeps) keepDestination(cluster);
   const group = concurrencyGroup(scope.snapshot, service, port);
-  return { cluster, group, endpoints: service.resolution === 'eds' && !keeps ? endpoints : null };
+  const isEds = service.resolution === 'eds' && !keeps;
+  return { cluster, group, assignment: isEds ? loadAssignment(name, endpoints, plan) : null };
+}
+
+function weighLocalities(cluster: Cluster): void {
+  cluster.commonLbConfig ??= create(Cluster_CommonLbConfigSchema);
+  const value = create(Cluster_CommonLbConfig_LocalityWeightedLbConfigSchema);
+  cluster.commonLbConfig.localityConfigSpecifier = { case: 'localityWeightedLbConfig', value };
 }
 
 /** An instance without labels of its own, resolved by DNS, belongs to every subset. */

@@ -10,26 +10,37 @@ import {
 } from '../../xds/gen/envoy/config/endpoint/v3/endpoint_components_pb.js';
 import type { LbEndpoint, LocalityLbEndpoints } from '../../xds/gen/envoy/config/endpoint/v3/endpoint_components_pb.js';
 import type { MeshEndpoint } from '../mesh-service.ts';
+import { closeGaps, distribute, type LocalityPlan } from './locality.ts';
 
 const CLUSTER_ID = 'Kubernetes';
 
-export function loadAssignment(clusterName: string, endpoints: readonly MeshEndpoint[]): ClusterLoadAssignment {
+/** `plan`: what the localities mean for whoever gets it; null: nothing. */
+export function loadAssignment(
+  clusterName: string,
+  endpoints: readonly MeshEndpoint[],
+  plan: LocalityPlan | null = null,
+): ClusterLoadAssignment {
   const groups = new Map<string, LocalityLbEndpoints>();
   for (const endpoint of endpoints) {
     const { region, zone, subZone } = endpoint.locality;
-    const key = `${region}/${zone}/${subZone}`;
+    const place = `${region}/${zone}/${subZone}`;
+    const priority = plan?.kind === 'failover' ? plan.priorityOf(endpoint) : 0;
+    const key = `${place} ${priority}`;
     let group = groups.get(key);
     if (group === undefined) {
       group = create(
         LocalityLbEndpointsSchema,
-        key === '//' ? { locality: {} } : { locality: { region, zone, subZone } },
+        place === '//' ? { locality: {}, priority } : { locality: { region, zone, subZone }, priority },
       );
       groups.set(key, group);
     }
     group.lbEndpoints.push(lbEndpoint(endpoint));
     group.loadBalancingWeight = (group.loadBalancingWeight ?? 0) + endpoint.weight;
   }
-  return create(ClusterLoadAssignmentSchema, { clusterName, endpoints: [...groups.values()] });
+  const assignment = create(ClusterLoadAssignmentSchema, { clusterName, endpoints: [...groups.values()] });
+  if (plan?.kind === 'failover') closeGaps(assignment);
+  else if (plan?.kind === 'distribute') distribute(assignment, plan.to);
+  return assignment;
 }
 
 function lbEndpoint(endpoint: MeshEndpoint): LbEndpoint {

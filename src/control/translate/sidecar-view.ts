@@ -15,6 +15,8 @@ import type { Problem } from '../../base/problem.ts';
 import type { Clients } from '../client-roster.ts';
 import { ConcurrencyShares } from '../concurrency-shares.ts';
 import type { ConcurrencyGroup } from '../concurrency-shares.ts';
+import type { DestinationRuleSpec, PortPolicy } from '../../config/destination-rule.ts';
+import type { LocalitySetting } from '../../config/locality-setting.ts';
 import type { View } from '../flow.ts';
 import type { MeshApp, MeshNode } from '../mesh-node.ts';
 import type { MeshService } from '../mesh-service.ts';
@@ -27,7 +29,6 @@ import type { CapturedPort } from './captured-ports.ts';
 import { capturedRoutes } from './captured-routes.ts';
 import { capturedInboundCluster, inboundCluster, outboundClusters } from './clusters.ts';
 import { checkShares, withShare } from './concurrency-limit.ts';
-import { loadAssignment } from './endpoints.ts';
 import { fixedClusters } from './fixed-clusters.ts';
 import { InboundPorts } from './inbound-ports.ts';
 import { inboundListener, outboundListener } from './listeners.ts';
@@ -79,6 +80,8 @@ export class ViewBuilder {
   readonly #interned: Interner;
   readonly #shared = new Map<string, Shared>();
   readonly #usesLabels: boolean;
+  /** Whether callers of different localities get different endpoints. */
+  readonly #usesPlaces: boolean;
   readonly #inbound: InboundPorts;
   readonly #shares: ConcurrencyShares;
 
@@ -94,7 +97,13 @@ export class ViewBuilder {
       ),
     );
     const selecting = [...snapshot.sidecars, ...snapshot.destinationRules];
-    this.#usesLabels = matchesLabels || selecting.some((resource) => resource.spec.selector !== null);
+    this.#usesPlaces = isPlaced(snapshot);
+    const comparesLabels =
+      hasPriorities(snapshot.mesh.locality) ||
+      snapshot.destinationRules.some(({ spec }) =>
+        policiesOf(spec).some((policy) => hasPriorities(policy.loadBalancer?.locality)),
+      );
+    this.#usesLabels = comparesLabels || matchesLabels || selecting.some((resource) => resource.spec.selector !== null);
   }
 
   /** `previous` is the node's last view: types that did not change keep their Map, and an equal view is returned as it is. */
@@ -194,26 +203,32 @@ export class ViewBuilder {
       ? JSON.stringify([...node.labels].map(([name, value]) => `${name}=${value}`).toSorted())
       : '';
     const ownPorts = node.mode === 'redirect' ? [node.inboundPort, node.outboundPort] : [];
-    const key = JSON.stringify([node.namespace, node.abilities, labels, node.mode, ownPorts]);
+    const key = JSON.stringify([
+      node.namespace,
+      node.abilities,
+      labels,
+      node.mode,
+      ownPorts,
+      this.#usesPlaces ? node.locality : '',
+    ]);
     const known = this.#shared.get(key);
     if (known !== undefined) return known;
     const scope = new Scope(this.#snapshot, node);
     const clusters = new Map<string, EncodedResource>();
     const endpoints = new Map<string, EncodedResource>();
     const limited: LimitedCluster[] = [];
-    for (const { cluster, endpoints: instances, group } of outboundClusters({
+    for (const { cluster, assignment, group } of outboundClusters({
       scope,
+      caller: node,
       abilities: node.abilities,
       grpcClusters: tracerClusters(this.#snapshot),
     })) {
       clusters.set(cluster.name, this.#interned.intern(encodeResource(ClusterSchema, cluster.name, cluster)));
       if (group !== null) limited.push({ cluster, group, encoded: new Map() });
-      if (instances === null) continue;
+      if (assignment === null) continue;
       endpoints.set(
         cluster.name,
-        this.#interned.intern(
-          encodeResource(ClusterLoadAssignmentSchema, cluster.name, loadAssignment(cluster.name, instances)),
-        ),
+        this.#interned.intern(encodeResource(ClusterLoadAssignmentSchema, cluster.name, assignment)),
       );
     }
     const ports = node.mode === 'redirect' ? capturedPorts(scope, node, new Set(ownPorts)).ports : [];
@@ -228,6 +243,23 @@ export class ViewBuilder {
     this.#shared.set(key, shared);
     return shared;
   }
+}
+
+function hasPriorities(setting: LocalitySetting | null | undefined): boolean {
+  return (setting?.failoverPriority.length ?? 0) > 0;
+}
+
+function policiesOf(spec: DestinationRuleSpec): readonly PortPolicy[] {
+  const wide = [spec.policy, ...spec.subsets.map(({ policy }) => policy)].filter((policy) => policy !== null);
+  return wide.flatMap((policy) => [policy, ...policy.ports.values()]);
+}
+
+function isPlaced({ mesh, services, destinationRules, resilience }: Snapshot): boolean {
+  if (mesh.locality !== null || mesh.defaultPolicy.outlier !== null || resilience.policies.length > 0) return true;
+  if ([...services.values()].some(({ nearness }) => nearness !== null)) return true;
+  return destinationRules.some(({ spec }) =>
+    policiesOf(spec).some((policy) => policy.outlier !== null || (policy.loadBalancer?.locality ?? null) !== null),
+  );
 }
 
 /** Equal bytes, one object. What no view of the last publication used is forgotten at the next sweep. */

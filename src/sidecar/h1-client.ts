@@ -252,6 +252,8 @@ export class UpstreamConnection implements BodySink, WireUser {
       if (user === null) return -1;
       at = this.#parser.parse(bytes, at, user.responseHead);
       if (at === INCOMPLETE) break;
+      // What is said to this hop alone goes with the next line.
+      if (at > 0 && this.requests === 1) this.idleMaxMs = idleAllowanceMs(user.responseHead.get(H.keepAlive));
       if (at < 0 || inspectResponse(user.responseHead, this.#framing, this.#isToHead) !== 0) {
         this.#end(PROTOCOL_ERROR, 'malformed response head');
         return -1;
@@ -272,7 +274,6 @@ export class UpstreamConnection implements BodySink, WireUser {
       if (status >= 200) {
         this.#isInBody = true;
         this.#isReusable = this.#framing.isKeptAlive;
-        if (this.requests === 1) this.idleMaxMs = idleAllowanceMs(user.responseHead.get(H.keepAlive));
         this.#decoder.begin(this.#framing.bodyKind, this.#framing.contentLength, this.#framing.nominated);
         user.onUpstreamHead(this.#framing);
         return this.user === null ? -1 : at;

@@ -19,12 +19,15 @@ export interface SidecarPorts {
   readonly upstream: number;
   /** `envoy.resource_limits.listener.ingress.connection_limit`; none by default. */
   readonly connectionLimit?: number;
+  /** Of the cluster; Envoy's default when absent. */
+  readonly maxRequests?: number;
 }
 
 const address = (port: number): object => ({ socket_address: { address: '127.0.0.1', port_value: port } });
 
 /** One listener, one route, one cluster. */
-export function forwardingBootstrap({ port, admin, upstream, connectionLimit = 0 }: SidecarPorts): object {
+export function forwardingBootstrap({ port, admin, upstream, connectionLimit = 0, maxRequests }: SidecarPorts): object {
+  const thresholds = [{ max_requests: maxRequests, track_remaining: true }];
   const manager = {
     '@type': MANAGER,
     stat_prefix: 'ingress',
@@ -55,6 +58,7 @@ export function forwardingBootstrap({ port, admin, upstream, connectionLimit = 0
           name: 'upstream',
           type: 'STATIC',
           connect_timeout: '1s',
+          ...(maxRequests === undefined ? {} : { circuit_breakers: { thresholds } }),
           load_assignment: {
             cluster_name: 'upstream',
             endpoints: [{ lb_endpoints: [{ endpoint: { address: address(upstream) } }] }],

@@ -4,7 +4,10 @@ import type { Fields } from './fields.ts';
 import { readBackendRef, readFilter } from './http-route-filter.ts';
 import type { BackendRef, RouteFilter } from './http-route-filter.ts';
 import { limits } from './limits.ts';
+import { readPositiveMs } from './positive-duration.ts';
 import { checkRegex } from './regex.ts';
+import { readSessionPersistence } from './session-persistence.ts';
+import type { SessionPersistence } from './session-persistence.ts';
 
 export interface ParentRef {
   readonly group: string;
@@ -52,6 +55,7 @@ export interface RouteRule {
   readonly requestTimeoutMs: number | null;
   readonly backendTimeoutMs: number | null;
   readonly retry: RouteRetry | null;
+  readonly session: SessionPersistence | null;
 }
 
 export interface HttpRouteSpec {
@@ -108,7 +112,6 @@ function readRule(fields: Fields): RouteRule {
       'a rule that redirects has no backends',
       'remove backendRefs or the RequestRedirect filter',
     );
-  fields.later('sessionPersistence');
   const timeouts = fields.object('timeouts', (timeouts) => {
     const requestMs = timeouts.durationMs('request', 'gateway');
     const backendMs = timeouts.durationMs('backendRequest', 'gateway');
@@ -124,6 +127,7 @@ function readRule(fields: Fields): RouteRule {
     requestTimeoutMs: timeouts?.requestMs ?? null,
     backendTimeoutMs: timeouts?.backendMs ?? null,
     retry: fields.object('retry', readRetry),
+    session: fields.object('sessionPersistence', readSessionPersistence),
   };
 }
 
@@ -131,7 +135,7 @@ function readRetry(fields: Fields): RouteRetry {
   return {
     codes: fields.integers('codes', { min: 400, max: 599 }),
     attempts: fields.integer('attempts', { min: 0, max: 2_147_483_647 }),
-    backoffMs: fields.durationMs('backoff', 'gateway'),
+    backoffMs: readPositiveMs(fields, 'backoff', 'gateway'),
   };
 }
 

@@ -5,6 +5,7 @@ import { LineCounter, isMap, isScalar, parseAllDocuments, visit } from 'yaml';
 import type { Document, YAMLMap } from 'yaml';
 import { refuses } from '../base/problem.ts';
 import type { Place, Problem } from '../base/problem.ts';
+import { readBackendTrafficPolicySpec } from './backend-traffic-policy.ts';
 import { readEndpointSlice, readPod, readServiceSpec } from './core-kinds.ts';
 import { readDestinationRuleSpec } from './destination-rule.ts';
 import { Fields } from './fields.ts';
@@ -34,6 +35,8 @@ export interface ParsedFile {
 
 /** Of what neither Istio nor the Gateway API has. */
 const OWN_GROUP = 'outrigger.dev';
+/** Of the Gateway API's experimental kinds. */
+const EXPERIMENTAL_GROUP = 'gateway.networking.x-k8s.io';
 
 /** API groups by kind; any served version of the group is taken. */
 const GROUPS: Readonly<Record<string, string>> = {
@@ -50,11 +53,15 @@ const GROUPS: Readonly<Record<string, string>> = {
   HTTPRoute: 'gateway.networking.k8s.io',
   ReferenceGrant: 'gateway.networking.k8s.io',
   Telemetry: 'telemetry.istio.io',
+  XBackendTrafficPolicy: EXPERIMENTAL_GROUP,
   ResiliencePolicy: OWN_GROUP,
 };
 const VERSIONS = ['v1', 'v1beta1', 'v1alpha3', 'v1alpha1', 'v1alpha2'];
 /** Groups that are served in fewer versions. */
-const OWN_VERSIONS: Readonly<Record<string, readonly string[]>> = { [OWN_GROUP]: ['v1alpha1'] };
+const OWN_VERSIONS: Readonly<Record<string, readonly string[]>> = {
+  [OWN_GROUP]: ['v1alpha1'],
+  [EXPERIMENTAL_GROUP]: ['v1alpha1'],
+};
 const CLUSTER_SCOPED = new Set(['Namespace', 'MeshConfig']);
 
 export function parseFile(file: string, text: string): ParsedFile {
@@ -289,6 +296,8 @@ function readSpec(kind: string, fields: Fields, meta: Meta, source: Source): Res
         return { ...base, kind, spec: readTelemetrySpec(spec) };
       case 'Sidecar':
         return { ...base, kind, spec: readSidecarSpec(spec) };
+      case 'XBackendTrafficPolicy':
+        return { ...base, kind, spec: readBackendTrafficPolicySpec(spec) };
       case 'ResiliencePolicy':
         return { ...base, kind, spec: readResiliencePolicySpec(spec) };
       default:

@@ -3,6 +3,7 @@
 // ResilienceSection; the tables below are all that there are. What is not in them is refused, not passed by: somebody
 // who writes a policy counts on it.
 import { readConcurrencyLimitSection } from './concurrency-limit-section.ts';
+import type { RetryConstraintSection } from './backend-traffic-policy.ts';
 import type { ConcurrencyLimitSection } from './concurrency-limit-section.ts';
 import { readEjectionSection } from './ejection-section.ts';
 import type { EjectionSection } from './ejection-section.ts';
@@ -15,10 +16,13 @@ import { readRetryBackOffSection } from './retry-back-off-section.ts';
 import type { RetryBackOffSection } from './retry-back-off-section.ts';
 import { readRetryBudgetSection } from './retry-budget.ts';
 import type { RetryBudgetSection } from './retry-budget.ts';
+import type { SessionSection } from './session-persistence.ts';
 import { nearest } from './spelling.ts';
 
-/** What holds for the clusters of a service. */
-export type ServiceSection = ConcurrencyLimitSection | EjectionSection | HealthCheckSection | RetryBudgetSection;
+/** What a ResiliencePolicy says of the clusters of a service. */
+type OwnServiceSection = ConcurrencyLimitSection | EjectionSection | HealthCheckSection | RetryBudgetSection;
+/** What holds for a service; the last two are an XBackendTrafficPolicy's. */
+export type ServiceSection = OwnServiceSection | RetryConstraintSection | SessionSection;
 /** What holds for routes. */
 export type RouteSection = HedgeSection | RetryBackOffSection;
 export type ResilienceSection = ServiceSection | RouteSection;
@@ -26,7 +30,7 @@ export type ResilienceSection = ServiceSection | RouteSection;
 type SectionReader = (fields: Fields) => ResilienceSection;
 
 /** By the name of the section, which is the `kind` of its variant. */
-const SERVICE_SECTIONS: Readonly<Record<ServiceSection['kind'], SectionReader>> = {
+const SERVICE_SECTIONS: Readonly<Record<OwnServiceSection['kind'], SectionReader>> = {
   concurrencyLimit: readConcurrencyLimitSection,
   healthCheck: readHealthCheckSection,
   outlierDetection: readEjectionSection,

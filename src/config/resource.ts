@@ -30,6 +30,7 @@ export type ReferenceGrant = Typed<'ReferenceGrant', ReferenceGrantSpec>;
 export type Telemetry = Typed<'Telemetry', TelemetrySpec>;
 export type MeshConfig = Typed<'MeshConfig', MeshConfigSpec>;
 export type Sidecar = Typed<'Sidecar', SidecarSpec>;
+export type BackendTrafficPolicy = Typed<'XBackendTrafficPolicy', ResiliencePolicySpec>;
 export type ResiliencePolicy = Typed<'ResiliencePolicy', ResiliencePolicySpec>;
 
 export type Resource =
@@ -46,6 +47,7 @@ export type Resource =
   | Telemetry
   | MeshConfig
   | Sidecar
+  | BackendTrafficPolicy
   | ResiliencePolicy;
 
 export type Kind = Resource['kind'];

@@ -1,4 +1,4 @@
-// Which sections of the ResiliencePolicies hold for a port of a service, and for a rule of a VirtualService or an
+// Which sections of the ResiliencePolicies, and of the XBackendTrafficPolicies with them, hold for a port of a service, and for a rule of a VirtualService or an
 // HTTPRoute. Policies are told apart section by section: of two that say the same section of the same target the
 // oldest is in force, then the first by namespace and name, and the other is a Problem. What names a port or a rule
 // comes before what does not.
@@ -11,11 +11,13 @@ import type {
   ServiceSection,
   TargetKind,
 } from '../config/resilience-policy.ts';
-import type { ResiliencePolicy } from '../config/resource.ts';
+import type { BackendTrafficPolicy, ResiliencePolicy } from '../config/resource.ts';
 import type { MeshPort, MeshService } from './mesh-service.ts';
 
+type Policy = ResiliencePolicy | BackendTrafficPolicy;
+
 interface Entry {
-  readonly policy: ResiliencePolicy;
+  readonly policy: Policy;
   readonly section: ResilienceSection;
 }
 
@@ -23,13 +25,13 @@ interface Entry {
 type Sections = Map<ResilienceSection['kind'], Entry>;
 
 export class ResilienceIndex {
-  readonly policies: readonly ResiliencePolicy[];
+  readonly policies: readonly Policy[];
   readonly problems: readonly Problem[];
   /** By target. */
   readonly #sections = new Map<string, Sections>();
 
   /** `policies`: oldest first. */
-  constructor(policies: readonly ResiliencePolicy[]) {
+  constructor(policies: readonly Policy[]) {
     this.policies = policies;
     const problems: Problem[] = [];
     for (const policy of policies)
@@ -67,7 +69,7 @@ export class ResilienceIndex {
     return [...found.values()].map(({ section }) => section);
   }
 
-  #add(policy: ResiliencePolicy, [key, target]: readonly [string, ResilienceTarget], problems: Problem[]): void {
+  #add(policy: Policy, [key, target]: readonly [string, ResilienceTarget], problems: Problem[]): void {
     const sections = this.#sections.get(key) ?? new Map();
     this.#sections.set(key, sections);
     for (const section of policy.spec.sections) {
@@ -82,18 +84,13 @@ function targetKey(namespace: string, { kind, name, sectionName }: ResilienceTar
   return `${kind}/${namespace}/${name}/${sectionName}`;
 }
 
-function loses(
-  policy: ResiliencePolicy,
-  { kind }: ResilienceSection,
-  target: ResilienceTarget,
-  winner: ResiliencePolicy,
-): Problem {
+function loses(policy: Policy, { kind }: ResilienceSection, target: ResilienceTarget, winner: Policy): Problem {
   const path = `spec.${kind}`;
   const what = `${target.kind} ${target.name}${target.sectionName === '' ? '' : `, section ${target.sectionName}`}`;
   return {
     severity: 'warning',
     path,
-    message: `the older ResiliencePolicy ${winner.meta.namespace}/${winner.meta.name} has ${kind} for the ${what} already; this one has no effect there`,
+    message: `the older ${winner.kind} ${winner.meta.namespace}/${winner.meta.name} has ${kind} for the ${what} already; this one has no effect there`,
     remedy: 'join the two',
     place: policy.source.locate(path),
   };

@@ -32,6 +32,8 @@ export interface Snapshot {
   readonly telemetries: readonly Telemetry[];
   readonly sidecars: readonly Sidecar[];
   readonly resilience: ResilienceIndex;
+  /** Some route or backend has sessions that stay with an endpoint. */
+  readonly usesSessions: boolean;
   readonly workloads: readonly MeshNode[];
   readonly problems: readonly Problem[];
 }
@@ -59,7 +61,13 @@ export function buildSnapshot({ resources, workloads, domain, providers, service
   };
   const virtualServices = sorted.filter((resource) => resource.kind === 'VirtualService');
   const destinationRules = sorted.filter((resource) => resource.kind === 'DestinationRule');
-  const resilience = new ResilienceIndex(sorted.filter((resource) => resource.kind === 'ResiliencePolicy'));
+  const resilience = new ResilienceIndex(
+    sorted.filter((resource) => resource.kind === 'ResiliencePolicy' || resource.kind === 'XBackendTrafficPolicy'),
+  );
+  const httpRoutes = sorted.filter((resource) => resource.kind === 'HTTPRoute');
+  const usesSessions =
+    resilience.policies.some(({ spec }) => spec.sections.some(({ kind }) => kind === 'sessionPersistence')) ||
+    httpRoutes.some(({ spec }) => spec.rules.some((rule) => rule.session !== null));
   const problems = [...built.problems, ...resilience.problems];
   for (const rival of meshes.slice(1))
     problems.push(ignored(rival, '', 'another MeshConfig is in force', 'remove one of them'));
@@ -71,11 +79,12 @@ export function buildSnapshot({ resources, workloads, domain, providers, service
     services,
     virtualServices,
     destinationRules,
-    httpRoutes: sorted.filter((resource) => resource.kind === 'HTTPRoute'),
+    httpRoutes,
     grants: sorted.filter((resource) => resource.kind === 'ReferenceGrant'),
     telemetries: sorted.filter((resource) => resource.kind === 'Telemetry'),
     sidecars: sorted.filter((resource) => resource.kind === 'Sidecar'),
     resilience,
+    usesSessions,
     workloads,
     problems,
   };

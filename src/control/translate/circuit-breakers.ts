@@ -2,6 +2,7 @@
 // retries have a budget (docs/adr/010), which our own sidecars have by themselves and others because it is
 // written.
 import { create } from '@bufbuild/protobuf';
+import type { RetryConstraintSection } from '../../config/backend-traffic-policy.ts';
 import type { RetryBudget } from '../../config/retry-budget.ts';
 import {
   CircuitBreakersSchema,
@@ -13,6 +14,7 @@ import type {
 } from '../../xds/gen/envoy/config/cluster/v3/circuit_breaker_pb.js';
 import type { Cluster } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import type { Abilities } from '../mesh-node.ts';
+import { writeMetadata } from './own-metadata.ts';
 import { duration } from './proto.ts';
 
 const UNLIMITED = 4_294_967_295;
@@ -48,6 +50,19 @@ export function applyRetryBudget(cluster: Cluster, budget: RetryBudget): void {
   if (threshold === undefined) return;
   threshold.retryBudget = budgetOf(budget);
   threshold.maxRetries = undefined;
+}
+
+/**
+ * Retries by rate, for which Envoy has no field (resilience/retry-constraint.ts reads the metadata). An Envoy gets what is
+ * nearest to it: a budget over the same interval.
+ */
+export function applyRetryConstraint(
+  cluster: Cluster,
+  { percent, intervalMs, minCount, minIntervalMs }: RetryConstraintSection,
+  { budgetsRetries }: Pick<Abilities, 'budgetsRetries'>,
+): void {
+  if (budgetsRetries) writeMetadata(cluster, { retryConstraint: { percent, intervalMs, minCount, minIntervalMs } });
+  else applyRetryBudget(cluster, { percent, retriesMin: minCount, intervalMs });
 }
 
 function budgetOf({ percent, retriesMin, intervalMs }: RetryBudget) {

@@ -26,6 +26,7 @@ import { applyRouteResilience } from './resilience.ts';
 import { gatewayRetryPolicy } from './retry-policy.ts';
 import { gatewayMatchOf } from './route-match.ts';
 import { mirrorTo, originMetadata } from './rule-routes.ts';
+import { applySession, sessionOf } from './session.ts';
 import { policyFor } from './traffic-policy.ts';
 
 /** The share of traffic whose backend is not valid goes to a cluster that never exists, and is answered with 500. */
@@ -102,7 +103,9 @@ function routeOf({ route: owner, rule, ruleIndex, match }: Candidate, context: G
   if (rule.retry?.backoffMs != null) writeMetadata(route, { retry: { backoff: 'minimum' } });
   const action = forwardAction(rule, match, context);
   mirror(action, rule, owner, context);
-  choose(action, route, rule.backends, { owner, context });
+  const own = rule.session;
+  if (own !== null) applySession(route, { ...own, defaultName: `${namespace}-${name}-${ruleIndex}` });
+  choose(action, route, rule.backends, { owner, context, hasSession: own !== null });
   route.decorator = { $typeName: 'envoy.config.route.v3.Decorator', operation: `${context.host}:${context.port}/*` };
   route.action = { case: 'route', value: action };
   applyRouteResilience(route, context.scope.snapshot.resilience.ofRoute('HTTPRoute', owner.meta, rule.name));
@@ -139,13 +142,15 @@ function mirror(action: RouteAction, rule: RouteRule, owner: HttpRoute, { scope 
 interface ChoiceContext {
   readonly owner: HttpRoute;
   readonly context: GatewayContext;
+  /** The rule has its own, which goes before those of its backends. */
+  readonly hasSession: boolean;
 }
 
 function choose(
   action: RouteAction,
   route: Route,
   backends: readonly RouteBackend[],
-  { owner, context }: ChoiceContext,
+  { owner, context, hasSession }: ChoiceContext,
 ): void {
   const used = backends.filter((backend) => backend.weight > 0);
   const [first] = used;
@@ -157,6 +162,7 @@ function choose(
   if (used.length === 1 && first !== undefined) {
     action.clusterSpecifier = { case: 'cluster', value: names[0]?.cluster ?? INVALID_CLUSTER };
     for (const filter of first.filters) editHeaders(route, filter);
+    if (!hasSession) applySession(route, names[0]?.session ?? null);
     return;
   }
   const clusters = used.map((backend, index) => {
@@ -165,6 +171,7 @@ function choose(
       weight: backend.weight,
     });
     for (const filter of backend.filters) editHeaders(weighted, filter);
+    if (!hasSession) applySession(weighted, names[index]?.session ?? null);
     return weighted;
   });
   action.clusterSpecifier = { case: 'weightedClusters', value: create(WeightedClusterSchema, { clusters }) };
@@ -172,11 +179,12 @@ function choose(
 
 function clusterOf(ref: BackendRef, owner: HttpRoute, scope: Scope) {
   const backend = resolveBackend(ref, owner, scope);
-  if (backend.kind === 'invalid') return { cluster: INVALID_CLUSTER, hash: null };
+  if (backend.kind === 'invalid') return { cluster: INVALID_CLUSTER, hash: null, session: null };
   const policy = policyFor(scope, backend.host, '', backend.port);
   return {
     cluster: clusterName('outbound', backend.port, '', backend.host),
     hash: policy?.loadBalancer?.hash?.key ?? null,
+    session: sessionOf(scope, backend.host, backend.port),
   };
 }
 

@@ -1,5 +1,5 @@
 // The HTTP connection manager as Istio sets it up: paths normalized (BASE), request ids made, no stream
-// idle timeout, the address of the peer not trusted, and only the router as filter.
+// idle timeout, the address of the peer not trusted, and as filters the router, and sessions where there are any.
 import { create } from '@bufbuild/protobuf';
 import { StructSchema } from '@bufbuild/protobuf/wkt';
 import { FilterSchema } from '../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
@@ -19,6 +19,7 @@ import type { Scope } from '../scope.ts';
 import { accessLogs } from './access-log.ts';
 import { faultFilter } from './faults.ts';
 import { duration, pack } from './proto.ts';
+import { sessionFilter } from './session.ts';
 import { tracing } from './tracing.ts';
 
 /** Istio answers for its apps under this name; callers see their own sidecar's `envoy`. */
@@ -50,6 +51,8 @@ export function httpManager({ node, scope, direction, statPrefix, routes }: Mana
     streamIdleTimeout: duration(0),
     accessLog: accessLogs(scope, node, direction),
   });
+  const sessions = direction === 'client' ? sessionFilter(scope) : null;
+  if (sessions !== null) manager.httpFilters.unshift(sessions);
   manager.routeSpecifier = routes;
   if (direction === 'server') manager.serverName = INBOUND_SERVER_NAME;
   if (node.abilities.upgrades)

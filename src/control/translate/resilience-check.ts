@@ -4,7 +4,7 @@ import { warning } from '../../base/problem.ts';
 import type { Problem } from '../../base/problem.ts';
 import { readHealthAnnotations } from '../../config/health-annotations.ts';
 import type { ResilienceTarget, TargetKind } from '../../config/resilience-policy.ts';
-import type { ResiliencePolicy } from '../../config/resource.ts';
+import type { BackendTrafficPolicy, ResiliencePolicy } from '../../config/resource.ts';
 import { nearest } from '../../config/spelling.ts';
 import type { MeshService } from '../mesh-service.ts';
 import type { Snapshot } from '../snapshot.ts';
@@ -30,7 +30,7 @@ function checkAnnotations({ meta, source }: MeshService): readonly Problem[] {
 }
 
 function checkTarget(
-  policy: ResiliencePolicy,
+  policy: ResiliencePolicy | BackendTrafficPolicy,
   target: ResilienceTarget,
   index: number,
   snapshot: Snapshot,

@@ -7,7 +7,7 @@ import type { Cluster } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.j
 import type { Route } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
 import type { Abilities } from '../mesh-node.ts';
 import type { MeshPort, MeshService } from '../mesh-service.ts';
-import { applyRetryBudget } from './circuit-breakers.ts';
+import { applyRetryBudget, applyRetryConstraint } from './circuit-breakers.ts';
 import { applyEjection } from './resilience-ejection.ts';
 import { annotatedCheck, applyHealthCheck } from './resilience-health.ts';
 import { applyHedge, applyRetryBackOff } from './resilience-retry.ts';
@@ -38,6 +38,12 @@ export function applyResilience(
         break;
       case 'retryBudget':
         applyRetryBudget(cluster, section);
+        break;
+      case 'retryConstraint':
+        applyRetryConstraint(cluster, section, context.abilities);
+        break;
+      case 'sessionPersistence':
+        // A matter of routes: session.ts.
         break;
       default:
         assertNever(section);

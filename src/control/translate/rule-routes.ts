@@ -31,6 +31,7 @@ import { redirectAction, substitute } from './redirect.ts';
 import { applyRouteResilience } from './resilience.ts';
 import { retryPolicy } from './retry-policy.ts';
 import { matchAll, matchOf } from './route-match.ts';
+import { applySession, sessionOf } from './session.ts';
 import { targetOf } from './target.ts';
 import type { Target } from './target.ts';
 
@@ -133,15 +134,24 @@ function forward(route: Route, service: VirtualService, rule: HttpRule, context:
   if (hashed !== null) action.hashPolicy.push(hashPolicy(hashed));
   action.requestMirrorPolicies.push(...rule.mirrors.map((mirror) => mirrorPolicy(mirror, service, context)));
   rewrite(action, rule);
-  if (rule.route.length === 1) single(route, action, first, target(first));
-  else split(action, rule.route, target);
+  if (rule.route.length === 1) single({ route, action, entry: first, target: target(first), scope });
+  else split(action, rule.route, target, scope);
   const where = rule.route.length === 1 ? target(first) : { host: context.host, port };
   route.decorator = { $typeName: 'envoy.config.route.v3.Decorator', operation: `${where.host}:${where.port}/*` };
   route.action = { case: 'route', value: action };
 }
 
+interface SingleParts {
+  readonly route: Route;
+  readonly action: RouteAction;
+  readonly entry: WeightedDestination;
+  readonly target: Target;
+  readonly scope: Scope;
+}
+
 /** One destination: its header edits come after the rule's, so for the same header its value wins. */
-function single(route: Route, action: RouteAction, entry: WeightedDestination, target: Target): void {
+function single({ route, action, entry, target, scope }: SingleParts): void {
+  applySession(route, sessionOf(scope, target.host, target.port));
   action.clusterSpecifier = { case: 'cluster', value: target.cluster };
   const request = editLists(entry.headers.request);
   const response = editLists(entry.headers.response);
@@ -158,6 +168,7 @@ function split(
   action: RouteAction,
   entries: readonly WeightedDestination[],
   target: (entry: WeightedDestination) => Target,
+  scope: Scope,
 ): void {
   const clusters = entries
     .filter((entry) => entry.weight > 0)
@@ -172,6 +183,8 @@ function split(
         responseHeadersToAdd: response.toAdd,
         responseHeadersToRemove: response.toRemove,
       });
+      const { host: to, port } = target(entry);
+      applySession(weighted, sessionOf(scope, to, port));
       const host = hostFromEdits(entry.headers.request);
       if (host !== '') weighted.hostRewriteSpecifier = { case: 'hostRewriteLiteral', value: host };
       return weighted;

@@ -22,6 +22,7 @@ import { timeouts } from './proto.ts';
 import { retryPolicy } from './retry-policy.ts';
 import { matchAll } from './route-match.ts';
 import { rulesToRoutes } from './rule-routes.ts';
+import { applySession, sessionOf } from './session.ts';
 import { policyFor } from './traffic-policy.ts';
 
 export const OUTBOUND_ROUTES = 'http_proxy';
@@ -116,12 +117,14 @@ function defaultRoute(service: MeshService, port: MeshPort, scope: Scope): Route
   });
   const retries = retryPolicy(scope.snapshot.mesh.defaultRetries, key !== null);
   if (retries !== null) action.retryPolicy = retries;
-  return create(RouteSchema, {
+  const route = create(RouteSchema, {
     name: 'default',
     match: matchAll(),
     decorator: { operation: `${service.host}:${port.number}/*` },
     action: { case: 'route', value: action },
   });
+  applySession(route, sessionOf(scope, service.host, port.number));
+  return route;
 }
 
 /** Without a redirect there is no original destination to fall back to, so an unknown host is always refused. */

@@ -54,6 +54,8 @@ export type Numbers = readonly (readonly [name: string, kind: 'counter' | 'gauge
 export class ProxyStats {
   /** The active checks of a cluster; called at scrape time. */
   healthOf: (cluster: string) => readonly HealthNumbers[] = () => [];
+  /** What outlier detection counts of a cluster. */
+  outlierOf: (cluster: string) => Numbers = () => [];
   readonly #clusters = new Map<string, ClusterTally>();
   readonly #https = new Map<string, HttpTally>();
   readonly #listeners = new Map<string, ListenerTally>();
@@ -134,6 +136,7 @@ export class ProxyStats {
       clusterStats(stats, cluster, this.#clusters.get(cluster.name));
       const scope = { scope: 'cluster', name: cluster.name, labelNames: CLUSTER_LABELS };
       add(stats, scope, healthStats(this.healthOf(cluster.name)));
+      add(stats, scope, this.outlierOf(cluster.name));
     }
     for (const [prefix, tally] of this.#https) httpStats(stats, prefix, tally);
     for (const [address, tally] of this.#listeners) listenerStats(stats, address, tally);

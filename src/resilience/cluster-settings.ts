@@ -11,6 +11,7 @@ import type { PeakEwmaSettings } from './peak-ewma.ts';
 import type { RingSettings } from './ring.ts';
 import type { SlowStart } from './warming.ts';
 import type { Cluster as ClusterProto } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
+import type { OutlierSettings } from './outlier-settings.ts';
 
 /** Health as a configuration or EDS states it (core.v3.HealthStatus). */
 export type ConfiguredHealth = 'healthy' | 'degraded' | 'unhealthy' | 'draining' | 'timeout';
@@ -126,6 +127,8 @@ export interface ClusterSettings {
   readonly maxConnectionDurationMs: number;
   /** Circuit breakers; the sidecar adds them, because they count for all of its threads. Absent or null: none. */
   readonly limits?: ClusterLimits | null;
+  /** Circuit breaking per endpoint; null or absent: none. */
+  readonly outlier?: OutlierSettings | null;
   /** What the upstream speaks; requests are sent as HTTP/1.1 until the HTTP/2 client is there. */
   readonly protocol: 'http1' | 'http2' | 'downstream' | 'auto';
   /** IPs to dial endpoints from, the first of an endpoint's family; empty: the kernel's choice. */

@@ -23,6 +23,7 @@ import { compileHealth, compileLoadAssignment, type AddressKind } from './load-a
 import { flattenClusterMetadata } from './metadata.ts';
 import { compileOriginalDst } from './original-dst-settings.ts';
 import { compileSubsets } from './subset-settings.ts';
+import { compileOutlier } from './outlier-settings.ts';
 import { compileUpstreamBind } from './upstream-bind.ts';
 
 const CONNECT_TIMEOUT_MS = 5000;
@@ -71,6 +72,7 @@ export function compileCluster(cluster: Cluster, env: CompileEnv, path: string):
       ? DEFAULT_POLICY
       : compileAssignmentPolicy(cluster.loadAssignment, local.problems, at);
   const healthChecks = compileHealthChecks(cluster, local, path);
+  const outlier = compileOutlier(cluster.outlierDetection, local, `${path}.outlier_detection`);
   env.problems.push(...local.problems);
   if (discovery === null || refuses(local.problems)) return null;
   return Object.freeze({
@@ -89,6 +91,7 @@ export function compileCluster(cluster: Cluster, env: CompileEnv, path: string):
     sourceAddresses,
     metadata: flattenClusterMetadata(cluster.metadata),
     source: cluster,
+    ...(outlier === null ? {} : { outlier }),
     ...(healthChecks.length === 0 ? {} : { healthChecks }),
   });
 }
@@ -261,7 +264,6 @@ function checkTransport(cluster: Cluster, env: CompileEnv, path: string): void {
 /** Warns of each field that is understood but comes with a later version. */
 function noteLater(cluster: Cluster, env: CompileEnv, path: string): void {
   const later: readonly (readonly [string, boolean])[] = [
-    ['outlier_detection', cluster.outlierDetection !== undefined],
     ['upstream_connection_options', cluster.upstreamConnectionOptions !== undefined],
     ['per_connection_buffer_limit_bytes', cluster.perConnectionBufferLimitBytes !== undefined],
     ['preconnect_policy', cluster.preconnectPolicy !== undefined],

@@ -15,6 +15,8 @@ import { readNodeIdentity } from '../observe/node-identity.ts';
 import { ProxyStats, type Numbers } from '../observe/proxy-stats.ts';
 import { Registry } from '../observe/registry.ts';
 import { SpanPipeline } from '../observe/span-pipeline.ts';
+import { outlierNumbers } from '../resilience/outlier-numbers.ts';
+import { OutlierWatch } from '../resilience/outlier-watch.ts';
 import { createNodeResolver } from '../resilience/resolver.ts';
 import { compileUpstreamBind } from '../resilience/upstream-bind.ts';
 import type { Bootstrap } from '../xds/gen/envoy/config/bootstrap/v3/bootstrap_pb.js';
@@ -100,6 +102,7 @@ export class Proxy {
   readonly listeners: ListenerSet;
   readonly engine: Engine;
   readonly health: HealthMonitor;
+  readonly outliers: OutlierWatch;
   readonly limits: Limits;
   /** Resolves when the proxy is ready for the first time; never when it is stopped before. */
   readonly ready: Promise<void>;
@@ -130,30 +133,21 @@ export class Proxy {
     this.startedMs = clock.wall();
     const wheel = new TimerWheel(clock, WHEEL_TICK_MS);
     const pools = new PoolRegistry(clock, wheel);
-    this.engine = {
-      clock,
-      wheel,
-      log,
-      random,
-      pools,
-      counters: newEngineCounters(),
-      chain: new ChainBook(this.limits),
-    };
+    const counters = newEngineCounters();
+    this.engine = { clock, wheel, log, random, pools, counters, chain: new ChainBook(this.limits) };
     this.#logFiles = new LogFiles({ registry: this.registry });
     this.health = new HealthMonitor({ engine: this.engine, log: log.child('health'), logFiles: this.#logFiles });
-    const dependencies = {
-      clock,
-      random,
-      resolver: createNodeResolver(),
-      log: log.child('cluster'),
-      health: this.health,
-    };
+    this.outliers = new OutlierWatch({ clock, random, log: log.child('outlier') });
+    const resolver = createNodeResolver();
+    const { health, outliers } = this;
+    const dependencies = { clock, random, resolver, log: log.child('cluster'), health, outliers };
     this.store = new StateStore(dependencies, pools, homeOf(bootstrap));
     this.secrets = new SecretStore(log.child('secret'));
     pools.secureTarget = (cluster, endpoint, origin) => secureTargetOf(this.books, cluster.name, endpoint, origin);
     this.stats = new ProxyStats(() => this.store.clusters.values());
     this.stats.addNumbers(() => this.#numbers());
     this.stats.healthOf = this.health.numbersOf;
+    this.stats.outlierOf = (cluster) => outlierNumbers(this.outliers.tallyOf(cluster));
     this.stats.attachTo(this.registry);
     this.#spans = new SpanPipeline({ registry: this.registry, log });
     const runtime = readRuntime(bootstrap.layeredRuntime);

@@ -9,6 +9,7 @@ import { ClusterRef, type Locality } from '../plan/cluster.ts';
 import { LiveCluster } from '../resilience/cluster.ts';
 import type { ClusterDependencies } from '../resilience/cluster-dependencies.ts';
 import type { ClusterSettings } from '../resilience/cluster-settings.ts';
+import type { OutlierWatch } from '../resilience/outlier-watch.ts';
 import type { LocalZone } from '../resilience/locality-build.ts';
 import type { Bootstrap } from '../xds/gen/envoy/config/bootstrap/v3/bootstrap_pb.js';
 import type { ClusterLoadAssignment } from '../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
@@ -23,8 +24,13 @@ export interface Home {
 
 const NO_HOME: Home = { cluster: '', locality: { region: '', zone: '', subZone: '' } };
 
+export interface StoreDependencies extends ClusterDependencies {
+  /** Ejects endpoints; absent: nobody does. */
+  readonly outliers?: OutlierWatch;
+}
+
 export class StateStore {
-  readonly #dependencies: ClusterDependencies;
+  readonly #dependencies: StoreDependencies;
   readonly #pools: PoolRegistry;
   readonly #refs = new Map<string, WeakRef<ClusterRef>>();
   readonly #collected = new FinalizationRegistry<string>((name) => this.#forget(name));
@@ -35,7 +41,7 @@ export class StateStore {
   /** What this sidecar is an instance of, for zone aware routing; the name is empty when that is not configured. */
   readonly #home: Home;
 
-  constructor(dependencies: ClusterDependencies, pools: PoolRegistry, home: Home = NO_HOME) {
+  constructor(dependencies: StoreDependencies, pools: PoolRegistry, home: Home = NO_HOME) {
     this.#dependencies = { ...dependencies, clusterRef: this.ref, zone: () => this.#zone() };
     this.#pools = pools;
     this.#home = home;
@@ -85,6 +91,7 @@ export class StateStore {
     cluster.onEndpoints((removed) => {
       for (const endpoint of removed) this.#pools.drain(endpoint);
     });
+    this.#dependencies.outliers?.follow(cluster);
     if (settings.name === this.#home.cluster) cluster.onRefresh(() => this.#zoneChanged());
     cluster.onWarm(() => {
       if (this.#clusters.get(settings.name) === cluster) ref.cluster = cluster;
@@ -111,6 +118,7 @@ export class StateStore {
     this.ref(name).cluster = null;
     this.#kept.delete(name);
     cluster.close();
+    this.#dependencies.outliers?.forget(cluster);
   }
 
   /** Resource names that the EDS clusters ask for. */

@@ -12,10 +12,9 @@ export const CLUSTER_FIELDS: Readonly<Record<string, MessageFields>> = {
       common_http_protocol_options http_protocol_options http2_protocol_options typed_extension_protocol_options
       dns_resolvers dns_resolution_config dns_refresh_rate respect_dns_ttl dns_lookup_family least_request_lb_config round_robin_lb_config ring_hash_lb_config maglev_lb_config common_lb_config
       cluster_type lb_subset_config
-      transport_socket transport_socket_matches upstream_http_protocol_options metadata alt_stat_name original_dst_lb_config cleanup_interval upstream_bind_config dns_failure_refresh_rate load_balancing_policy circuit_breakers`,
+      transport_socket transport_socket_matches upstream_http_protocol_options metadata alt_stat_name original_dst_lb_config cleanup_interval upstream_bind_config dns_failure_refresh_rate outlier_detection load_balancing_policy circuit_breakers`,
     required: 'name',
     harmless: {
-      outlier_detection: NO_EFFECT_YET,
       per_connection_buffer_limit_bytes: NO_EFFECT_YET,
       upstream_connection_options: KERNEL,
       use_tcp_for_dns_lookups: "has no effect: the system's resolver is used",
@@ -51,6 +50,7 @@ export const CLUSTER_FIELDS: Readonly<Record<string, MessageFields>> = {
   },
   'envoy.config.core.v3.ExtraSourceAddress': { supported: 'address', harmless: { socket_options: KERNEL } },
   'envoy.config.cluster.v3.Cluster.EdsClusterConfig': ALL,
+  'envoy.config.cluster.v3.OutlierDetection': ALL,
   'envoy.config.cluster.v3.Cluster.RefreshRate': ALL,
   'envoy.config.cluster.v3.Cluster.TransportSocketMatch': ALL,
   'envoy.config.cluster.v3.Cluster.LeastRequestLbConfig': ALL,

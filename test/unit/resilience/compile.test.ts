@@ -358,7 +358,6 @@ describe('compileCluster', () => {
   });
 
   it.each([
-    { given: { outlier_detection: {} }, path: 'outlier_detection' },
     { given: { type: 'STRICT_DNS' }, path: 'load_assignment' },
     {
       given: { load_assignment: assignmentJson([lbEndpoint(0), lbEndpoint(80)]) },

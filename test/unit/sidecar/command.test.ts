@@ -58,7 +58,7 @@ test('--validate says OK for a file that would run, and exits 0', async () => {
 
 test('--validate prints every problem with its place and exits 65', async () => {
   const file = aFile(
-    'static_resources:\n  clusters:\n  - nam: a\n    lb_subset_config: { list_as_any: true }\nadmn: {}\n',
+    'static_resources:\n  clusters:\n  - nam: a\n    protocol_selection: USE_DOWNSTREAM_PROTOCOL\nadmn: {}\n',
   );
   const child = sidecar('-c', file, '--validate');
   expect([await child.exited, child.stdout()]).toEqual([65, '']);
@@ -67,7 +67,7 @@ test('--validate prints every problem with its place and exits 65', async () => 
     expect.stringContaining(
       `${file}:5:1: admn: envoy.config.bootstrap.v3.Bootstrap has no field "admn"; did you mean admin?`,
     ),
-    `${file}:4:5: static_resources.clusters[0].lb_subset_config: Cluster.lb_subset_config is not supported; write one cluster for each subset`,
+    `${file}:4:5: static_resources.clusters[0].protocol_selection: Cluster.protocol_selection is not supported; write typed_extension_protocol_options`,
     '',
   ]);
 });

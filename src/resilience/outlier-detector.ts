@@ -1,0 +1,227 @@
+// Circuit breaking per endpoint in one cluster. An endpoint that fails too often in a row, or more than the others, is put
+// out for a time that grows with each ejection; then one real request probes it, and its result decides whether it
+// comes back, warming up, or goes out again. The last endpoint that is well is never put out, and one may always be.
+//
+//   in ── threshold ─► out ── ejection time ─► probing ── a request succeeds ─► in (slow start)
+//                       ▲                          └── it fails ──┘
+import { assertNever } from '../base/assert.ts';
+import type { Clock } from '../base/clock.ts';
+import type { Log } from '../base/log.ts';
+import { UNFIT, type Endpoint } from '../plan/cluster.ts';
+import type { Exchange } from '../plan/exchange.ts';
+import type { Delay } from './dns-discovery.ts';
+import { IN, OUT, PROBING, OutlierHost, type OutlierOwner } from './outlier-host.ts';
+import { findByRates } from './outlier-rates.ts';
+import type { OutlierSettings } from './outlier-settings.ts';
+import type { OutlierKind, OutlierTally } from './outlier-tally.ts';
+import type { Probing } from './probe-picker.ts';
+
+export interface OutlierPorts {
+  readonly clock: Clock;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+  readonly delay: Delay;
+  readonly log: Log;
+  readonly tally: OutlierTally;
+  /** LiveCluster.setUnfit. */
+  readonly setUnfit: (endpoint: Endpoint, reason: number, isUnfit: boolean) => boolean;
+  /** Another endpoint is to be probed, or one no more. */
+  readonly onProbing: () => void;
+}
+
+export class OutlierDetector implements OutlierOwner {
+  settings: OutlierSettings;
+  readonly #ports: OutlierPorts;
+  readonly #hosts = new Map<Endpoint, OutlierHost>();
+  readonly #returns = new Map<OutlierHost, () => void>();
+  readonly #probing = new Map<OutlierHost, Probing>();
+  /** Endpoints of which it was said in this interval that they would be put out. */
+  readonly #capped = new Set<OutlierHost>();
+  #endInterval: (() => void) | null = null;
+
+  constructor(settings: OutlierSettings, ports: OutlierPorts) {
+    this.settings = settings;
+    this.#ports = ports;
+  }
+
+  get probing(): readonly Probing[] {
+    return [...this.#probing.values()];
+  }
+
+  /** The endpoints of the cluster, now: new ones are watched, and those that left are forgotten. */
+  follow(endpoints: readonly Endpoint[]): void {
+    const present = new Set(endpoints);
+    for (const [endpoint, host] of this.#hosts) if (!present.has(endpoint)) this.#forget(host, true);
+    for (const endpoint of endpoints) {
+      if (this.#hosts.has(endpoint)) continue;
+      const host = new OutlierHost(endpoint, this);
+      this.#hosts.set(endpoint, host);
+      endpoint.watches = Object.freeze([...endpoint.watches, host]);
+    }
+    if (this.#hosts.size > 0) this.#endInterval ??= this.#ports.delay(() => this.#tick(), this.settings.intervalMs);
+  }
+
+  /** Nobody is watched any more, and nobody is out for it. */
+  close(): void {
+    this.#endInterval?.();
+    this.#endInterval = null;
+    for (const host of this.#hosts.values()) this.#forget(host, false);
+  }
+
+  hostOf(endpoint: Endpoint): OutlierHost | null {
+    return this.#hosts.get(endpoint) ?? null;
+  }
+
+  /** The endpoint's active health checks have passed. */
+  onCheckPassed(endpoint: Endpoint): void {
+    const host = this.#hosts.get(endpoint);
+    if (host !== undefined && host.state !== IN && this.settings.endsOnCheck)
+      this.#return(host, 'a health check passed');
+  }
+
+  onThreshold(host: OutlierHost, kind: OutlierKind, x: Exchange | null): void {
+    this.#eject(host, kind, x);
+  }
+
+  onProbed(host: OutlierHost, isWell: boolean): void {
+    const { tally } = this.#ports;
+    if (isWell) {
+      tally.probesSucceeded++;
+      this.#return(host, 'a request succeeded');
+      return;
+    }
+    tally.probesFailed++;
+    this.#say(host, 'stays ejected', 'the request that probed it failed');
+    this.#putOut(host);
+    this.#ports.onProbing();
+  }
+
+  #eject(host: OutlierHost, kind: OutlierKind, x: Exchange | null): void {
+    if (host.state !== IN) return;
+    const { tally, random, clock } = this.#ports;
+    tally.detect(kind);
+    // Envoy draws last, and counts as too many what it would not have enforced.
+    if (random() * 100 >= enforcingOf(this.settings, kind)) {
+      this.#ports.log.debug('outlier detected, not enforced', { endpoint: host.endpoint.authority, kind });
+      return;
+    }
+    const why = this.#whyNot();
+    if (why !== '') {
+      tally.overflow++;
+      x?.note(clock.now(), 'ejection_capped', `${host.endpoint.authority} ${kind}: ${why}`);
+      if (!this.#capped.has(host)) this.#say(host, 'would be ejected', `${kind}, but ${why}`);
+      this.#capped.add(host);
+      return;
+    }
+    tally.enforce(kind);
+    x?.note(clock.now(), 'ejected', `${host.endpoint.authority} ${kind}`);
+    const ejectionMs = this.#putOut(host);
+    this.#say(host, 'ejected', `${kind}, for ${Math.round(ejectionMs)} ms`);
+  }
+
+  /** Why no further endpoint may be put out; empty: one may. */
+  #whyNot(): string {
+    const { maxEjectionPercent, mayAlwaysEjectOne } = this.settings;
+    const share = Math.floor((maxEjectionPercent * this.#hosts.size) / 100);
+    const most = mayAlwaysEjectOne && maxEjectionPercent > 0 ? Math.max(1, share) : share;
+    let out = 0;
+    let fit = 0;
+    for (const { state, endpoint } of this.#hosts.values()) {
+      if (state !== IN) out++;
+      if (endpoint.unfit === 0) fit++;
+    }
+    if (fit <= 1) return 'it is the last that is well';
+    return out >= most ? `${out} of ${this.#hosts.size} are out (max_ejection_percent ${maxEjectionPercent})` : '';
+  }
+
+  /** Out for its time; how long that is, in milliseconds. Source: Envoy base_ejection_time, max_ejection_time. */
+  #putOut(host: OutlierHost): number {
+    const { baseEjectionMs, maxEjectionMs, ejectionJitterMs } = this.settings;
+    const { random, delay, setUnfit } = this.#ports;
+    if (host.ejections * baseEjectionMs < maxEjectionMs + baseEjectionMs) host.ejections++;
+    const ejectionMs = Math.min(baseEjectionMs * host.ejections, maxEjectionMs) + random() * ejectionJitterMs;
+    host.state = OUT;
+    host.endProbe();
+    this.#probing.delete(host);
+    this.#returns.get(host)?.();
+    this.#returns.set(
+      host,
+      delay(() => this.#beginProbing(host), ejectionMs),
+    );
+    setUnfit(host.endpoint, UNFIT.EJECTED, true);
+    return ejectionMs;
+  }
+
+  #beginProbing(host: OutlierHost): void {
+    this.#returns.delete(host);
+    host.state = PROBING;
+    this.#probing.set(host, { host, sinceMs: this.#ports.clock.now() });
+    this.#ports.onProbing();
+  }
+
+  #return(host: OutlierHost, why: string): void {
+    this.#leaveOut(host);
+    host.endpoint.warmSinceMs = this.#ports.clock.now();
+    this.#say(host, 'returns', why);
+    this.#ports.setUnfit(host.endpoint, UNFIT.EJECTED, false);
+  }
+
+  #leaveOut(host: OutlierHost): void {
+    this.#ports.tally.active--;
+    this.#returns.get(host)?.();
+    this.#returns.delete(host);
+    this.#probing.delete(host);
+    host.restart();
+  }
+
+  #forget(host: OutlierHost, isGone: boolean): void {
+    const { endpoint } = host;
+    this.#hosts.delete(endpoint);
+    this.#capped.delete(host);
+    endpoint.watches = Object.freeze(endpoint.watches.filter((watch) => watch !== host));
+    if (host.state === IN) return;
+    this.#leaveOut(host);
+    if (!isGone) this.#ports.setUnfit(endpoint, UNFIT.EJECTED, false);
+  }
+
+  /** The end of an interval: rates are judged, and who was well through it is trusted a little more. */
+  #tick(): void {
+    this.#endInterval = null;
+    this.#capped.clear();
+    const hosts = [...this.#hosts.values()].filter(({ state }) => state === IN);
+    for (const { host, kind } of findByRates(hosts, this.settings)) this.#eject(host, kind, null);
+    for (const host of hosts) {
+      const { total, succeeded } = host.external;
+      host.successRate = total > 0 && total >= this.settings.successRate.requestVolume ? (100 * succeeded) / total : -1;
+      if (host.state === IN && host.ejections > 0) host.ejections--;
+      host.external.clear();
+      host.local.clear();
+    }
+    if (this.#hosts.size > 0) this.#endInterval = this.#ports.delay(() => this.#tick(), this.settings.intervalMs);
+  }
+
+  #say({ endpoint }: OutlierHost, what: string, why: string): void {
+    this.#ports.log.warning(`endpoint ${what}`, { endpoint: endpoint.authority, why });
+  }
+}
+
+function enforcingOf(settings: OutlierSettings, kind: OutlierKind): number {
+  switch (kind) {
+    case 'consecutive_5xx':
+      return settings.consecutive5xx.enforcing;
+    case 'consecutive_gateway_failure':
+      return settings.consecutiveGateway.enforcing;
+    case 'consecutive_local_origin_failure':
+      return settings.consecutiveLocalOrigin.enforcing;
+    case 'success_rate':
+      return settings.successRate.enforcing;
+    case 'local_origin_success_rate':
+      return settings.successRate.enforcingLocalOrigin;
+    case 'failure_percentage':
+      return settings.failurePercentage.enforcing;
+    case 'failure_percentage_local_origin':
+      return settings.failurePercentage.enforcingLocalOrigin;
+    default:
+      return assertNever(kind);
+  }
+}

@@ -17,4 +17,13 @@ export class RetryTally {
   timeouts = 0;
   /** Bodies that were too large to be kept for a retry. */
   abandoned = 0;
+
+  countPerTryTimeout(isIdle: boolean): void {
+    if (isIdle) this.perTryIdleTimeouts++;
+    else this.perTryTimeouts++;
+  }
+
+  countTimeout(): void {
+    this.timeouts++;
+  }
 }

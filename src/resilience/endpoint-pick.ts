@@ -4,6 +4,15 @@
 import type { Cluster, Endpoint } from '../plan/cluster.ts';
 import type { Exchange } from '../plan/exchange.ts';
 
+const OTHER_PICKS = 5;
+
+/** Another endpoint than `avoided`, which has just failed, if the picker has one to offer soon. */
+export function pickOther(cluster: Cluster, x: Exchange, avoided: Endpoint): Endpoint | null {
+  let endpoint: Endpoint | null = avoided;
+  for (let i = 0; i < OTHER_PICKS && endpoint === avoided; i++) endpoint = cluster.picker.pick(x);
+  return endpoint;
+}
+
 /** Null when there is none, or a strict session's is out of service. Call it before the attempt is counted. */
 export function pickEndpoint(cluster: Cluster, x: Exchange): Endpoint | null {
   if (x.sessionEndpoint !== '' && x.attempts === 0) {

@@ -41,6 +41,8 @@ export class RetryState {
   #gate: Gate | null = null;
   /** At least one retry was begun. */
   hasRetried = false;
+  /** No more claims. */
+  #isOff = false;
 
   // Per connection.
   constructor(engine: Engine, x: Exchange, fire: () => void) {
@@ -55,6 +57,7 @@ export class RetryState {
     this.#left = plan.conditions === 0 ? 0 : plan.retriesMax;
     this.#doublings = 0;
     this.hasRetried = false;
+    this.#isOff = false;
   }
 
   /** A retry waits for its time. */
@@ -66,7 +69,7 @@ export class RetryState {
   claim(cluster: Cluster, head: Head | null, reason: string): Claim {
     const plan = this.#plan;
     this.#release();
-    if (plan === null) return LATE;
+    if (plan === null || this.#isOff) return LATE;
     if (this.#left === 0) {
       this.#x.flags |= FLAGS.URX;
       if (this.#tally !== null) this.#tally.limitsExceeded++;
@@ -158,7 +161,7 @@ export class RetryState {
 
   /** No retry from now on; one that waits is not had. */
   cancel(): void {
-    this.#left = 0;
+    this.#isOff = true;
     this.#engine.wheel.disarm(this.#timer);
   }
 

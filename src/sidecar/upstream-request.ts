@@ -12,10 +12,10 @@ import { NO_BODY, type BodyKind } from '../http/body-decoder.ts';
 import type { Framing } from '../http/framing.ts';
 import type { Head } from '../http/head.ts';
 import { internHeader } from '../http/header-name.ts';
-import { OUTCOME, limitsOf, type Cluster } from '../plan/cluster.ts';
+import { OUTCOME, limitsOf, type Cluster, type Endpoint } from '../plan/cluster.ts';
 import type { Exchange } from '../plan/exchange.ts';
 import { failure, type Failure } from '../plan/failure.ts';
-import { pickEndpoint } from '../resilience/endpoint-pick.ts';
+import { pickEndpoint, pickOther } from '../resilience/endpoint-pick.ts';
 import { FLAGS } from '../plan/response-flags.ts';
 import { isLeftToCaller } from '../resilience/chain-mark.ts';
 import { retriesFailure, retriesResponse } from '../resilience/retry-decision.ts';
@@ -72,8 +72,9 @@ export class UpstreamRequest implements AttemptOwner {
   #isAnswered = false;
   /** Some attempt has sent something of the request. */
   #isSent = false;
-  /** It went once more without being asked to. */
+  /** It went once more without being asked to: a connection was stale, or could not be made. */
   #isRepeated = false;
+  #isRedialled = false;
   /** The next attempt is had because the last was too slow. */
   #isForTimeout = false;
 
@@ -101,6 +102,7 @@ export class UpstreamRequest implements AttemptOwner {
     this.#isAnswered = false;
     this.#isSent = false;
     this.#isRepeated = false;
+    this.#isRedialled = false;
     this.isPlain = false;
   }
 
@@ -114,7 +116,7 @@ export class UpstreamRequest implements AttemptOwner {
       this.#retry.begin(retry, cluster);
       if (retry.conditions !== 0) this.#replay.bytesMax = retry.bodyBytesMax;
     }
-    this.#tryOnce(cluster, this.isPlain);
+    this.#tryOnce(cluster, this.isPlain, null);
   }
 
   // Per connection.
@@ -122,9 +124,10 @@ export class UpstreamRequest implements AttemptOwner {
     return new RetryState(this.#engine, this.#x, () => this.#onRetryDue());
   }
 
-  #tryOnce(cluster: Cluster, isFresh: boolean): void {
+  #tryOnce(cluster: Cluster, isFresh: boolean, avoided: Endpoint | null): void {
     const x = this.#x;
-    const endpoint = this.#retry === null ? pickEndpoint(cluster, x) : this.#retry.pick(cluster);
+    let endpoint = this.#retry === null ? pickEndpoint(cluster, x) : this.#retry.pick(cluster);
+    if (avoided !== null && endpoint === avoided) endpoint = pickOther(cluster, x, avoided);
     const attempt = this.#attempts.idle();
     if (x.attempts++ > 0) attempt.responseHead.reset();
     if (endpoint === null) {
@@ -150,7 +153,7 @@ export class UpstreamRequest implements AttemptOwner {
     this.#cluster = cluster;
     if (x.retry !== null && x.retry.tellsTimeout)
       x.request.set(IS_TIMEOUT_RETRY, this.#isForTimeout ? 'true' : 'false');
-    this.#tryOnce(cluster, this.isPlain);
+    this.#tryOnce(cluster, this.isPlain, null);
   }
 
   onAttemptSent(attempt: Attempt): void {
@@ -178,12 +181,12 @@ export class UpstreamRequest implements AttemptOwner {
   onAttemptFailed(attempt: Attempt, failed: Failure): void {
     const { retry } = this.#x;
     const isAsked = retry !== null && retry.conditions !== 0;
-    if (!isAsked && failed.kind === 'connect-failed' && !this.#isRepeated && this.#cluster !== null) {
-      this.#isRepeated = true;
-      this.#tryOnce(this.#cluster, true);
+    if (isAsked || failed.kind !== 'connect-failed' || this.#isRedialled || this.#cluster === null) {
+      this.#retryFailure(attempt, failed);
       return;
     }
-    this.#retryFailure(attempt, failed);
+    this.#isRedialled = true;
+    this.#tryOnce(this.#cluster, true, attempt.endpoint);
   }
 
   onAttemptClosed(attempt: Attempt, end: UpstreamEnd, cause: string): void {
@@ -202,13 +205,12 @@ export class UpstreamRequest implements AttemptOwner {
     if (this.#replay.isOverflown || !mayRepeat(this.#x, failed)) return false;
     this.#engine.counters.upstreamStaleRetries++;
     this.#isRepeated = true;
-    this.#tryOnce(this.#cluster, true);
+    this.#tryOnce(this.#cluster, true, attempt.endpoint);
     return true;
   }
 
   onAttemptTimeout(attempt: Attempt, isIdle: boolean): void {
     const kind = isIdle ? 'per-try-idle-timeout' : 'per-try-timeout';
-    const tally = this.#cluster === null ? null : (this.#cluster.retryTally ?? null);
     const { retry } = this.#x;
     attempt.isTimedOut = true;
     this.#isSent = true;
@@ -219,8 +221,7 @@ export class UpstreamRequest implements AttemptOwner {
       }
       return;
     }
-    if (tally !== null && isIdle) tally.perTryIdleTimeouts++;
-    else if (tally !== null) tally.perTryTimeouts++;
+    this.#cluster?.retryTally?.countPerTryTimeout(isIdle);
     attempt.drop(OUTCOME.TIMEOUT);
     const failed = failure(kind, 'upstream', 'no');
     if (this.#isAnswered) this.sink.onResponseCut(failed, FLAGS.UT);
@@ -381,9 +382,7 @@ export class UpstreamRequest implements AttemptOwner {
 
   /** Gives up what is under way. `outcome` is what endpoints are told that have not answered, as OUTCOME says. */
   drop(outcome: number = OUTCOME.NONE): void {
-    if (outcome === OUTCOME.TIMEOUT && !this.#isAnswered && this.#cluster?.retryTally !== undefined) {
-      this.#cluster.retryTally.timeouts++;
-    }
+    if (outcome === OUTCOME.TIMEOUT && !this.#isAnswered) this.#cluster?.retryTally?.countTimeout();
     this.#retry?.cancel();
     this.#attempts.drop(null, outcome);
   }

@@ -2,12 +2,23 @@
 // request what its script says; the back-off is a millisecond.
 import { createServer, type Server, type Socket } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
+import {
+  Endpoint,
+  LimitTally,
+  OUTCOME,
+  type Cluster,
+  type ClusterLimits,
+  type Gate,
+  type Picker,
+  type PriorityLimits,
+} from '../../src/plan/cluster.ts';
 import { EMPTY_RETRY_PLAN, RETRY_ON, type RetryPlan } from '../../src/plan/retry-plan.ts';
 import { RetryTally } from '../../src/plan/retry-tally.ts';
 import { CONTINUE } from '../../src/plan/plan.ts';
 import { flagLetters } from '../../src/plan/response-flags.ts';
 import { step } from '../../src/plan/step.ts';
-import { listen } from '../support/free-port.ts';
+import { freePorts, listen } from '../support/free-port.ts';
+import { headerOf } from '../support/message-reader.ts';
 import { RawClient } from '../support/raw-client.ts';
 import { startDataPlane, type DataPlane } from './data-plane.ts';
 
@@ -48,7 +59,11 @@ function act(socket: Socket, what: Act): void {
 }
 
 /** The last act goes on for ever. */
-async function aStage(script: readonly Act[], plan: Partial<RetryPlan>, timeoutMs = 15_000): Promise<Stage> {
+async function aStage(
+  script: readonly Act[],
+  plan: Partial<RetryPlan>,
+  cluster: Partial<Cluster> = {},
+): Promise<Stage> {
   const seen: string[] = [];
   const server: Server = createServer((socket: Socket) => {
     let text = '';
@@ -72,13 +87,21 @@ async function aStage(script: readonly Act[], plan: Partial<RetryPlan>, timeoutM
     ...plan,
   };
   const part = { onRequest: [step('retry', 'test', (x) => ((x.retry = retry), CONTINUE), null)] };
-  const plane = await startDataPlane(port, { part, timeoutMs, cluster: { retryTally: tally } });
+  const plane = await startDataPlane(port, { part, cluster: { retryTally: tally, ...cluster } });
   open.push(() => plane.close());
   const client = await RawClient.connect(plane.port);
   open.push(() => client.close());
   return { plane, client, seen, tally };
 }
 
+const PLACE = {
+  address: '127.0.0.1',
+  hostname: '',
+  locality: { region: '', zone: '', subZone: '' },
+  priority: 0,
+  metadata: new Map<string, string>(),
+  weight: 1,
+};
 const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n';
 const { FIVE_XX, GATEWAY_ERROR, RESET, CONNECT_FAILURE, STATUS_CODES, RETRIABLE_4XX, RESET_BEFORE_REQUEST } = RETRY_ON;
 
@@ -192,4 +215,98 @@ test('a connection whose answer was passed by carries the next attempt', async (
   await client.exchange({ pieces: [GET], methods: ['GET'] });
   expect(seen.length).toBe(2);
   expect(plane.endpoint.connectionsTotal).toBe(1);
+});
+
+describe('the gate of retries', () => {
+  const shut: Gate = { acquire: () => false, take: () => {}, release: () => {}, used: 0, max: 0 };
+  const open: Gate = { ...shut, acquire: () => true };
+  const limitsOf = (refusesOverBudget: boolean): ClusterLimits => {
+    const limits: PriorityLimits = {
+      connections: open,
+      pending: open,
+      requests: open,
+      retries: shut,
+      pools: open,
+      refusesOverBudget,
+      tracksRemaining: false,
+      endpointGate: null,
+    };
+    return { default: limits, high: limits, tally: new LimitTally() };
+  };
+
+  test.each([
+    ['lets the answer stand', false, { status: 500, body: 'answer 500', overloaded: undefined, flags: 'UO' }],
+    ['answers 503 where the budget says so', true, { status: 503, overloaded: 'true', flags: 'UO' }],
+  ])('%s', async (_name, refuses, expected) => {
+    const { client, seen, plane } = await aStage([500], { conditions: FIVE_XX }, { limits: limitsOf(refuses) });
+    const [response] = await client.exchange({ pieces: [GET], methods: ['GET'] });
+    expect(seen.length).toBe(1);
+    expect({
+      status: response?.status,
+      body: response?.body.toString(),
+      overloaded: headerOf(response?.headers ?? [], 'x-envoy-overloaded') ?? undefined,
+      flags: flagLetters(plane.ended[0] ?? -1),
+    }).toMatchObject(expected);
+  });
+});
+
+describe('what an endpoint is told', () => {
+  test.each<[string, Partial<RetryPlan>, readonly Act[], readonly number[]]>([
+    ['each answer', { conditions: FIVE_XX }, [503, 200], [503, 200]],
+    ['a reset', { conditions: RESET }, ['reset', 200], [OUTCOME.RESET, 200]],
+    [
+      'an attempt that was too slow',
+      { conditions: FIVE_XX, perTryTimeoutMs: 30 },
+      ['stall', 200],
+      [OUTCOME.TIMEOUT, 200],
+    ],
+    [
+      'the slow one when a hedge wins',
+      { conditions: FIVE_XX, perTryTimeoutMs: 30, isHedged: true },
+      ['stall', 200],
+      [OUTCOME.TIMEOUT, 200],
+    ],
+  ])('%s', async (_name, plan, script, expected) => {
+    const { client, plane } = await aStage(script, plan);
+    const told: number[] = [];
+    plane.endpoint.watches = [{ onOutcome: (_endpoint, outcome) => void told.push(outcome) }];
+    await client.exchange({ pieces: [GET], methods: ['GET'] });
+    expect(told).toEqual(expected);
+  });
+});
+
+test('the loser of a hedge is dropped, and the winner has its own head', async () => {
+  const { client, plane } = await aStage(['stall', { status: 201, headers: 'x-from: hedge\r\n' }], {
+    conditions: FIVE_XX,
+    perTryTimeoutMs: 30,
+    isHedged: true,
+  });
+  const [response] = await client.exchange({ pieces: [GET], methods: ['GET'] });
+  expect([response?.status, headerOf(response?.headers ?? [], 'x-from')]).toEqual([201, 'hedge']);
+  expect(plane.endpoint.active).toBe(0);
+  const [next] = await client.exchange({ pieces: [GET], methods: ['GET'] });
+  expect(next?.status).toBe(201);
+});
+
+describe('an endpoint that refuses', () => {
+  test.each<[string, Partial<RetryPlan>, string]>([
+    ['under reset-before-request', { conditions: RESET_BEFORE_REQUEST }, 'GET'],
+    ['under reset-before-request, a POST', { conditions: RESET_BEFORE_REQUEST }, 'POST'],
+    ['under connect-failure', { conditions: CONNECT_FAILURE }, 'POST'],
+    ['without any condition', {}, 'POST'],
+  ])('costs no request: %s', async (_name, plan, method) => {
+    const [closed = 0] = await freePorts(1);
+    const bad = new Endpoint({ ...PLACE, port: closed });
+    let good: Endpoint | null = null;
+    let picks = 0;
+    const picker: Picker = { pick: () => (picks++ === 0 ? bad : good) };
+    const { client, plane, seen } = await aStage([200], plan, { picker });
+    good = plane.endpoint;
+    const [response] = await client.exchange({
+      pieces: [`${method} / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n`],
+      methods: [method],
+    });
+    expect(response?.status).toBe(200);
+    expect(seen.length).toBe(1);
+  });
 });

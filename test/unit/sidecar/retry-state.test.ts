@@ -204,6 +204,7 @@ describe('a claim', () => {
     state.cancel();
     passTo(5000);
     expect(fired).toBe(0);
+    expect([state.claim(cluster, null, 'why'), x.flags]).toEqual([LATE, 0]);
   });
 });
 

@@ -87,8 +87,9 @@ function readPolicy(fields: Fields): TrafficPolicy {
   const ports = new Map<number, PortPolicy>();
   fields.list('portLevelSettings', (entry) => {
     const number = entry.object('port', (port) => port.port('number'));
+    const sections = readSections(entry);
     if (number === null) entry.error('port', 'port.number is missing', 'add port: { number: 80 }');
-    else ports.set(number, readSections(entry));
+    else ports.set(number, sections);
     return null;
   });
   fields.later('tunnel');

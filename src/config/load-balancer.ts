@@ -68,15 +68,28 @@ export function readLoadBalancer(fields: Fields): LoadBalancer {
 function readHash(fields: Fields): ConsistentHash {
   fields.exclusive('httpHeaderName', 'httpCookie', 'useSourceIp', 'httpQueryParameterName');
   fields.exclusive('ringHash', 'maglev');
-  const ringSize = fields.object('ringHash', (ring) => ring.integer('minimumRingSize', { min: 1, max: 8_388_608 }));
-  const maglevSize = fields.object('maglev', (maglev) => maglev.integer('tableSize', { min: 2, max: 5_000_011 }));
+  const ringSize = fields.object('ringHash', (ring) => ring.integer('minimumRingSize', { min: 0, max: 8_388_608 }));
+  const maglevSize = fields.object('maglev', readTableSize);
   const oldSize = fields.integer('minimumRingSize', { min: 0, max: 8_388_608 });
   return {
     key: readKey(fields),
     table: fields.has('maglev')
       ? { kind: 'maglev', size: maglevSize }
-      : { kind: 'ring', size: ringSize ?? (oldSize === 0 ? null : oldSize) },
+      : { kind: 'ring', size: ringSize || oldSize || null },
   };
+}
+
+/** Envoy refuses a Maglev table whose size is not prime. */
+function readTableSize(fields: Fields): number | null {
+  const size = fields.integer('tableSize', { min: 0, max: 5_000_011 });
+  if (size === null || size === 0) return null;
+  if (!isPrime(size)) fields.error('tableSize', `${size} is not a prime number`, 'write 65537 or another prime');
+  return size;
+}
+
+function isPrime(value: number): boolean {
+  for (let divisor = 2; divisor * divisor <= value; divisor += 1) if (value % divisor === 0) return false;
+  return value > 1;
 }
 
 function readKey(fields: Fields): HashKey {

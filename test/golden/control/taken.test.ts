@@ -1,0 +1,53 @@
+// Our own sidecar takes everything that the translation makes for it, without a warning: each golden case as a static
+// bootstrap. What is written for users, and is not followed, has to be said where it is written and not here.
+import { readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { formatProblem } from '../../../src/base/problem.ts';
+import { offlineNode, staticBootstrap, translateFiles } from '../../../src/control/offline.ts';
+import { parseBootstrap } from '../../../src/sidecar/bootstrap.ts';
+import { compileBootstrap } from '../../../src/sidecar/compile-bootstrap.ts';
+import { aContext } from '../../unit/sidecar/manager-builders.ts';
+
+const HERE = import.meta.dirname;
+const shop = readFileSync(join(HERE, '_shop.yaml'), 'utf8');
+const cases = readdirSync(HERE).filter(
+  (name) => name.endsWith('.yaml') && !name.startsWith('_') && !name.startsWith('problems-'),
+);
+const runs = cases.flatMap((name) => (['explicit', 'redirect'] as const).map((mode) => ({ name, mode })));
+
+/** What a sidecar says of every mesh, and what the rules of these cases ask for and `outrigger check` warns of. */
+const EXPECTED = [
+  'validate_clusters: has no effect',
+  'ipv4_compat: has no effect',
+  'load_assignment: the cluster has no endpoints',
+  'trace_sampled: has no effect',
+  'upstream_connection_options: has no effect',
+  'common_tls_context: a server with any name is taken',
+  'stat_prefix: has no effect yet',
+  'hash_policy: has no effect yet',
+  'outlier_detection: has no effect yet',
+];
+
+test.each(runs)('a sidecar takes what $name becomes in $mode mode', ({ name, mode }) => {
+  const [input = ''] = readFileSync(join(HERE, name), 'utf8').split(`#${'='.repeat(40)}\n`);
+  const text = input.replaceAll('/etc/ca.pem', '/etc/ssl/certs/ca-certificates.crt');
+  const files = [{ file: name, text }, ...(input.includes('# base: none') ? [] : [{ file: '_shop.yaml', text: shop }])];
+  const namespace = /^# for: [^ .]+\.(\S+)/m.exec(input)?.[1] ?? 'default';
+  const node = offlineNode({
+    service: `frontend.${namespace}`,
+    version: 'v1',
+    apps: ['9080/http', '7000/tcp'],
+    isEnvoy: false,
+    mode,
+    address: mode === 'redirect' ? '10.0.0.1,fd00::1' : '127.0.0.1',
+  });
+  if (typeof node === 'string') throw new Error(node);
+  const { bootstrap, problems } = parseBootstrap(
+    JSON.stringify(staticBootstrap(translateFiles(files).viewOf(node))),
+    name,
+  );
+  const found = bootstrap === null ? problems : compileBootstrap(bootstrap, aContext()).problems;
+  const lines = found.map((problem) => `${problem.severity}: ${formatProblem(problem)}`);
+  expect(lines.filter((line) => !EXPECTED.some((known) => line.includes(known)))).toEqual([]);
+});

@@ -9,7 +9,7 @@ import type { Endpoint, Gate } from '../plan/cluster.ts';
 /** Retries per failed request while nothing goes well. */
 const SHARE = 0.2;
 /** So many retries are allowed in any outage. */
-const RETRIES_MIN = 50;
+const RETRIES_MIN = 30;
 
 export class OutageGate implements Gate {
   readonly #inner: Gate;
@@ -37,7 +37,7 @@ export class OutageGate implements Gate {
 
   acquire(): boolean {
     const failed = this.#failedRequests();
-    if (this.#retries >= Math.max(RETRIES_MIN, SHARE * failed) || !this.#inner.acquire()) return false;
+    if (this.#retries + 1 > Math.max(RETRIES_MIN, SHARE * failed) || !this.#inner.acquire()) return false;
     this.#retries++;
     return true;
   }

@@ -7,6 +7,8 @@ import type { RetryConstraintSection } from './backend-traffic-policy.ts';
 import type { ConcurrencyLimitSection } from './concurrency-limit-section.ts';
 import { readEjectionSection } from './ejection-section.ts';
 import type { EjectionSection } from './ejection-section.ts';
+import { readFallbackSection } from './fallback-section.ts';
+import type { FallbackSection } from './fallback-section.ts';
 import type { Fields } from './fields.ts';
 import { readHealthCheckSection } from './health-check-section.ts';
 import type { HealthCheckSection } from './health-check-section.ts';
@@ -20,7 +22,12 @@ import type { SessionSection } from './session-persistence.ts';
 import { nearest } from './spelling.ts';
 
 /** What a ResiliencePolicy says of the clusters of a service. */
-type OwnServiceSection = ConcurrencyLimitSection | EjectionSection | HealthCheckSection | RetryBudgetSection;
+type OwnServiceSection =
+  | ConcurrencyLimitSection
+  | EjectionSection
+  | FallbackSection
+  | HealthCheckSection
+  | RetryBudgetSection;
 /** What holds for a service; the last two are an XBackendTrafficPolicy's. */
 export type ServiceSection = OwnServiceSection | RetryConstraintSection | SessionSection;
 /** What holds for routes. */
@@ -32,6 +39,7 @@ type SectionReader = (fields: Fields) => ResilienceSection;
 /** By the name of the section, which is the `kind` of its variant. */
 const SERVICE_SECTIONS: Readonly<Record<OwnServiceSection['kind'], SectionReader>> = {
   concurrencyLimit: readConcurrencyLimitSection,
+  fallback: readFallbackSection,
   healthCheck: readHealthCheckSection,
   outlierDetection: readEjectionSection,
   retryBudget: readRetryBudgetSection,

@@ -12,6 +12,7 @@ import { RouteConfigurationSchema } from '../xds/gen/envoy/config/route/v3/route
 import { file_envoy_config_trace_v3_opentelemetry } from '../xds/gen/envoy/config/trace/v3/opentelemetry_pb.js';
 import { file_envoy_extensions_access_loggers_file_v3_file } from '../xds/gen/envoy/extensions/access_loggers/file/v3/file_pb.js';
 import { HTTPFaultSchema } from '../xds/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js';
+import { file_envoy_extensions_clusters_aggregate_v3_cluster } from '../xds/gen/envoy/extensions/clusters/aggregate/v3/cluster_pb.js';
 import { file_envoy_extensions_filters_http_router_v3_router } from '../xds/gen/envoy/extensions/filters/http/router/v3/router_pb.js';
 import { file_envoy_extensions_filters_listener_http_inspector_v3_http_inspector } from '../xds/gen/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.js';
 import { file_envoy_extensions_filters_listener_original_dst_v3_original_dst } from '../xds/gen/envoy/extensions/filters/listener/original_dst/v3/original_dst_pb.js';
@@ -121,6 +122,7 @@ const registry = createRegistry(
   file_envoy_config_cluster_v3_cluster,
   file_envoy_config_trace_v3_opentelemetry,
   file_envoy_extensions_access_loggers_file_v3_file,
+  file_envoy_extensions_clusters_aggregate_v3_cluster,
   file_envoy_extensions_filters_http_router_v3_router,
   file_envoy_extensions_filters_listener_http_inspector_v3_http_inspector,
   file_envoy_extensions_filters_listener_original_dst_v3_original_dst,

@@ -8,6 +8,7 @@ import type { BackendTrafficPolicy, ResiliencePolicy } from '../../config/resour
 import { nearest } from '../../config/spelling.ts';
 import type { MeshService } from '../mesh-service.ts';
 import type { Snapshot } from '../snapshot.ts';
+import { checkFallbacks } from './fallback.ts';
 
 /** Something that may be a target, and the names of its parts. */
 interface Candidate {
@@ -19,7 +20,7 @@ export function checkResilience(snapshot: Snapshot): readonly Problem[] {
   const targets = snapshot.resilience.policies.flatMap((policy) =>
     policy.spec.targets.flatMap((target, index) => checkTarget(policy, target, index, snapshot)),
   );
-  return [...targets, ...[...snapshot.services.values()].flatMap(checkAnnotations)];
+  return [...targets, ...checkFallbacks(snapshot), ...[...snapshot.services.values()].flatMap(checkAnnotations)];
 }
 
 function checkAnnotations({ meta, source }: MeshService): readonly Problem[] {

@@ -30,6 +30,9 @@ export function applyResilience(
       case 'concurrencyLimit':
         // Each client has a share of its own: concurrency-limit.ts.
         break;
+      case 'fallback':
+        // A cluster of its own: fallback.ts.
+        break;
       case 'healthCheck':
         applyHealthCheck(cluster, section, context);
         break;

@@ -29,6 +29,7 @@ import type { CapturedPort } from './captured-ports.ts';
 import { capturedRoutes } from './captured-routes.ts';
 import { capturedInboundCluster, inboundCluster, outboundClusters } from './clusters.ts';
 import { checkShares, withShare } from './concurrency-limit.ts';
+import { fallbacksOf, followFallbacks } from './fallback.ts';
 import { fixedClusters } from './fixed-clusters.ts';
 import { InboundPorts } from './inbound-ports.ts';
 import { inboundListener, outboundListener } from './listeners.ts';
@@ -231,12 +232,17 @@ export class ViewBuilder {
         this.#interned.intern(encodeResource(ClusterLoadAssignmentSchema, cluster.name, assignment)),
       );
     }
+    const fallbacks = fallbacksOf(scope);
+    for (const cluster of fallbacks.clusters)
+      clusters.set(cluster.name, this.#interned.intern(encodeResource(ClusterSchema, cluster.name, cluster)));
     const ports = node.mode === 'redirect' ? capturedPorts(scope, node, new Set(ownPorts)).ports : [];
     const tables = node.mode === 'redirect' ? capturedRoutes(ports, { scope, node }) : [outboundRoutes(scope, node)];
     const routes = new Map(
       tables.map((table) => [
         table.name,
-        this.#interned.intern(encodeResource(RouteConfigurationSchema, table.name, table)),
+        this.#interned.intern(
+          encodeResource(RouteConfigurationSchema, table.name, followFallbacks(table, fallbacks.names)),
+        ),
       ]),
     );
     const shared = { scope, ports, outbound: new Map(), clusters, limited, endpoints, routes };

@@ -14,6 +14,8 @@ const UNLIMITED = 0x7fffffff;
 
 /** What is kept of a request while the app works for it. */
 interface Work {
+  /** Another attempt of the same request may be here before this one has ended. */
+  readonly owner: Exchange;
   readonly mark: string;
   /** 0: never. */
   readonly deadlineMs: number;
@@ -43,8 +45,9 @@ export class ChainBook {
     }
     if (!isPromised && x.deadlineMs === 0) return;
     x.chainId = x.request.get(H.requestId) ?? '';
-    if (x.chainId !== '')
-      this.#works.set(x.chainId, { mark: isPromised ? (mark ?? '') : '', deadlineMs: x.deadlineMs });
+    if (x.chainId === '') return;
+    const kept = isPromised ? (mark ?? '') : '';
+    this.#works.set(x.chainId, { owner: x, mark: kept, deadlineMs: x.deadlineMs });
   }
 
   /** The app has answered, or will not. */
@@ -53,7 +56,7 @@ export class ChainBook {
     x.isInChain = false;
     this.#active.release();
     if (x.isRetriedAbove) this.#promised.release();
-    if (x.chainId !== '') this.#works.delete(x.chainId);
+    if (x.chainId !== '' && this.#works.get(x.chainId)?.owner === x) this.#works.delete(x.chainId);
   }
 
   /** A request of the app: gets what holds for the request that it works for. */

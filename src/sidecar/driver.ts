@@ -160,7 +160,7 @@ export class Driver implements UpstreamRequestOwner, StreamTimersOwner {
     if (x.plan !== null && x.plan.mirrors.length > 0 && x.upgrade === '') {
       this.#mirrors = startMirrors(this.#engine, x, x.plan.mirrors, this.#bodyKind);
     }
-    if (this.#request.isComplete) this.#requestCompleted(nowMs);
+    if (this.#request.isComplete) this.onRequestComplete(nowMs);
     this.#request.start(cluster);
   }
 
@@ -192,7 +192,7 @@ export class Driver implements UpstreamRequestOwner, StreamTimersOwner {
       this.#settleTunnel();
       return;
     }
-    if (this.isActive) this.#requestCompleted(this.#engine.clock.now());
+    if (this.isActive) this.onRequestComplete(this.#engine.clock.now());
     this.#request.end(trailers);
     if (this.isActive) this.#mirrors?.onEnd(trailers);
   }
@@ -203,7 +203,7 @@ export class Driver implements UpstreamRequestOwner, StreamTimersOwner {
   }
 
   /** The route's timeout counts from here (Envoy RouteAction.timeout); a change of protocol may take its time. */
-  #requestCompleted(nowMs: number): void {
+  onRequestComplete(nowMs: number): void {
     const { x } = this;
     x.requestEndMs = nowMs;
     this.#timers.disarmRequest();
@@ -367,7 +367,7 @@ export class Driver implements UpstreamRequestOwner, StreamTimersOwner {
     rescue(x, failed, this.manager.suppressesEnvoyHeaders);
     if (!this.#request.isComplete) {
       // The client is what was slow, and the rest of its request is not waited for.
-      x.response.status = 408;
+      if (failed.kind !== 'timeout') x.response.status = 408;
       this.#downstream.closeAfter();
     }
     this.#reply();

@@ -35,6 +35,8 @@ export interface UpstreamRequestOwner extends ResponseSink {
   onRequestFailed(failed: Failure): void;
   /** A fault has answered, and there is no further attempt. */
   onRequestAborted(faultStatus: number): void;
+  /** Times begin to count: nothing more is read of the request while a fault holds its attempt. */
+  onRequestComplete(nowMs: number): void;
   /** The response's head is in `x.response`; `nowMs` is when it came. */
   onResponseHead(framing: Framing, nowMs: number): void;
   /** An interim head is in `x.response`, which is reset afterwards. True when the client got it. */
@@ -59,7 +61,6 @@ export class UpstreamRequest implements AttemptOwner {
   readonly #engine: Engine;
   readonly #x: Exchange;
   readonly #replay = new ReplayBuffer();
-  /** Of the request; empty until it is complete. */
   #trailers = '';
   #cluster: Cluster | null = null;
   readonly #attempts: AttemptSet;
@@ -260,7 +261,8 @@ export class UpstreamRequest implements AttemptOwner {
   }
 
   onAttemptHeld(attempt: Attempt): void {
-    if (this.isComplete && this.#retry !== null) this.#arm(attempt);
+    if (!this.isComplete) this.sink.onRequestComplete(this.#engine.clock.now());
+    if (this.#retry !== null) this.#arm(attempt);
   }
 
   onAttemptHead(attempt: Attempt, framing: Framing | null): void {
@@ -360,12 +362,10 @@ export class UpstreamRequest implements AttemptOwner {
     return connection !== null && connection.isTunnel;
   }
 
-  /** The client may send whatever it likes from now on. */
   openTunnel(): void {
     this.isComplete = false;
   }
 
-  /** The client has said its FIN. */
   endTunnel(): void {
     this.isComplete = true;
     this.#current.connection?.endTunnel();
@@ -380,7 +380,7 @@ export class UpstreamRequest implements AttemptOwner {
     if (connection !== null && !connection.flush()) this.#current.isBlocked = true;
   }
 
-  /** Gives up what is under way. `outcome` is what endpoints are told that have not answered, as OUTCOME says. */
+  /** `outcome` is what endpoints are told that have not answered, as OUTCOME says. */
   drop(outcome: number = OUTCOME.NONE): void {
     if (outcome === OUTCOME.TIMEOUT && !this.#isAnswered) this.#cluster?.retryTally?.countTimeout();
     this.#retry?.cancel();

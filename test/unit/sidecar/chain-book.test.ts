@@ -115,6 +115,17 @@ test('what has ended holds for nothing any more', () => {
   }
 });
 
+test('an attempt that ends late takes nothing from the next one of the same request', () => {
+  const book = new ChainBook(new LocalLimits());
+  const [first, second] = [aRequest({ id: 'a', mark: '1/3' }), aRequest({ id: 'a', mark: '2/3', deadlineMs: 9 })];
+  book.enter(first);
+  book.enter(second);
+  book.leave(first);
+  const x = aRequest({ id: 'a' });
+  book.attribute(x);
+  expect([x.isRetriedAbove, x.request.get(ATTEMPT), x.deadlineMs]).toEqual([true, '2/3', 9]);
+});
+
 const plan = (conditions: number, statuses: readonly number[] = []): RetryPlan => ({
   ...EMPTY_RETRY_PLAN,
   conditions,

@@ -51,6 +51,11 @@ export class CheckedEndpoints {
     return this.#unchecked.size === 0;
   }
 
+  /** True once each of its checks has had a result. */
+  isChecked(endpoint: Endpoint): boolean {
+    return !this.#unchecked.has(endpoint);
+  }
+
   placeOf(endpoint: Endpoint): CheckPlace {
     return this.#places.get(endpoint) ?? SAME_PLACE;
   }

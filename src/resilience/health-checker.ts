@@ -47,12 +47,16 @@ interface Checked {
   readonly checks: readonly HealthCheck[];
 }
 
+const LOOK_MS = 200;
+
 export class HealthChecker {
   /** By the name of the check. */
   readonly counts = new Map<string, HealthCounts>();
   readonly #options: HealthCheckerOptions;
   readonly #checked = new Map<Endpoint, Checked>();
   #hadTraffic = false;
+  /** When the endpoints are asked again whether there is traffic. */
+  #nextLookMs = 0;
 
   constructor(options: HealthCheckerOptions) {
     this.#options = options;
@@ -154,7 +158,10 @@ export class HealthChecker {
 
   /** Connections for requests count, those of checks do not. */
   #hasTraffic(): boolean {
-    if (!this.#hadTraffic) {
+    const nowMs = this.#options.clock.now();
+    // Not for each check: that would be every endpoint looking at every other.
+    if (!this.#hadTraffic && nowMs >= this.#nextLookMs) {
+      this.#nextLookMs = nowMs + LOOK_MS;
       this.#hadTraffic = this.#options.cluster.endpoints.some(({ connectionsTotal }) => connectionsTotal > 0);
     }
     return this.#hadTraffic;

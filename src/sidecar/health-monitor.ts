@@ -2,17 +2,16 @@
 // that say `x-envoy-immediate-health-check-fail`, and closes the warm connections to an endpoint that fails.
 // A cluster without checks costs one comparison per update.
 import type { Log } from '../base/log.ts';
-import { internHeader } from '../http/header-name.ts';
 import type { HealthNumbers } from '../observe/health-stats.ts';
 import type { LogFiles } from '../observe/log-file.ts';
-import { UNFIT, type Endpoint, type EndpointWatch } from '../plan/cluster.ts';
-import type { Exchange } from '../plan/exchange.ts';
+import type { Endpoint } from '../plan/cluster.ts';
 import type { CheckVerdict, HealthWatcher } from '../resilience/checked-endpoints.ts';
 import type { LiveCluster } from '../resilience/cluster.ts';
 import type { Probe } from '../resilience/health-check.ts';
 import { HealthChecker, type HealthRecord, type ProbeRequest } from '../resilience/health-checker.ts';
 import { formatHealthEvent } from '../resilience/health-event.ts';
 import type { Engine } from './engine.ts';
+import { drainFailed, ImmediateFailures } from './failed-endpoints.ts';
 import { HttpProbe } from './health-probe-http.ts';
 import { TcpProbe } from './health-probe-tcp.ts';
 
@@ -91,17 +90,7 @@ export class HealthMonitor implements HealthWatcher {
       watch: new ImmediateFailures((endpoint) => checker.failPassively(endpoint)),
     });
     this.#checkers.set(cluster, checker);
-    let failed = new Set<Endpoint>();
-    cluster.checked.onResult((endpoint, hasPassed) => {
-      if (hasPassed) failed.delete(endpoint);
-      else if (!failed.has(endpoint)) {
-        failed.add(endpoint);
-        engine.pools.drain(endpoint);
-      }
-    });
-    cluster.onEndpoints(() => {
-      failed = new Set(cluster.endpoints.filter((endpoint) => failed.has(endpoint)));
-    });
+    drainFailed(cluster, engine.pools);
     return checker;
   }
 
@@ -112,21 +101,6 @@ export class HealthMonitor implements HealthWatcher {
   #write(record: HealthRecord): void {
     const line = `${formatHealthEvent(record, this.#options.engine.clock.wall())}\n`;
     for (const path of record.settings.eventPaths) this.#options.logFiles.file(path).append(line);
-  }
-}
-
-/** Tells of responses that ask to leave their endpoint out. */
-export class ImmediateFailures implements EndpointWatch {
-  readonly #onFailure: (endpoint: Endpoint) => void;
-  readonly #header = internHeader('x-envoy-immediate-health-check-fail');
-
-  constructor(onFailure: (endpoint: Endpoint) => void) {
-    this.#onFailure = onFailure;
-  }
-
-  onOutcome(endpoint: Endpoint, outcome: number, _latencyMs: number, x: Exchange | null): void {
-    if (x === null || outcome < 100 || x.response.find(this.#header) === -1) return;
-    if ((endpoint.unfit & UNFIT.EXCLUDED) === 0) this.#onFailure(endpoint);
   }
 }
 

@@ -17,6 +17,7 @@ import { Registry } from '../observe/registry.ts';
 import { SpanPipeline } from '../observe/span-pipeline.ts';
 import { outlierNumbers } from '../resilience/outlier-numbers.ts';
 import { OutlierWatch } from '../resilience/outlier-watch.ts';
+import type { HealthWatcher } from '../resilience/checked-endpoints.ts';
 import { createNodeResolver } from '../resilience/resolver.ts';
 import { compileUpstreamBind } from '../resilience/upstream-bind.ts';
 import type { Bootstrap } from '../xds/gen/envoy/config/bootstrap/v3/bootstrap_pb.js';
@@ -65,6 +66,8 @@ export interface ProxyOptions {
   readonly limits?: Limits;
   /** How long first EDS answers are waited for, in milliseconds; 15000 by default. */
   readonly fetchTimeoutMs?: number;
+  /** Who says which endpoints pass their checks, when not the proxy's own monitor alone. */
+  readonly watchHealth?: (own: HealthWatcher, pools: PoolRegistry) => HealthWatcher;
   /** Makes the discovery client; the real one by default. */
   readonly connect?: (options: DiscoveryClientOptions) => DiscoveryFeed;
 }
@@ -139,7 +142,8 @@ export class Proxy {
     this.health = new HealthMonitor({ engine: this.engine, log: log.child('health'), logFiles: this.#logFiles });
     this.outliers = new OutlierWatch({ clock, random, log: log.child('outlier') });
     const resolver = createNodeResolver();
-    const { health, outliers } = this;
+    const { outliers } = this;
+    const health = options.watchHealth?.(this.health, pools) ?? this.health;
     const dependencies = { clock, random, resolver, log: log.child('cluster'), health, outliers };
     this.store = new StateStore(dependencies, pools, homeOf(bootstrap));
     this.secrets = new SecretStore(log.child('secret'));

@@ -21,12 +21,21 @@ export interface SidecarPorts {
   readonly connectionLimit?: number;
   /** Of the cluster; Envoy's default when absent. */
   readonly maxRequests?: number;
+  /** Further fields of the cluster. */
+  readonly cluster?: object;
 }
 
 const address = (port: number): object => ({ socket_address: { address: '127.0.0.1', port_value: port } });
 
 /** One listener, one route, one cluster. */
-export function forwardingBootstrap({ port, admin, upstream, connectionLimit = 0, maxRequests }: SidecarPorts): object {
+export function forwardingBootstrap({
+  port,
+  admin,
+  upstream,
+  connectionLimit = 0,
+  maxRequests,
+  cluster = {},
+}: SidecarPorts): object {
   const thresholds = [{ max_requests: maxRequests, track_remaining: true }];
   const manager = {
     '@type': MANAGER,
@@ -63,6 +72,7 @@ export function forwardingBootstrap({ port, admin, upstream, connectionLimit = 0
             cluster_name: 'upstream',
             endpoints: [{ lb_endpoints: [{ endpoint: { address: address(upstream) } }] }],
           },
+          ...cluster,
         },
       ],
     },

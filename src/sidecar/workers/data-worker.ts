@@ -9,6 +9,7 @@ import { BootstrapSchema } from '../../xds/gen/envoy/config/bootstrap/v3/bootstr
 import type { Refusal, Update } from '../../xds/update.ts';
 import { loadDescriptorCalls } from '../descriptor-calls.ts';
 import { Proxy } from '../proxy.ts';
+import { ReportedHealth } from '../reported-health.ts';
 import { ConnectionShares } from './connection-shares.ts';
 import { reportOf } from './worker-report.ts';
 import type { FromWorker, ToWorker, UpdateBytes, WorkerStart } from './worker-message.ts';
@@ -41,6 +42,7 @@ async function runWorker(start: WorkerStart): Promise<void> {
       return live !== undefined;
     },
   });
+  let health: ReportedHealth | null = null;
   let onUpdate: ((update: Update) => readonly Refusal[]) | null = null;
   const proxy = new Proxy({
     bootstrap: fromBinary(BootstrapSchema, start.bootstrap),
@@ -50,6 +52,7 @@ async function runWorker(start: WorkerStart): Promise<void> {
     drainStrategy: start.drainStrategy,
     host: seat,
     limits,
+    watchHealth: (own, pools) => (health = new ReportedHealth(own, pools, post)),
     connect: (options) => {
       ({ onUpdate } = options);
       // As a discovery client, which is only then asked for anything.
@@ -59,6 +62,7 @@ async function runWorker(start: WorkerStart): Promise<void> {
   });
   parentPort?.on('message', (message: ToWorker) => {
     if (message.kind === 'update') onUpdate?.(updateOf(message.update));
+    else if (message.kind === 'verdict') health?.report(message);
     else obey(message, { proxy, seat, log });
   });
   void proxy.ready.then(() => post({ kind: 'ready' }));
@@ -75,7 +79,7 @@ interface Thread {
   readonly log: Log;
 }
 
-function obey(message: Exclude<ToWorker, { kind: 'update' }>, { proxy, seat, log }: Thread): void {
+function obey(message: Exclude<ToWorker, { kind: 'update' | 'verdict' }>, { proxy, seat, log }: Thread): void {
   switch (message.kind) {
     case 'claimed':
       return seat.claimed(message.id, message.claim);

@@ -7,6 +7,7 @@ import type { FamilyInit } from '../../observe/registry.ts';
 import type { TypeUrl } from '../../xds/type-url.ts';
 import type { SocketClaim } from '../listener-host.ts';
 import type { DrainStrategy } from '../proxy.ts';
+import type { SightMessage, VerdictMessage } from '../reported-health.ts';
 
 /** What a worker is started with. */
 export interface WorkerStart {
@@ -40,6 +41,7 @@ export type ToWorker =
   | { readonly kind: 'peer'; readonly index: number; readonly port: MessagePort }
   | { readonly kind: 'report'; readonly id: number }
   | { readonly kind: 'health'; readonly isFailed: boolean }
+  | VerdictMessage
   | { readonly kind: 'level'; readonly level: LogLevel }
   | { readonly kind: 'drain-listeners'; readonly isGraceful: boolean; readonly inboundOnly: boolean }
   /** Proxy.shareSockets. */
@@ -59,6 +61,7 @@ export type FromWorker =
   | { readonly kind: 'ready' }
   | { readonly kind: 'failed'; readonly message: string }
   | { readonly kind: 'reported'; readonly id: number; readonly report: WorkerReport }
+  | SightMessage
   /** It accepts no more. */
   | { readonly kind: 'closed' }
   | { readonly kind: 'left' };

@@ -13,6 +13,7 @@ import { DiscoveryClient, type DiscoveryClientOptions } from '../discovery.ts';
 import type { ListenerHost } from '../listener-host.ts';
 import type { DiscoveryFeed, DrainStrategy, Proxy } from '../proxy.ts';
 import type { Book } from '../snapshot.ts';
+import { isCheckedOnce, verdictsOf } from '../reported-health.ts';
 import { ConnectionShares } from './connection-shares.ts';
 import type { FromWorker, ToWorker, UpdateBytes, WorkerReport, WorkerStart } from './worker-message.ts';
 import { afterlife, sumReports } from './worker-report.ts';
@@ -114,6 +115,9 @@ export class WorkerPool {
   /** Starts the workers. `proxy` is the main thread's. */
   start(proxy: Proxy): void {
     this.#proxy = proxy;
+    proxy.health.onVerdict = (cluster, { authority }, verdict) => {
+      if (isCheckedOnce(cluster)) this.broadcast({ kind: 'verdict', cluster: cluster.name, authority, verdict });
+    };
     for (let index = 0; index < this.#options.workers; index++) this.#startWorker(index);
   }
 
@@ -177,6 +181,7 @@ export class WorkerPool {
     for (const other of this.threads) WorkerThread.introduce(thread, other);
     this.#threads[index] = thread;
     for (const message of this.#lasting.values()) thread.post(message);
+    for (const message of verdictsOf(this.#proxy?.store.clusters.values() ?? [])) thread.post(message);
   }
 
   #hear(thread: WorkerThread, message: FromWorker): void {
@@ -195,6 +200,12 @@ export class WorkerPool {
           this.#wasReady = true;
           this.#becomeReady.resolve();
         }
+        return;
+      case 'excluded':
+        this.#proxy?.health.failPassively(message.cluster, message.authority);
+        return;
+      case 'used':
+        this.#proxy?.health.markUsed(message.cluster);
         return;
       case 'failed':
         this.#fail.reject(new Error(message.message));

@@ -33,19 +33,19 @@ export class Hash64 {
     return (this.#words[1] as number) >>> 0;
   }
 
-  /** XXH64 of `text`; `seed` is 0 for keys, 1 for the second hash of Maglev. */
-  xx(text: string, seed = 0): void {
+  /** XXH64 of `text`; the seed, in two halves, is 0 for keys and 1 for the second hash of Maglev. */
+  xx(text: string, seed = 0, seedHigh = 0): void {
     const { length } = text;
     let at = 0;
     if (length >= STRIPE) {
-      this.#startLanes(seed);
+      this.#startLanes(seed, seedHigh);
       for (; at + STRIPE <= length; at += STRIPE) {
         for (let lane = 0; lane < 4; lane++) this.#feedLane(2 + lane * 2, text, at + lane * 8);
       }
       this.#mergeLanes();
     } else {
       this.#set(PRIME_5.high, PRIME_5.low);
-      this.#add(0, seed);
+      this.#add(seedHigh, seed);
     }
     this.#add(0, length);
     for (; at + 8 <= length; at += 8) {
@@ -109,21 +109,21 @@ export class Hash64 {
     this.#xorShifted(MURMUR_SHIFT);
   }
 
-  #startLanes(seed: number): void {
+  #startLanes(seed: number, seedHigh: number): void {
     const words = this.#words;
     this.#set(PRIME_1.high, PRIME_1.low);
     this.#add(PRIME_2.high, PRIME_2.low);
-    this.#add(0, seed);
+    this.#add(seedHigh, seed);
     this.#copyTo(2);
     this.#set(PRIME_2.high, PRIME_2.low);
-    this.#add(0, seed);
+    this.#add(seedHigh, seed);
     this.#copyTo(4);
-    words[6] = 0;
+    words[6] = seedHigh;
     words[7] = seed;
     // seed - PRIME_1 is seed + ~PRIME_1 + 1.
     this.#set(~PRIME_1.high, ~PRIME_1.low);
     this.#add(0, 1);
-    this.#add(0, seed);
+    this.#add(seedHigh, seed);
     this.#copyTo(8);
   }
 

@@ -189,6 +189,8 @@ export function limitsOf(cluster: Cluster, isHigh: boolean): PriorityLimits | nu
 export interface Picker {
   /** An endpoint for this exchange, or null when none is healthy. `x` is null for what has no client. */
   pick(x: Exchange | null): Endpoint | null;
+  /** True when it goes by the request's hash. */
+  readonly usesHash?: boolean;
 }
 
 /** One priority of a cluster, as the sharing of traffic sees it. */

@@ -143,6 +143,8 @@ export class Exchange {
   hasHash = false;
   hashHigh = 0;
   hashLow = 0;
+  /** A sticky split met somebody without its cookie, who is to get one. */
+  isNewVisitor = false;
   /** How many endpoints this attempt's host predicates have refused already: hashing then looks elsewhere. */
   pickRound = 0;
   /** The endpoint (`address:port`) that a session asks for (stateful session, override host); empty: any. */
@@ -224,6 +226,7 @@ export class Exchange {
     this.hasHash = false;
     this.hashHigh = 0;
     this.hashLow = 0;
+    this.isNewVisitor = false;
     this.pickRound = 0;
     this.sessionEndpoint = '';
     this.isSessionStrict = false;

@@ -11,6 +11,7 @@ import { Twister } from './twister.ts';
 const TWO_32 = 4294967296;
 
 export class BoundedLoad implements Picker {
+  readonly usesHash = true;
   readonly #table: HashTable;
   readonly #endpoints: readonly Endpoint[];
   readonly #shares: Float64Array;

@@ -21,6 +21,7 @@ export interface HashTable {
 const TWO_32 = 4294967296;
 
 export class HashPicker implements Picker {
+  readonly usesHash = true;
   readonly #endpoints: readonly Endpoint[];
   readonly #table: HashTable;
   readonly #random: () => number;

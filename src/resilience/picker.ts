@@ -53,7 +53,8 @@ export function clusterPicker(members: readonly Member[], sets: readonly HostSet
   if (subsets === undefined || subsets === null) return pickerOf(sets, context);
   const weighsLocalities = settings.weighsLocalities && subsets.weighsLocalities;
   const inner: PickerContext = { ...context, settings: { ...settings, weighsLocalities } };
-  return new SubsetPicker(new SubsetIndex(members, subsets, (some) => pickerOf(hostSetsOf(some, policy), inner)));
+  const index = new SubsetIndex(members, subsets, (some) => pickerOf(hostSetsOf(some, policy), inner));
+  return new SubsetPicker(index, isHashing(settings.balancing));
 }
 
 function pickerOf(sets: readonly HostSet[], context: PickerContext): Picker {

@@ -65,6 +65,10 @@ export class PriorityPicker implements Picker {
     this.#random = random;
   }
 
+  get usesHash(): boolean {
+    return this.#isHashed;
+  }
+
   pick(x: Exchange | null): Endpoint | null {
     const loads = x === null || x.excludedPriorities === 0 ? this.#loads : this.#loadsOfRetry(x.excludedPriorities);
     const { healthy, degraded, isPanicking } = loads;

@@ -10,11 +10,14 @@ import type { MetadataMatch } from '../plan/metadata-match.ts';
 import type { SubsetIndex } from './subset-index.ts';
 
 export class SubsetPicker implements Picker {
+  readonly usesHash: boolean;
   readonly #index: SubsetIndex;
   readonly #chains = new WeakMap<MetadataMatch, readonly Picker[]>();
   #chainWithout: readonly Picker[] | null = null;
 
-  constructor(index: SubsetIndex) {
+  /** `usesHash`: the balancers in it go by the request's hash. */
+  constructor(index: SubsetIndex, usesHash: boolean) {
+    this.usesHash = usesHash;
     this.#index = index;
   }
 

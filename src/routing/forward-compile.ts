@@ -1,6 +1,7 @@
 // Compiles a RouteAction into the steps of its route: timeouts, where to, mirrors, and the rewrites.
 // Source: Envoy RouteAction and WeightedCluster.
 import { assertNever } from '../base/assert.ts';
+import type { JsonObject } from '@bufbuild/protobuf';
 import { error, warning, type Problem } from '../base/problem.ts';
 import { UNKNOWN, internHeader } from '../http/header-name.ts';
 import { headerSource } from '../plan/header-source.ts';
@@ -30,9 +31,12 @@ import {
   type Split,
   type SplitTarget,
 } from './forward.ts';
+import type { HashPolicies } from './hash-policy.ts';
 import { editSplitRequest, type HeaderEdits, type ResponseEdits } from './header-edits.ts';
 import { subsetSteps } from './subset-steps.ts';
 import { compileHeaderEdits } from './header-edits-compile.ts';
+import { addStickyCookie } from './sticky-split.ts';
+import { compileStickySplit } from './sticky-split-compile.ts';
 
 /** Envoy RouteAction.timeout. */
 export const ROUTE_TIMEOUT_MS = 15_000;
@@ -45,6 +49,10 @@ export interface ForwardContext {
   readonly response: readonly HeaderEdits[];
   /** True: what has no live cluster is answered after the filters, not by the choice itself. */
   readonly isDeferred: boolean;
+  /** The route's hash policies; null when it hashes nothing. */
+  readonly hash: HashPolicies | null;
+  /** The route's metadata of our own (`outrigger`). */
+  readonly own: JsonObject | undefined;
 }
 
 /** The steps that choose the cluster; a weighted cluster's own edits come with them. */
@@ -53,6 +61,7 @@ export interface ForwardParts {
   /** Answers what has no live cluster where the choice did not. */
   readonly require: readonly Step[];
   readonly splitRequest: readonly Step[];
+  readonly onResponse: readonly Step[];
   readonly edits: ResponseEdits;
 }
 
@@ -60,6 +69,7 @@ const NOTHING: ForwardParts = {
   choose: EMPTY,
   require: EMPTY,
   splitRequest: EMPTY,
+  onResponse: EMPTY,
   edits: { bySplit: [], levels: [] },
 };
 
@@ -203,12 +213,21 @@ function compileSplit(config: WeightedCluster, context: SplitContext, path: stri
     responseEdits.push(compileHeaderEdits(entry, 'response', env.problems, at));
   }
   const totalWeight = checkWeights(config, targets, env.problems, path);
-  const header = config.randomValueSpecifier.case === 'headerName' ? config.randomValueSpecifier.value : '';
+  const { randomValueSpecifier: value } = config;
+  const header = value.case === 'headerName' ? value.value : '';
+  const names = config.clusters.map(({ name, clusterHeader }) => name || clusterHeader);
+  const sticky = compileStickySplit(context.own, names, env, path);
+  const onResponse =
+    sticky !== null && sticky.cookie !== '' ? [step('sticky-cookie', origin, addStickyCookie, sticky)] : EMPTY;
+  const usesHash = value.case === 'useHashPolicy' && value.value;
   const split: Split = {
     targets,
     totalWeight,
     hasRuntimeKeys: config.runtimeKeyPrefix !== '',
     valueHeader: header === '' ? UNKNOWN : internHeader(header),
+    hash: usesHash ? context.hash : null,
+    sticky,
+    weights: new Float64Array(targets.length),
     random: env.random,
     runtimeNumber: env.runtimeNumber,
     notFound,
@@ -219,7 +238,7 @@ function compileSplit(config: WeightedCluster, context: SplitContext, path: stri
   }
   if (targets.some((target) => target.host !== ''))
     splitRequest.push(step('rewrite-split-host', origin, runSplitHost, split));
-  return { choose: [step('split', origin, runSplit, split)], require: EMPTY, splitRequest, edits };
+  return { choose: [step('split', origin, runSplit, split)], require: EMPTY, splitRequest, onResponse, edits };
 }
 
 function compileTarget(

@@ -11,7 +11,9 @@ import { isGrpcRequest } from '../plan/grpc-request.ts';
 import { FLAGS } from '../plan/response-flags.ts';
 import { splitPoint } from './fraction.ts';
 import { GRPC_TIMEOUT, grpcTimeoutMs, grpcTimeoutOf } from '../plan/grpc-timeout.ts';
+import { hashRequest, type HashPolicies } from './hash-policy.ts';
 import { applyResponseEdits, type ResponseEdits } from './header-edits.ts';
+import { stickyChoice, type StickySplit } from './sticky-split.ts';
 
 export interface ForwardTimes {
   /** 0 is none. */
@@ -141,6 +143,12 @@ export interface Split {
   readonly hasRuntimeKeys: boolean;
   /** UNKNOWN (0) when no header carries the random value. */
   readonly valueHeader: HeaderId;
+  /** use_hash_policy: the hash carries the random value; null where it does not. */
+  readonly hash: HashPolicies | null;
+  /** Keeps everybody with one destination; null where it is a matter of chance. */
+  readonly sticky: StickySplit | null;
+  /** Room for the weights of now, for the sticky split. */
+  readonly weights: Float64Array;
   readonly random: () => number;
   readonly runtimeNumber: (key: string, fallback: number) => number;
   readonly notFound: NotFound;
@@ -149,21 +157,30 @@ export interface Split {
 export function runSplit(x: Exchange, arg: Split): Verdict {
   const { targets } = arg;
   const total = arg.hasRuntimeKeys ? currentTotal(arg) : arg.totalWeight;
-  const value = selectedValue(x, arg, total);
-  let end = 0;
-  let chosen = targets.length - 1;
-  for (let i = 0; i < targets.length; i++) {
-    end += weightOf(arg, targets[i] as SplitTarget);
-    if (value < end) {
-      chosen = i;
-      break;
-    }
-  }
+  let chosen = arg.sticky === null ? -1 : stuckTo(x, arg, arg.sticky);
+  if (chosen === -1) chosen = drawn(x, arg, total);
   x.splitIndex = chosen;
   const target = targets[chosen] as SplitTarget;
   if (target.byHeader !== null) return runClusterHeader(x, target.byHeader);
   x.cluster = target.to;
   return target.to === null || target.to.cluster === null ? replyNoCluster(x, arg.notFound) : CONTINUE;
+}
+
+function drawn(x: Exchange, arg: Split, total: number): number {
+  const { targets } = arg;
+  const value = selectedValue(x, arg, total);
+  let end = 0;
+  for (let i = 0; i < targets.length; i++) {
+    end += weightOf(arg, targets[i] as SplitTarget);
+    if (value < end) return i;
+  }
+  return targets.length - 1;
+}
+
+function stuckTo(x: Exchange, arg: Split, sticky: StickySplit): number {
+  const { targets, weights } = arg;
+  for (let i = 0; i < targets.length; i++) weights[i] = weightOf(arg, targets[i] as SplitTarget);
+  return stickyChoice(x, sticky, weights);
 }
 
 function weightOf(arg: Split, target: SplitTarget): number {
@@ -179,6 +196,10 @@ function currentTotal(arg: Split): number {
 /** A whole number in [0, total). */
 function selectedValue(x: Exchange, arg: Split, total: number): number {
   if (total <= 0) return 0;
+  if (arg.hash !== null) {
+    hashRequest(x, arg.hash, false);
+    if (x.hasHash) return bigModulo(x.hashHigh, x.hashLow, total);
+  }
   if (arg.valueHeader !== 0) {
     const first = x.request.find(arg.valueHeader);
     if (first !== -1 && x.request.find(arg.valueHeader, first + 1) === -1) {
@@ -203,6 +224,13 @@ export function moduloOf(text: string, total: number): number {
     if (digit < 0 || digit > 9) return -1;
     rest = (rest * 10 + digit) % total;
   }
+  return rest;
+}
+
+/** A 64-bit number modulo `total`, which may have 32 bits: bit by bit, because the product would not fit. */
+function bigModulo(high: number, low: number, total: number): number {
+  let rest = high % total;
+  for (let bit = 31; bit >= 0; bit--) rest = (rest * 2 + ((low >>> bit) & 1)) % total;
   return rest;
 }
 

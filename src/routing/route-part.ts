@@ -2,6 +2,7 @@
 // from the most specific level outwards (weighted cluster, route, virtual host, configuration); with
 // most_specific_header_mutations_wins the last three go the other way round, and the weighted
 // cluster's still come first (measured on Envoy 1.40). Host and path rewrites come after all edits.
+import type { JsonObject } from '@bufbuild/protobuf';
 import { assertNever } from '../base/assert.ts';
 import { error, type Problem } from '../base/problem.ts';
 import type { Exchange } from '../plan/exchange.ts';
@@ -12,6 +13,7 @@ import { compileDirectResponse, runDirectResponse } from './direct-response.ts';
 import { replyNoCluster } from './forward.ts';
 import { compileForward } from './forward-compile.ts';
 import { editRequest, editResponse, type HeaderEdits, type ResponseEdits } from './header-edits.ts';
+import { compileHashPolicies, hashPart } from './hash-policy-compile.ts';
 import { compileHeaderEdits } from './header-edits-compile.ts';
 import { ATTEMPT_COUNT, compileHostRewrite } from './host-rewrite.ts';
 import { compilePathRewrite, pathRewriteStep, type PathRewriteContext } from './path-rewrite.ts';
@@ -51,7 +53,11 @@ export function compileRoutePart(route: Route, context: RouteContext, path: stri
   const replyEdits: ResponseEdits = { bySplit: [], levels: response };
   switch (route.action.case) {
     case 'route':
-      return compileAction(route.action.value, { ...context, rewriting, request, response }, `${path}.route`);
+      return compileAction(
+        route.action.value,
+        { ...context, rewriting, request, response, own: route.metadata?.filterMetadata['outrigger'] },
+        `${path}.route`,
+      );
     case 'redirect': {
       const redirect = compileRedirect(route.action.value, rewriting, replyEdits, `${path}.redirect`);
       return { onRequest: [step('redirect', origin, runRedirect, redirect)] };
@@ -89,12 +95,16 @@ interface ActionContext extends RouteContext {
   readonly rewriting: PathRewriteContext;
   readonly request: readonly HeaderEdits[];
   readonly response: readonly HeaderEdits[];
+  /** The route's metadata of our own. */
+  readonly own: JsonObject | undefined;
 }
 
 function compileAction(action: RouteAction, context: ActionContext, path: string): PlanPart {
   const { env, origin, request, response, virtualHost } = context;
   const { problems } = env;
-  const forward = compileForward(action, { env, origin, response, isDeferred: context.hasFilters }, path);
+  const hash = compileHashPolicies(action, env, path);
+  const { own } = context;
+  const forward = compileForward(action, { env, origin, response, isDeferred: context.hasFilters, hash, own }, path);
   const host = compileHostRewrite(action, { problems, origin, keepsOriginal: context.rewriting.keepsOriginal }, path);
   const rewrite = compilePathRewrite(
     {
@@ -110,9 +120,11 @@ function compileAction(action: RouteAction, context: ActionContext, path: string
   if (request.length > 0) onRequest.push(step('edit-request', origin, editRequest, { levels: request }));
   onRequest.push(...(host.onRequest ?? EMPTY));
   if (rewrite !== null) onRequest.push(pathRewriteStep(rewrite, origin));
+  const hashing = hashPart(hash, origin);
+  onRequest.push(...(hashing.onRequest ?? EMPTY));
   const onAttempt: Step[] = [...(host.onAttempt ?? EMPTY)];
   if (virtualHost.includeRequestAttemptCount) onAttempt.push(step('attempt-count', origin, countInRequest, null));
-  const onResponse: Step[] = [];
+  const onResponse: Step[] = [...(hashing.onResponse ?? EMPTY), ...forward.onResponse];
   if (virtualHost.includeAttemptCountInResponse) onResponse.push(step('attempt-count', origin, countInResponse, null));
   if (response.length > 0 || forward.edits.bySplit.some((edits) => edits !== null)) {
     onResponse.push(step('edit-response', origin, editResponse, forward.edits));

@@ -128,8 +128,10 @@ export class RetryState {
     let endpoint = pickEndpoint(cluster, x);
     if (x.attempts > 0) {
       for (let i = 0; i < hosts.picksMax && endpoint !== null && this.#isAvoided(endpoint); i++) {
+        x.pickRound = i + 1;
         endpoint = pickEndpoint(cluster, x);
       }
+      x.pickRound = 0;
     }
     if (endpoint !== null && (hosts.avoidsTried || hosts.priorityFrequency > 0)) x.tried.push(endpoint);
     return endpoint;

@@ -74,11 +74,10 @@ export const ROUTE_FIELDS: Readonly<Record<string, MessageFields>> = {
     supported: `cluster cluster_header weighted_clusters metadata_match cluster_not_found_response_code prefix_rewrite regex_rewrite
       path_rewrite_policy path_rewrite host_rewrite_literal host_rewrite auto_host_rewrite host_rewrite_header host_rewrite_path_regex
       append_x_forwarded_host timeout idle_timeout retry_policy retry_policy_typed_config hedge_policy request_mirror_policies max_stream_duration upgrade_configs
-      max_grpc_timeout grpc_timeout_offset priority`,
+      max_grpc_timeout grpc_timeout_offset priority hash_policy`,
     harmless: {
       rate_limits: NO_EFFECT_YET,
       include_vh_rate_limits: NO_EFFECT_YET,
-      hash_policy: NO_EFFECT_YET,
       cors: NO_EFFECT_YET,
       early_data_policy: 'has no effect without TLS',
     },
@@ -89,6 +88,15 @@ export const ROUTE_FIELDS: Readonly<Record<string, MessageFields>> = {
       internal_redirect_action: 'redirects are passed to the client',
     },
   },
+  'envoy.config.route.v3.RouteAction.HashPolicy': {
+    supported: 'header cookie connection_properties query_parameter terminal',
+    refused: { filter_state: 'hash a header or a cookie' },
+  },
+  'envoy.config.route.v3.RouteAction.HashPolicy.Header': ALL,
+  'envoy.config.route.v3.RouteAction.HashPolicy.Cookie': ALL,
+  'envoy.config.route.v3.RouteAction.HashPolicy.CookieAttribute': ALL,
+  'envoy.config.route.v3.RouteAction.HashPolicy.ConnectionProperties': ALL,
+  'envoy.config.route.v3.RouteAction.HashPolicy.QueryParameter': ALL,
   'envoy.config.route.v3.RouteMatch.ConnectMatcher': ALL,
   'envoy.config.route.v3.RouteAction.UpgradeConfig': ALL,
   'envoy.config.route.v3.RouteAction.UpgradeConfig.ConnectConfig': {
@@ -109,7 +117,7 @@ export const ROUTE_FIELDS: Readonly<Record<string, MessageFields>> = {
     },
   },
   'envoy.config.route.v3.WeightedCluster': {
-    supported: 'clusters total_weight runtime_key_prefix header_name',
+    supported: 'clusters total_weight runtime_key_prefix header_name use_hash_policy',
   },
   'envoy.config.route.v3.WeightedCluster.ClusterWeight': {
     supported: `name cluster_header weight request_headers_to_add request_headers_to_remove response_headers_to_add

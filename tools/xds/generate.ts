@@ -61,6 +61,7 @@ const NEWER_FIELDS: Readonly<Record<string, readonly (readonly [after: string, f
       '  google.protobuf.UInt32Value per_request_buffer_limit_bytes = 16;',
       '  google.protobuf.UInt64Value request_body_buffer_limit = 20;',
     ],
+    ['  oneof random_value_specifier {', '    google.protobuf.BoolValue use_hash_policy = 5;'],
     ['  repeated QueryParameterMatcher query_parameters = 7;', '  repeated CookieMatcher cookies = 17;'],
     ['    bool disable_shadow_host_suffix_append = 6;', '    string host_rewrite_literal = 8;'],
     ['    type.matcher.v3.RegexMatchAndSubstitute host_rewrite_path_regex = 35;', '    string host_rewrite = 44;'],

@@ -119,14 +119,13 @@ test('warns of fields without effect and takes the rest', () => {
       match: any,
       route: {
         ...toOne,
-        maxGrpcTimeout: '1s',
+        timeout: '1s',
+        maxStreamDuration: {},
         retryPolicy: {},
         hashPolicy: [{ connectionProperties: { sourceIp: true } }],
       },
     }),
   );
   expect(table).not.toBeNull();
-  expect(problems.map((problem) => [problem.severity, problem.path])).toEqual([
-    ['warning', `${R}.route.max_grpc_timeout`],
-  ]);
+  expect(problems.map((problem) => [problem.severity, problem.path])).toEqual([['warning', `${R}.route.timeout`]]);
 });

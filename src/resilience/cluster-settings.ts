@@ -125,6 +125,8 @@ export interface ClusterSettings {
   readonly maxRequestsPerConnection: number;
   /** 0 is unlimited. */
   readonly maxConnectionDurationMs: number;
+  /** Cluster.close_connections_on_host_health_failure. */
+  readonly endsTcpOnFailure: boolean;
   /** Circuit breakers; the sidecar adds them, because they count for all of its threads. Absent or null: none. */
   readonly limits?: ClusterLimits | null;
   /** Circuit breaking per endpoint; null or absent: none. */

@@ -89,6 +89,7 @@ export function compileCluster(cluster: Cluster, env: CompileEnv, path: string):
     connectTimeoutMs,
     ...http,
     sourceAddresses,
+    endsTcpOnFailure: cluster.closeConnectionsOnHostHealthFailure,
     metadata: flattenClusterMetadata(cluster.metadata),
     source: cluster,
     ...(outlier === null ? {} : { outlier }),

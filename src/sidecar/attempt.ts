@@ -206,6 +206,7 @@ export class Attempt implements PoolUser, UpstreamUser {
   onPoolFailure(failed: Failure): void {
     this.#pool = null;
     this.#leave(outcomeOf(failed), -1);
+    if (failed.kind === 'overflow') this.#x.note(this.#engine.clock.now(), 'limit', failed.cause);
     this.#owner.onAttemptFailed(this, failed);
   }
 

@@ -13,8 +13,9 @@ import {
 import { failure, type Failure } from '../plan/failure.ts';
 import type { UpstreamConnection } from './h1-client.ts';
 
-/** What a request is told that met a limit. */
-export const OVERFLOW: Failure = Object.freeze(failure('overflow', 'internal', 'no'));
+/** What a request is told that met a limit: so many wait, or so many are under way. */
+export const PENDING_OVERFLOW: Failure = Object.freeze(failure('overflow', 'internal', 'no', 'max_pending_requests'));
+export const REQUEST_OVERFLOW: Failure = Object.freeze(failure('overflow', 'internal', 'no', 'max_requests'));
 
 export class PoolPermits {
   readonly #isHigh: boolean;

@@ -13,6 +13,7 @@ import type { OutlierWatch } from '../resilience/outlier-watch.ts';
 import type { LocalZone } from '../resilience/locality-build.ts';
 import type { Bootstrap } from '../xds/gen/envoy/config/bootstrap/v3/bootstrap_pb.js';
 import type { ClusterLoadAssignment } from '../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
+import { FailureBell } from './failure-bell.ts';
 import type { PoolRegistry } from './upstream-pool.ts';
 
 /** The cluster that this sidecar belongs to, and where it is. */
@@ -93,6 +94,8 @@ export class StateStore {
     });
     this.#dependencies.outliers?.follow(cluster);
     if (settings.name === this.#home.cluster) cluster.onRefresh(() => this.#zoneChanged());
+    const bell = new FailureBell((endpoint) => this.#pools.fail(endpoint, cluster.settings.endsTcpOnFailure));
+    cluster.onRefresh(() => bell.look(cluster.endpoints));
     cluster.onWarm(() => {
       if (this.#clusters.get(settings.name) === cluster) ref.cluster = cluster;
     });

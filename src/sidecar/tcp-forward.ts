@@ -18,6 +18,7 @@ import type { Engine } from './engine.ts';
 import type { TcpProxy } from './listener-config.ts';
 import { chooseCluster } from './cluster-choice.ts';
 import { dialEndpoint } from './dial-secure.ts';
+import type { Follower } from './endpoint-followers.ts';
 import { TcpPermit } from './tcp-permit.ts';
 import type { Dial } from './wire-dial.ts';
 import { NO_USER, type Wire } from './wire.ts';
@@ -27,7 +28,7 @@ export interface TcpOwner {
   closed(forward: TcpForward): void;
 }
 
-export class TcpForward implements Speculation {
+export class TcpForward implements Speculation, Follower {
   /** In its listener's roster. */
   place = -1;
   readonly #engine: Engine;
@@ -101,6 +102,10 @@ export class TcpForward implements Speculation {
     this.#end(FLAGS.DC, true);
   }
 
+  onEndpointFailed(): void {
+    this.#end(FLAGS.UC, false);
+  }
+
   #connect(): void {
     const reference = this.#choose();
     this.#x.cluster = reference;
@@ -165,6 +170,7 @@ export class TcpForward implements Speculation {
     this.#upstream = wire;
     const x = this.#x;
     endpoint.connectionsActive++;
+    this.#engine.pools.followers.add(endpoint, this);
     x.upstreamStartMs = this.#engine.clock.now();
     x.upstreamLocalAddress = formatAddress(wire.localAddress, wire.localPort);
     const downstream = this.#downstream;
@@ -268,7 +274,10 @@ export class TcpForward implements Speculation {
     wheel.disarm(this.#idleTimer);
     wheel.disarm(this.#durationTimer);
     wheel.disarm(this.#flushTimer);
-    if (x.endpoint !== null) x.endpoint.active--;
+    if (x.endpoint !== null) {
+      x.endpoint.active--;
+      this.#engine.pools.followers.remove(x.endpoint, this);
+    }
     if (x.endpoint !== null && this.#upstream !== null) x.endpoint.connectionsActive--;
   }
 

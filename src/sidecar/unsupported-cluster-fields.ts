@@ -12,7 +12,7 @@ export const CLUSTER_FIELDS: Readonly<Record<string, MessageFields>> = {
       common_http_protocol_options http_protocol_options http2_protocol_options typed_extension_protocol_options
       dns_resolvers dns_resolution_config dns_refresh_rate respect_dns_ttl dns_lookup_family least_request_lb_config round_robin_lb_config ring_hash_lb_config maglev_lb_config common_lb_config
       cluster_type lb_subset_config
-      transport_socket transport_socket_matches upstream_http_protocol_options metadata alt_stat_name original_dst_lb_config cleanup_interval upstream_bind_config dns_failure_refresh_rate outlier_detection load_balancing_policy circuit_breakers`,
+      transport_socket transport_socket_matches upstream_http_protocol_options metadata alt_stat_name original_dst_lb_config cleanup_interval upstream_bind_config dns_failure_refresh_rate outlier_detection load_balancing_policy circuit_breakers close_connections_on_host_health_failure`,
     required: 'name',
     harmless: {
       per_connection_buffer_limit_bytes: NO_EFFECT_YET,
@@ -20,7 +20,6 @@ export const CLUSTER_FIELDS: Readonly<Record<string, MessageFields>> = {
       use_tcp_for_dns_lookups: "has no effect: the system's resolver is used",
       typed_dns_resolver_config: "has no effect: the system's resolver is used",
       wait_for_warm_on_init: NO_EFFECT_YET,
-      close_connections_on_host_health_failure: NO_EFFECT_YET,
       lrs_server: NO_EFFECT_YET,
       lrs_report_endpoint_metrics: NO_EFFECT_YET,
       track_timeout_budgets: NO_EFFECT_YET,

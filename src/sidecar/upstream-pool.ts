@@ -7,7 +7,7 @@
 // waits for it would ever be served. Requests of high priority have pools of their own.
 //
 //   acquire ─► idle? take it ─► else wait + dial ─► connected ─► oldest waiter
-//      └─► over a limit ─► onPoolFailure(OVERFLOW)
+//      └─► over a limit ─► onPoolFailure, at once
 //   release ─► oldest waiter, else idle ─► (idle timeout) ─► closed
 import type { Clock } from '../base/clock.ts';
 import { WheelTimer, type TimerWheel } from '../base/timer-wheel.ts';
@@ -18,8 +18,9 @@ import { NamedPools } from './named-pools.ts';
 import { ANYBODY, HIGH, originOf, type PoolOrigin } from './pool-origin.ts';
 import { Dialling } from './dialling.ts';
 import type { SecureTarget } from './dial-secure.ts';
+import { EndpointFollowers } from './endpoint-followers.ts';
 import { UpstreamConnection, type UpstreamOwner } from './h1-client.ts';
-import { OVERFLOW, PoolPermits } from './pool-permits.ts';
+import { PENDING_OVERFLOW, PoolPermits, REQUEST_OVERFLOW } from './pool-permits.ts';
 import { Roster } from './roster.ts';
 import type { Wire } from './wire.ts';
 
@@ -99,12 +100,12 @@ export class EndpointPool implements UpstreamOwner {
         }
         if (this.#permits.admits(connection)) return connection;
         this.#idle.push(connection);
-        user.onPoolFailure(OVERFLOW);
+        user.onPoolFailure(REQUEST_OVERFLOW);
         return null;
       }
     }
     if (!this.#permits.admitsWaiter()) {
-      user.onPoolFailure(OVERFLOW);
+      user.onPoolFailure(PENDING_OVERFLOW);
       return null;
     }
     this.#waiting.push(user);
@@ -138,7 +139,7 @@ export class EndpointPool implements UpstreamOwner {
         waiter.onPoolReady(connection);
         return;
       }
-      waiter.onPoolFailure(OVERFLOW);
+      waiter.onPoolFailure(REQUEST_OVERFLOW);
     }
     if (this.#isDraining) {
       connection.abandon();
@@ -276,6 +277,7 @@ export class PoolRegistry {
   readonly wheel: TimerWheel;
   /** How to dial; replaced once, when the process is put together. */
   secureTarget: FindSecureTarget = plaintext;
+  readonly followers: EndpointFollowers = new EndpointFollowers();
   readonly #pools = new Map<Endpoint, EndpointPool>();
   /** Of requests of high priority. */
   readonly #highPools = new Map<Endpoint, EndpointPool>();
@@ -324,6 +326,12 @@ export class PoolRegistry {
     this.#pools.delete(endpoint);
     this.#highPools.get(endpoint)?.leave();
     this.#highPools.delete(endpoint);
+  }
+
+  /** The endpoint has failed: what comes next, if anything, comes on new connections (Envoy drains them likewise). */
+  fail(endpoint: Endpoint, endsTcp: boolean): void {
+    this.drain(endpoint);
+    if (endsTcp) this.followers.fail(endpoint);
   }
 
   destroy(): void {

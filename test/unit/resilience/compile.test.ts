@@ -60,6 +60,7 @@ describe('compileCluster', () => {
       idleTimeoutMs: 3_600_000,
       maxRequestsPerConnection: 0,
       maxConnectionDurationMs: 0,
+      endsTcpOnFailure: false,
       protocol: 'http1',
       sourceAddresses: [],
       metadata: new Map(),

@@ -11,6 +11,7 @@ import { MANAGER_CASES } from './cases/manager-cases.ts';
 import { MATCH_CASES } from './cases/match-cases.ts';
 import { MEETING_CASES } from './cases/meeting-cases.ts';
 import { RETRY_CASES } from './cases/retry-cases.ts';
+import { SELECTION_CASES } from './cases/selection-cases.ts';
 import type { CaseTable } from './peer-case.ts';
 
 export const CASE_TABLES: CaseTable = {
@@ -25,5 +26,6 @@ export const CASE_TABLES: CaseTable = {
   ...MEETING_CASES,
   ...CAPTURE_CASES,
   ...LIFETIME_CASES,
+  ...SELECTION_CASES,
   ...RETRY_CASES,
 };

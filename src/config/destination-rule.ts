@@ -102,7 +102,6 @@ function readPolicy(fields: Fields): TrafficPolicy {
 }
 
 function readSections(fields: Fields): PortPolicy {
-  fields.forEnvoyOnly('outlierDetection');
   return {
     loadBalancer: fields.object('loadBalancer', readLoadBalancer),
     connectionPool: fields.object('connectionPool', readConnectionPool),

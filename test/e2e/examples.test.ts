@@ -18,6 +18,7 @@ const RUN_BY = new Map([
   ['sidecar-bootstrap', 'examples.test.ts'],
   ['gateway-api', 'examples.test.ts'],
   ['inject', 'examples.test.ts'],
+  ['resilience', 'examples.test.ts'],
 ]);
 
 function startApp(service: string, version: string, port: number): Child {
@@ -81,6 +82,22 @@ describe('the examples', () => {
     expect(injected.match(/- name: outrigger-proxy/g)).toHaveLength(1);
     expect(run('-f', '-').stdout).toBe(injected);
     expect(run('--uninject', '-f', '-').stdout).toBe(await readFile(file, 'utf8'));
+  });
+
+  it('resilience is right to the last field, and a sidecar takes what it becomes', () => {
+    const rules = join(EXAMPLES, 'resilience/rules');
+    const run = (...args: string[]) => spawnSync(process.execPath, [LAUNCHER, ...args], { encoding: 'utf8' });
+    expect(run('check', rules)).toMatchObject({ status: 0, stdout: '', stderr: '5 files, 0 errors, 0 warnings\n' });
+    const { status, stdout } = run('translate', '--for', 'frontend', '--app', '9080', '-f', rules);
+    expect(status).toBe(0);
+    for (const field of [
+      'outlier_detection:',
+      'health_checks:',
+      'hedge_policy:',
+      'retryConstraint:',
+      'concurrencyLimit:',
+    ])
+      expect(stdout).toContain(field);
   });
 
   it('gateway-api splits nine to one and sends one reader to v2', async () => {

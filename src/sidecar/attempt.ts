@@ -51,7 +51,7 @@ export interface AttemptOwner {
 }
 
 /** How long one attempt may take; 0 is as long as all of them together. */
-export function perTryTimeoutMs(x: Exchange, plan: RetryPlan): number {
+function perTryTimeoutMs(x: Exchange, plan: RetryPlan): number {
   return x.timeoutMs > 0 && plan.perTryTimeoutMs >= x.timeoutMs ? 0 : plan.perTryTimeoutMs;
 }
 
@@ -247,12 +247,16 @@ export class Attempt implements PoolUser, UpstreamUser {
     return new AttemptTimers(this.#engine.wheel, (isIdle) => this.#owner.onAttemptTimeout(this, isIdle));
   }
 
-  /** Its times count from now on, or since it is held, in milliseconds; 0 is none. */
-  arm(timeoutMs: number, idleTimeoutMs: number): void {
-    if (this.#isTimed) return;
+  /** Its times count once the whole request is there and it has a connection, or since it is held; never in a tunnel. */
+  armTimes(): void {
+    const x = this.#x;
+    const { retry } = x;
+    if (retry === null || x.upgrade !== '' || this.#isTimed) return;
     this.#isTimed = true;
+    const perTryMs = perTryTimeoutMs(x, retry);
+    if (perTryMs === 0 && retry.perTryIdleTimeoutMs === 0) return;
     this.#timers ??= this.#makeTimers();
-    this.#timers.arm(timeoutMs, idleTimeoutMs);
+    this.#timers.arm(perTryMs, retry.perTryIdleTimeoutMs);
   }
 
   #leave(outcome: number, latencyMs: number): void {

@@ -94,6 +94,16 @@ export class RetryState {
     return CLAIMED;
   }
 
+  /** Takes a retry for a request that could not be connected and has another endpoint to go to: no gate and no wait. */
+  claimRedial(): boolean {
+    if (this.#plan === null || this.#isOff || this.#left === 0) return false;
+    this.#left--;
+    this.#count(false);
+    this.#x.note(this.#engine.clock.now(), 'retry', 'connect-failed');
+    this.hasRetried = true;
+    return true;
+  }
+
   #limitedMs(plan: RetryPlan, head: Head): number {
     const { clock, random } = this.#engine;
     return plan.rateLimited === null ? -1 : rateLimitedMs(plan.rateLimited, head, clock.wall(), random());

@@ -19,7 +19,7 @@ import { pickEndpoint, pickOther } from '../resilience/endpoint-pick.ts';
 import { FLAGS } from '../plan/response-flags.ts';
 import { isLeftToCaller } from '../resilience/chain-mark.ts';
 import { retriesFailure, retriesResponse } from '../resilience/retry-decision.ts';
-import { perTryTimeoutMs, type Attempt, type AttemptOwner, type ResponseSink } from './attempt.ts';
+import type { Attempt, AttemptOwner, ResponseSink } from './attempt.ts';
 import { AttemptSet } from './attempt-set.ts';
 import type { Engine } from './engine.ts';
 import { PROTOCOL_ERROR, type UpstreamConnection, type UpstreamEnd } from './h1-client.ts';
@@ -163,31 +163,30 @@ export class UpstreamRequest implements AttemptOwner {
     if (this.bodyKind !== NO_BODY) this.#replay.replayTo(connection);
     if (this.isComplete) {
       connection.endRequest(this.#trailers);
-      if (this.#retry !== null) this.#arm(attempt);
+      if (this.#retry !== null) attempt.armTimes();
     }
     if (this.isStarting) return; // The body may follow in the same chunk; the server flushes after it.
     if (this.isComplete) connection.flush();
     else this.sink.onRequestSent();
   }
 
-  /** The times of an attempt count once the whole request is there and it has a connection; never in a tunnel. */
-  #arm(attempt: Attempt): void {
-    const x = this.#x;
-    const { retry } = x;
-    if (retry === null || x.upgrade !== '') return;
-    const perTryMs = perTryTimeoutMs(x, retry);
-    if (perTryMs > 0 || retry.perTryIdleTimeoutMs > 0) attempt.arm(perTryMs, retry.perTryIdleTimeoutMs);
+  onAttemptFailed(attempt: Attempt, failed: Failure): void {
+    const cluster = this.#cluster;
+    if (failed.kind === 'connect-failed' && cluster !== null && this.#redials(cluster, failed)) {
+      this.#tryOnce(cluster, true, attempt.endpoint);
+    } else this.#retryFailure(attempt, failed);
   }
 
-  onAttemptFailed(attempt: Attempt, failed: Failure): void {
-    const { retry } = this.#x;
-    const isAsked = retry !== null && retry.conditions !== 0;
-    if (isAsked || failed.kind !== 'connect-failed' || this.#isRedialled || this.#cluster === null) {
-      this.#retryFailure(attempt, failed);
-      return;
+  /** True when a request that could not be connected goes on at once: a retry that costs no app anything needs no gate. */
+  #redials(cluster: Cluster, failed: Failure): boolean {
+    const x = this.#x;
+    if (x.retry === null || x.retry.conditions === 0 || this.#retry === null) {
+      const isFirst = !this.#isRedialled;
+      this.#isRedialled = true;
+      return isFirst;
     }
-    this.#isRedialled = true;
-    this.#tryOnce(this.#cluster, true, attempt.endpoint);
+    const hasOther = x.attempts < cluster.endpoints.length && !this.#retry.isWaiting;
+    return hasOther && retriesFailure(x.retry, failed, this.#isSent) && this.#retry.claimRedial();
   }
 
   onAttemptClosed(attempt: Attempt, end: UpstreamEnd, cause: string): void {
@@ -262,7 +261,7 @@ export class UpstreamRequest implements AttemptOwner {
 
   onAttemptHeld(attempt: Attempt): void {
     if (!this.isComplete) this.sink.onRequestComplete(this.#engine.clock.now());
-    if (this.#retry !== null) this.#arm(attempt);
+    if (this.#retry !== null) attempt.armTimes();
   }
 
   onAttemptHead(attempt: Attempt, framing: Framing | null): void {
@@ -353,7 +352,7 @@ export class UpstreamRequest implements AttemptOwner {
     const { connection } = this.#current;
     if (connection === null) return;
     connection.endRequest(trailers);
-    if (this.#retry !== null && !this.#isAnswered) this.#arm(this.#current);
+    if (this.#retry !== null && !this.#isAnswered) this.#current.armTimes();
   }
 
   /** True when the connection has changed its protocol. */

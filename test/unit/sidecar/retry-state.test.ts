@@ -192,6 +192,14 @@ describe('a claim', () => {
     expect(tally).toMatchObject({ rateLimitedBackOffs: 1, exponentialBackOffs: 1 });
   });
 
+  test('of a request that reached nobody asks no gate and waits for nothing', () => {
+    gate.max = 0;
+    state.begin({ ...PLAN, retriesMax: 1 }, cluster);
+    expect([state.claimRedial(), state.isWaiting, gate.used, tally.retries]).toEqual([true, false, 0, 1]);
+    expect(state.claimRedial()).toBe(false);
+    expect(state.claim(cluster, null, 'why')).toBe(SPENT);
+  });
+
   test('is noted for the span', () => {
     state.begin(PLAN, cluster);
     state.claim(cluster, null, 'status 503');

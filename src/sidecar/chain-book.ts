@@ -10,6 +10,8 @@ import type { Exchange } from '../plan/exchange.ts';
 import { ATTEMPT, isPromise } from '../resilience/chain-mark.ts';
 import { boundDeadline } from '../resilience/deadline.ts';
 
+/** Where captured requests go that the mesh knows no destination for: nobody there is told of attempts. */
+const OUTSIDE = 'PassthroughCluster';
 const UNLIMITED = 0x7fffffff;
 
 /** What is kept of a request while the app works for it. */
@@ -62,18 +64,19 @@ export class ChainBook {
   /** A request of the app: gets what holds for the request that it works for. */
   attribute(x: Exchange): void {
     const { request } = x;
-    x.marksAttempts = true;
+    x.marksAttempts = x.cluster === null || x.cluster.name !== OUTSIDE;
     const work = this.#works.size === 0 ? undefined : this.#works.get(request.get(H.requestId) ?? '');
     if (work !== undefined && work.deadlineMs !== 0) boundDeadline(x, work.deadlineMs);
     if (isPromise(request.get(ATTEMPT))) {
       x.isRetriedAbove = true;
+      if (!x.marksAttempts) request.remove(ATTEMPT);
       return;
     }
     request.remove(ATTEMPT);
     const mark = work === undefined ? this.#guess() : work.mark;
     if (mark === '') return;
     x.isRetriedAbove = true;
-    request.set(ATTEMPT, mark);
+    if (x.marksAttempts) request.set(ATTEMPT, mark);
   }
 
   /** The promise that all have, or nothing. */

@@ -284,7 +284,7 @@ function compileSource(
     const own: CompileEnv = { ...routesEnv, problems: [] };
     const { router, filters } = parts.chain;
     const settings = new FilterSettings(filters, routes, own);
-    const hasInternal = config.internalAddressConfig !== undefined;
+    const hasInternal = config.internalAddressConfig !== undefined || parts.chain.trustsClient;
     const retryScope: RetryScope = { env: own, hasInternal, bufferBytesMax: scope.bufferBytesMax ?? BODY_BYTES_MAX };
     const finish = (init: PlanInit, routePart: PlanPart, route: Route, host: VirtualHost): Plan => {
       const plan = parts.finish(init, routePart, settings, { route, host, config: routes, retryScope });

@@ -54,6 +54,8 @@ export interface CompiledFilters {
   readonly filters: readonly NamedFilter[];
   /** HttpManager.isMesh. */
   readonly isMesh: boolean;
+  /** The client is the app of a mesh: its control fields count. */
+  readonly trustsClient: boolean;
 }
 
 export function compileHttpFilters(
@@ -95,7 +97,7 @@ export function compileHttpFilters(
   if (filters.length > FILTERS_MAX) {
     env.problems.push(error(join(path, 'http_filters'), 'are too many', `write at most ${FILTERS_MAX}`));
   }
-  return { router, filters, isMesh };
+  return { router, filters, isMesh, trustsClient: isMesh && !isInbound };
 }
 
 interface FilterPlace {

@@ -15,6 +15,8 @@ import { statusOf, until } from '../support/until.ts';
 export interface AppBehaviour {
   /** Fields of its request that it passes on. */
   readonly passesOn: readonly string[];
+  /** Fields of its own that it sends. */
+  readonly adds?: Readonly<Record<string, string>>;
   /** Before it calls the next one. */
   readonly worksMs?: number;
   /** What the last one answers; `null`: nothing, ever. Others answer what they got. */
@@ -100,10 +102,10 @@ export class ChainMesh implements AsyncDisposable {
   }
 
   async #call(next: string, port: number, headers: IncomingHttpHeaders): Promise<number> {
-    const { passesOn, worksMs = 0 } = this.behaviour;
+    const { passesOn, adds, worksMs = 0 } = this.behaviour;
     if (worksMs > 0) await sleep(worksMs);
     const kept = Object.entries(headers).filter(([name]) => passesOn.includes(name));
-    return statusFrom(port, { ...Object.fromEntries(kept), host: next });
+    return statusFrom(port, { ...Object.fromEntries(kept), ...adds, host: next });
   }
 
   /** Puts other rules in force, and waits until the first sidecar has what says `mark`. */

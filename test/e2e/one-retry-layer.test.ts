@@ -78,6 +78,31 @@ describe('time', () => {
   });
 });
 
+describe('applications', () => {
+  let mesh: ChainMesh;
+  beforeAll(async () => {
+    mesh = await ChainMesh.start(['front', 'last'], rule('last', 'timeout: 20s'));
+  });
+  afterAll(() => mesh[Symbol.asyncDispose]());
+
+  test('are trusted by their own sidecar to ask for another timeout', async () => {
+    mesh.behaviour = { passesOn: [], adds: { 'x-envoy-upstream-rq-timeout-ms': '200' }, status: null };
+    const { status, seen } = await mesh.ask();
+    expect([status, seen[1]?.[0]?.['x-envoy-upstream-rq-timeout-ms']]).toEqual([504, undefined]);
+    const told = Number(seen[1]?.[0]?.['x-envoy-expected-rq-timeout-ms']);
+    expect(told).toBeGreaterThan(0);
+    expect(told).toBeLessThanOrEqual(200);
+  });
+
+  test('are trusted by their own sidecar to ask for retries', async () => {
+    const adds = { 'x-envoy-retry-on': '5xx', 'x-envoy-max-retries': '3' };
+    mesh.behaviour = { passesOn: [], adds, status: 500 };
+    const { status, seen } = await mesh.ask();
+    expect([status, seen[1]?.length]).toEqual([500, 4]);
+    expect(seen[1]?.map((headers) => headers['x-envoy-internal'])).toEqual(seen[1]?.map(() => undefined));
+  });
+});
+
 describe('faults', () => {
   let mesh: ChainMesh;
   beforeAll(async () => {

@@ -1,7 +1,9 @@
 // What the app sends belongs to what it is working for: by x-request-id, or by what holds for all of it.
 import { expect, test } from 'vitest';
+import { clusterId } from '../../../src/base/brand.ts';
 import { LocalLimits } from '../../../src/base/shared-limits.ts';
 import { H, internHeader } from '../../../src/http/header-name.ts';
+import { ClusterRef } from '../../../src/plan/cluster.ts';
 import { Exchange } from '../../../src/plan/exchange.ts';
 import { EMPTY_RETRY_PLAN, RETRY_ON, type RetryPlan } from '../../../src/plan/retry-plan.ts';
 import { markAttempt } from '../../../src/resilience/chain-mark.ts';
@@ -100,6 +102,16 @@ test.each(ROWS)('$name', ({ works, sent, becomes }) => {
   const x = aRequest(sent);
   book.attribute(x);
   expect([x.isRetriedAbove, x.request.get(ATTEMPT), x.deadlineMs]).toEqual(becomes);
+});
+
+test.each<Request>([{ id: 'a' }, { id: 'a', mark: '1/3' }])('nobody outside of the mesh is told of it: %j', (sent) => {
+  const book = new ChainBook(new LocalLimits());
+  book.enter(aRequest({ id: 'a', mark: '1/3' }));
+  const x = aRequest(sent);
+  x.cluster = new ClusterRef(clusterId('PassthroughCluster'));
+  book.attribute(x);
+  markAttempt(x);
+  expect([x.isRetriedAbove, x.request.get(ATTEMPT)]).toEqual([true, null]);
 });
 
 test('what has ended holds for nothing any more', () => {

@@ -217,23 +217,23 @@ test('a connection whose answer was passed by carries the next attempt', async (
   expect(plane.endpoint.connectionsTotal).toBe(1);
 });
 
-describe('the gate of retries', () => {
-  const shut: Gate = { acquire: () => false, take: () => {}, release: () => {}, used: 0, max: 0 };
-  const open: Gate = { ...shut, acquire: () => true };
-  const limitsOf = (refusesOverBudget: boolean): ClusterLimits => {
-    const limits: PriorityLimits = {
-      connections: open,
-      pending: open,
-      requests: open,
-      retries: shut,
-      pools: open,
-      refusesOverBudget,
-      tracksRemaining: false,
-      endpointGate: null,
-    };
-    return { default: limits, high: limits, tally: new LimitTally() };
+const shut: Gate = { acquire: () => false, take: () => {}, release: () => {}, used: 0, max: 0 };
+const wide: Gate = { ...shut, acquire: () => true };
+const limitsOf = (refusesOverBudget: boolean): ClusterLimits => {
+  const limits: PriorityLimits = {
+    connections: wide,
+    pending: wide,
+    requests: wide,
+    retries: shut,
+    pools: wide,
+    refusesOverBudget,
+    tracksRemaining: false,
+    endpointGate: null,
   };
+  return { default: limits, high: limits, tally: new LimitTally() };
+};
 
+describe('the gate of retries', () => {
   test.each([
     ['lets the answer stand', false, { status: 500, body: 'answer 500', overloaded: undefined, flags: 'UO' }],
     ['answers 503 where the budget says so', true, { status: 503, overloaded: 'true', flags: 'UO' }],
@@ -294,13 +294,14 @@ describe('an endpoint that refuses', () => {
     ['under reset-before-request, a POST', { conditions: RESET_BEFORE_REQUEST }, 'POST'],
     ['under connect-failure', { conditions: CONNECT_FAILURE }, 'POST'],
     ['without any condition', {}, 'POST'],
-  ])('costs no request: %s', async (_name, plan, method) => {
+  ])('costs no request, nor a place at the gate: %s', async (_name, plan, method) => {
     const [closed = 0] = await freePorts(1);
     const bad = new Endpoint({ ...PLACE, port: closed });
     let good: Endpoint | null = null;
     let picks = 0;
     const picker: Picker = { pick: () => (picks++ === 0 ? bad : good) };
-    const { client, plane, seen } = await aStage([200], plan, { picker });
+    const cluster = { picker, endpoints: [bad, bad], limits: limitsOf(false) };
+    const { client, plane, seen } = await aStage([200], plan, cluster);
     good = plane.endpoint;
     const [response] = await client.exchange({
       pieces: [`${method} / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n`],

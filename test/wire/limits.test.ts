@@ -120,6 +120,18 @@ test('nothing stays taken by clients that leave while they wait, or when nothing
   expect([refused?.status, ...used(limits.default), plane.endpoint.active]).toEqual([503, 0, 0, 0, 0, 0]);
 });
 
+test('a tunnel is a request under way until both sides have ended it', async () => {
+  const { upstream, plane, limits, client } = await aBench({});
+  upstream.answer = raw('HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n', true);
+  const one = await client();
+  const upgrade = GET.replace('\r\n\r\n', '\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n');
+  const [response] = await one.exchange({ pieces: [upgrade], methods: ['GET'] });
+  expect([response?.status, ...used(limits.default)]).toEqual([101, 1, 0, 1, 0]);
+  one.socket.end();
+  await until('idle', () => used(limits.default).join() === '0,0,0,0');
+  expect([plane.endpoint.connectionsActive, plane.endpoint.active]).toEqual([0, 0]);
+});
+
 test('requests of high priority have limits and connections of their own', async () => {
   const marks = step('high', 'test', (x) => ((x.isHighPriority = x.request.path === '/high'), CONTINUE), null);
   const { upstream, limits, client } = await aBench({ max_pending_requests: 0 }, { part: { onRequest: [marks] } });

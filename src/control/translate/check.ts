@@ -1,6 +1,8 @@
 // Problems that only show when a rule meets the rest: destinations, subsets, backends and providers that
 // do not exist. They are warnings: the rule is in force, and what leads nowhere answers with an error.
+import { warning } from '../../base/problem.ts';
 import type { Problem } from '../../base/problem.ts';
+import type { DestinationRule } from '../../config/resource.ts';
 import { Scope } from '../scope.ts';
 import type { Snapshot } from '../snapshot.ts';
 import { checkBackends } from './backend.ts';
@@ -58,6 +60,7 @@ export function checkSnapshot(snapshot: Snapshot): readonly Problem[] {
     problems.push(...checkCoverage(rule), ...checkHosts(rule, scope));
   }
   for (const rule of snapshot.destinationRules) {
+    if (isExplicit) problems.push(...checkPassthrough(rule));
     const host = scopeOf(rule.meta.namespace).fullHost(rule.spec.host, rule.meta.namespace);
     if (snapshot.services.has(host) || host.includes('*')) continue;
     problems.push({
@@ -72,6 +75,14 @@ export function checkSnapshot(snapshot: Snapshot): readonly Problem[] {
   if (isCaptured) problems.push(...checkPorts(scopeOf(snapshot.mesh.rootNamespace)));
   for (const route of snapshot.httpRoutes) problems.push(...checkBackends(route, scopeOf(route.meta.namespace)));
   return problems;
+}
+
+/** Only captured connections have a destination to pass through to. */
+function checkPassthrough(rule: DestinationRule): readonly Problem[] {
+  if (rule.spec.policy?.loadBalancer?.simple !== 'PASSTHROUGH') return [];
+  const path = 'spec.trafficPolicy.loadBalancer.simple';
+  const message = 'sidecars in explicit mode take PASSTHROUGH for LEAST_REQUEST';
+  return [warning(path, message, 'run them in redirect mode, or write LEAST_REQUEST', rule.source.locate(path))];
 }
 
 /** Two services that want the same of captured connections: the younger one's port is not reached. */

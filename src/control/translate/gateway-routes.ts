@@ -23,7 +23,7 @@ import { writeMetadata } from './own-metadata.ts';
 import { timeouts } from './proto.ts';
 import { gatewayRedirect, pathRewrite } from './redirect.ts';
 import { applyRouteResilience } from './resilience.ts';
-import { gatewayRetryPolicy } from './retry-policy.ts';
+import { gatewayRetryPolicy, keepHosts } from './retry-policy.ts';
 import { gatewayMatchOf } from './route-match.ts';
 import { mirrorTo, originMetadata } from './rule-routes.ts';
 import { applySession, sessionOf } from './session.ts';
@@ -159,6 +159,8 @@ function choose(
     action.clusterNotFoundResponseCode = RouteAction_ClusterNotFoundResponseCode.INTERNAL_SERVER_ERROR;
   const hashed = names.map((name) => name.hash).find((key) => key !== null) ?? null;
   if (hashed !== null) action.hashPolicy.push(hashPolicy(hashed));
+  // The hash alone decides where the only backend's requests go, also the second time.
+  if (hashed !== null && used.length === 1 && action.retryPolicy !== undefined) keepHosts(action.retryPolicy);
   if (used.length === 1 && first !== undefined) {
     action.clusterSpecifier = { case: 'cluster', value: names[0]?.cluster ?? INVALID_CLUSTER };
     for (const filter of first.filters) editHeaders(route, filter);

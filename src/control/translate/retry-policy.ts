@@ -63,6 +63,12 @@ export function gatewayRetryPolicy(
   return made;
 }
 
+/** A retry may have the endpoint of an earlier attempt again. */
+export function keepHosts(made: RetryPolicy): void {
+  made.retryHostPredicate = [];
+  made.hostSelectionRetryMaxAttempts = 0n;
+}
+
 /** From a sidecar to its own app: only what the app cannot have begun to handle. Never for gRPC. */
 export function inboundRetryPolicy(configured: Retries | null): RetryPolicy | null {
   if (configured !== null) return retryPolicy(configured, true);

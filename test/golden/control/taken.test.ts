@@ -25,7 +25,6 @@ const EXPECTED = [
   'upstream_connection_options: has no effect',
   'common_tls_context: a server with any name is taken',
   'stat_prefix: has no effect yet',
-  'hash_policy: has no effect yet',
 ];
 
 test.each(runs)('a sidecar takes what $name becomes in $mode mode', ({ name, mode }) => {

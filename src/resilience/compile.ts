@@ -72,6 +72,9 @@ export function compileCluster(cluster: Cluster, env: CompileEnv, path: string):
       ? DEFAULT_POLICY
       : compileAssignmentPolicy(cluster.loadAssignment, local.problems, at);
   const healthChecks = compileHealthChecks(cluster, local, path);
+  if (healthChecks.length > 0 && discovery?.kind === 'original-dst') {
+    local.problems.push(warning(`${path}.health_checks`, 'has no effect: destinations come with their connections'));
+  }
   const outlier = compileOutlier(cluster.outlierDetection, local, `${path}.outlier_detection`);
   env.problems.push(...local.problems);
   if (discovery === null || refuses(local.problems)) return null;

@@ -1,6 +1,7 @@
 // What becomes of an Envoy HealthCheck: defaults, what is refused as Envoy 1.40 refuses it, and what is only warned of.
 import type { JsonObject, JsonValue } from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
+import { compiled } from './cluster-builders.ts';
 import { BASE, compiledChecks } from './health-builders.ts';
 
 const HTTP = 'c.health_checks[0].http_health_check';
@@ -225,5 +226,12 @@ describe('what is only warned of', () => {
     const { problems, settings } = compiledChecks(added('Connection'));
     expect(problems).toHaveLength(1);
     expect(settings[0]?.probe).toMatchObject({ headersToAdd: [] });
+  });
+
+  it('checks of whatever connections were going to', () => {
+    const json = { type: 'ORIGINAL_DST', lb_policy: 'CLUSTER_PROVIDED', health_checks: [http({})] };
+    expect(compiled(json).problems.map(({ path, severity }) => `${severity} ${path}`)).toEqual([
+      'warning clusters[0].health_checks',
+    ]);
   });
 });

@@ -15,7 +15,9 @@ export type HashKey =
       readonly attributes: readonly CookieAttribute[];
     }
   | { readonly kind: 'source-ip' }
-  | { readonly kind: 'query'; readonly name: string };
+  | { readonly kind: 'query'; readonly name: string }
+  /** The first capture group of the expression, over the path; without a match the whole path. */
+  | { readonly kind: 'path-regex'; readonly regex: string };
 
 /** Of a cookie that is made, as in `SameSite=Strict`; an empty value stands for the name alone. */
 export interface CookieAttribute {
@@ -45,7 +47,6 @@ const SIMPLE = ['UNSPECIFIED', 'RANDOM', 'PASSTHROUGH', 'ROUND_ROBIN', 'LEAST_RE
 
 export function readLoadBalancer(fields: Fields): LoadBalancer {
   fields.exclusive('simple', 'consistentHash');
-  fields.forEnvoyOnly('consistentHash', 'warmup', 'warmupDurationSecs');
   const simple = fields.choice('simple', SIMPLE);
   const seconds = readPositiveMs(fields, 'warmupDurationSecs');
   const warmup = fields.object('warmup', (warmup) => {
@@ -67,16 +68,18 @@ export function readLoadBalancer(fields: Fields): LoadBalancer {
 
 function readHash(fields: Fields): ConsistentHash {
   fields.exclusive('httpHeaderName', 'httpCookie', 'useSourceIp', 'httpQueryParameterName');
+  const table = readHashTable(fields);
+  return { key: readHashKey(fields), table };
+}
+
+export function readHashTable(fields: Fields): ConsistentHash['table'] {
   fields.exclusive('ringHash', 'maglev');
   const ringSize = fields.object('ringHash', (ring) => ring.integer('minimumRingSize', { min: 0, max: 8_388_608 }));
   const maglevSize = fields.object('maglev', readTableSize);
   const oldSize = fields.integer('minimumRingSize', { min: 0, max: 8_388_608 });
-  return {
-    key: readKey(fields),
-    table: fields.has('maglev')
-      ? { kind: 'maglev', size: maglevSize }
-      : { kind: 'ring', size: ringSize || oldSize || null },
-  };
+  return fields.has('maglev')
+    ? { kind: 'maglev', size: maglevSize }
+    : { kind: 'ring', size: ringSize || oldSize || null };
 }
 
 /** Envoy refuses a Maglev table whose size is not prime. */
@@ -92,7 +95,7 @@ function isPrime(value: number): boolean {
   return value > 1;
 }
 
-function readKey(fields: Fields): HashKey {
+export function readHashKey(fields: Fields): HashKey {
   const cookie = fields.object('httpCookie', (cookie): HashKey => {
     return {
       kind: 'cookie',

@@ -14,11 +14,15 @@ import { readHealthCheckSection } from './health-check-section.ts';
 import type { HealthCheckSection } from './health-check-section.ts';
 import { readHedgeSection } from './hedge-section.ts';
 import type { HedgeSection } from './hedge-section.ts';
+import { readLoadBalancerSection } from './load-balancer-section.ts';
+import type { LoadBalancerSection } from './load-balancer-section.ts';
 import { readRetryBackOffSection } from './retry-back-off-section.ts';
 import type { RetryBackOffSection } from './retry-back-off-section.ts';
 import { readRetryBudgetSection } from './retry-budget.ts';
 import type { RetryBudgetSection } from './retry-budget.ts';
 import type { SessionSection } from './session-persistence.ts';
+import { readStickySplitSection } from './sticky-split-section.ts';
+import type { StickySplitSection } from './sticky-split-section.ts';
 import { nearest } from './spelling.ts';
 
 /** What a ResiliencePolicy says of the clusters of a service. */
@@ -27,11 +31,12 @@ type OwnServiceSection =
   | EjectionSection
   | FallbackSection
   | HealthCheckSection
+  | LoadBalancerSection
   | RetryBudgetSection;
 /** What holds for a service; the last two are an XBackendTrafficPolicy's. */
 export type ServiceSection = OwnServiceSection | RetryConstraintSection | SessionSection;
 /** What holds for routes. */
-export type RouteSection = HedgeSection | RetryBackOffSection;
+export type RouteSection = HedgeSection | RetryBackOffSection | StickySplitSection;
 export type ResilienceSection = ServiceSection | RouteSection;
 
 type SectionReader = (fields: Fields) => ResilienceSection;
@@ -41,12 +46,14 @@ const SERVICE_SECTIONS: Readonly<Record<OwnServiceSection['kind'], SectionReader
   concurrencyLimit: readConcurrencyLimitSection,
   fallback: readFallbackSection,
   healthCheck: readHealthCheckSection,
+  loadBalancer: readLoadBalancerSection,
   outlierDetection: readEjectionSection,
   retryBudget: readRetryBudgetSection,
 };
 const ROUTE_SECTIONS: Readonly<Record<RouteSection['kind'], SectionReader>> = {
   hedge: readHedgeSection,
   retryBackOff: readRetryBackOffSection,
+  stickySplit: readStickySplitSection,
 };
 
 export type TargetKind = 'Service' | 'ServiceEntry' | 'VirtualService' | 'HTTPRoute';

@@ -36,6 +36,8 @@ import { localityOf } from './mesh-service.ts';
 import type { MeshMode, MeshNode } from './mesh-node.ts';
 import { ResourceIndex } from './resource-index.ts';
 import { Translator } from './translator.ts';
+import { LeastRequestSchema } from '../xds/gen/envoy/extensions/load_balancing_policies/least_request/v3/least_request_pb.js';
+import { TypedStructSchema } from '../xds/gen/xds/type/v3/typed_struct_pb.js';
 
 export interface OfflineOptions {
   readonly domain?: string;
@@ -117,6 +119,8 @@ export function offlineNode({
 }
 
 const registry = createRegistry(
+  TypedStructSchema,
+  LeastRequestSchema,
   StructSchema,
   HTTPFaultSchema,
   file_envoy_config_cluster_v3_cluster,

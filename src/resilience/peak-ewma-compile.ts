@@ -4,8 +4,8 @@
 //   {type_url: …peak_ewma.v3alpha.PeakEwma, value: {decay_time: 10s, default_rtt: 0.03s, penalty_value: 5000}}
 //
 // Source: extensions.load_balancing_policies.peak_ewma.v3alpha. penalty_value is in milliseconds.
-import type { JsonValue } from '@bufbuild/protobuf';
-import type { Any } from '@bufbuild/protobuf/wkt';
+import { toJson, type JsonObject, type JsonValue } from '@bufbuild/protobuf';
+import { StructSchema, type Any } from '@bufbuild/protobuf/wkt';
 import { error } from '../base/problem.ts';
 import type { CompileEnv } from '../plan/plan.ts';
 import { TypedStructSchema as OldTypedStructSchema } from '../xds/gen/udpa/type/v1/typed_struct_pb.js';
@@ -13,17 +13,20 @@ import { TypedStructSchema } from '../xds/gen/xds/type/v3/typed_struct_pb.js';
 import { unpack } from '../xds/unpack.ts';
 import type { Balancing } from './cluster-settings.ts';
 
-export const PEAK_EWMA_TYPE = 'envoy.extensions.load_balancing_policies.peak_ewma.v3alpha.PeakEwma';
+const PEAK_EWMA_TYPE = 'envoy.extensions.load_balancing_policies.peak_ewma.v3alpha.PeakEwma';
 
 const DECAY_MS = 10_000;
 const DEFAULT_LATENCY_MS = 30;
 const PENALTY_MS = 5000;
 
+export function isPeakEwma(any: Any): boolean {
+  return fieldsOf(any) !== null;
+}
+
 /** Null when `any` is something else. */
 export function compilePeakEwma(any: Any, env: CompileEnv, path: string): Balancing | null {
-  const struct = unpack(any, TypedStructSchema) ?? unpack(any, OldTypedStructSchema);
-  if (struct === null || struct.typeUrl.slice(struct.typeUrl.lastIndexOf('/') + 1) !== PEAK_EWMA_TYPE) return null;
-  const value = struct.value ?? {};
+  const value = fieldsOf(any);
+  if (value === null) return null;
   const read = (field: string, absentMs: number, parse: (text: JsonValue) => number): number => {
     const given = value[field];
     if (given === undefined || given === null) return absentMs;
@@ -38,6 +41,19 @@ export function compilePeakEwma(any: Any, env: CompileEnv, path: string): Balanc
     defaultLatencyMs: read('default_rtt', DEFAULT_LATENCY_MS, secondsAsMs),
     penaltyMs: read('penalty_value', PENALTY_MS, Number),
   });
+}
+
+/** A bootstrap's TypedStruct has become a Struct, with its type in `@type`. */
+function fieldsOf(any: Any): JsonObject | null {
+  const struct = unpack(any, TypedStructSchema) ?? unpack(any, OldTypedStructSchema);
+  if (struct !== null) return isName(struct.typeUrl) ? (struct.value ?? {}) : null;
+  const kept = unpack(any, StructSchema);
+  const value = kept === null ? null : toJson(StructSchema, kept);
+  return value !== null && isName(value['@type']) ? value : null;
+}
+
+function isName(url: JsonValue | undefined): boolean {
+  return typeof url === 'string' && url.slice(url.lastIndexOf('/') + 1) === PEAK_EWMA_TYPE;
 }
 
 /** A duration as JSON spells it (`0.03s`); NaN when it is none. */

@@ -50,6 +50,7 @@ import {
   UpstreamTlsContextSchema,
 } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
 import { HttpProtocolOptionsSchema } from '../xds/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
+import { TypedStructSchema } from '../xds/gen/xds/type/v3/typed_struct_pb.js';
 
 export const extensions: Registry = createRegistry(
   EmptySchema,
@@ -80,6 +81,7 @@ export const extensions: Registry = createRegistry(
   MaglevSchema,
   PickFirstSchema,
   RandomSchema,
+  TypedStructSchema,
   RingHashSchema,
   RoundRobinSchema,
   WrrLocalitySchema,

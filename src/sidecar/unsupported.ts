@@ -15,6 +15,7 @@ import { FIELDS } from './unsupported-fields.ts';
 import { HEALTH_FIELDS } from './unsupported-health-fields.ts';
 import { ROUTE_FIELDS } from './unsupported-route-fields.ts';
 import { TLS_FIELDS } from './unsupported-tls-fields.ts';
+import { isPeakEwma } from '../resilience/peak-ewma-compile.ts';
 
 /** What we do with the fields of one message type. Field names are separated by spaces. */
 export interface MessageFields {
@@ -147,6 +148,8 @@ class Walk {
   }
 
   #extension(any: Any, path: string): void {
+    // Its message is not among ours: it comes as a struct, which its compiler reads.
+    if (isPeakEwma(any)) return;
     const name = typeNameOf(any);
     const schema = this.#registry.getMessage(name);
     const message = schema === undefined ? undefined : anyUnpack(any, schema);

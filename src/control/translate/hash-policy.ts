@@ -29,6 +29,17 @@ export function hashPolicy(key: HashKey): RouteAction_HashPolicy {
       return create(RouteAction_HashPolicySchema, {
         policySpecifier: { case: 'connectionProperties', value: { sourceIp: true } },
       });
+    case 'path-regex':
+      // The whole path is replaced by the group, so that only the group counts.
+      return create(RouteAction_HashPolicySchema, {
+        policySpecifier: {
+          case: 'header',
+          value: {
+            headerName: ':path',
+            regexRewrite: { pattern: { regex: `(?s)^.*?(?:${key.regex}).*$` }, substitution: '\\1' },
+          },
+        },
+      });
     default:
       return assertNever(key);
   }

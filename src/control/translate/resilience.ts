@@ -8,6 +8,7 @@ import type { Route } from '../../xds/gen/envoy/config/route/v3/route_components
 import type { Abilities } from '../mesh-node.ts';
 import type { MeshPort, MeshService } from '../mesh-service.ts';
 import { applyRetryBudget, applyRetryConstraint } from './circuit-breakers.ts';
+import { applyLoadBalancer, applyStickySplit } from './resilience-balancer.ts';
 import { applyEjection } from './resilience-ejection.ts';
 import { annotatedCheck, applyHealthCheck } from './resilience-health.ts';
 import { applyHedge, applyRetryBackOff } from './resilience-retry.ts';
@@ -35,6 +36,9 @@ export function applyResilience(
         break;
       case 'healthCheck':
         applyHealthCheck(cluster, section, context);
+        break;
+      case 'loadBalancer':
+        applyLoadBalancer(cluster, section);
         break;
       case 'outlierDetection':
         applyEjection(cluster, section);
@@ -64,6 +68,9 @@ export function applyRouteResilience(route: Route, sections: readonly RouteSecti
         break;
       case 'retryBackOff':
         applyRetryBackOff(route, action, section);
+        break;
+      case 'stickySplit':
+        applyStickySplit(route, section);
         break;
       default:
         assertNever(section);

@@ -4,13 +4,14 @@
 import type { EffectivePolicy, TrafficPolicy } from '../../config/destination-rule.ts';
 import type { MeshConfigSpec } from '../../config/mesh-config.ts';
 import type { Scope } from '../scope.ts';
+import { withSectionHash } from './resilience-balancer.ts';
 
 export function policyFor(scope: Scope, host: string, subset: string, port: number): EffectivePolicy | null {
   const { defaultPolicy } = scope.snapshot.mesh;
   const rule = scope.ruleFor(host);
   const wide = rule === null ? null : merged(null, rule.spec.policy, port);
   const own = rule?.spec.subsets.find((candidate) => candidate.name === subset)?.policy ?? null;
-  return withDefaults(merged(wide, own, port), defaultPolicy);
+  return withSectionHash(withDefaults(merged(wide, own, port), defaultPolicy), scope, host, port);
 }
 
 function merged(wide: EffectivePolicy | null, narrow: TrafficPolicy | null, port: number): EffectivePolicy | null {

@@ -12,6 +12,8 @@ import {
   StdoutAccessLogSchema,
 } from '../xds/gen/envoy/extensions/access_loggers/stream/v3/stream_pb.js';
 import { ClusterConfigSchema as AggregateSchema } from '../xds/gen/envoy/extensions/clusters/aggregate/v3/cluster_pb.js';
+import { AdaptiveConcurrencySchema } from '../xds/gen/envoy/extensions/filters/http/adaptive_concurrency/v3/adaptive_concurrency_pb.js';
+import { AdmissionControlSchema } from '../xds/gen/envoy/extensions/filters/http/admission_control/v3/admission_control_pb.js';
 import { HTTPFaultSchema } from '../xds/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js';
 import { FilterConfigSchema as GrpcStatsSchema } from '../xds/gen/envoy/extensions/filters/http/grpc_stats/v3/config_pb.js';
 import { RouterSchema } from '../xds/gen/envoy/extensions/filters/http/router/v3/router_pb.js';
@@ -61,6 +63,8 @@ export const extensions: Registry = createRegistry(
   StdoutAccessLogSchema,
   GrpcStatsSchema,
   HTTPFaultSchema,
+  AdaptiveConcurrencySchema,
+  AdmissionControlSchema,
   StatefulSessionSchema,
   StatefulSessionPerRouteSchema,
   CookieBasedSessionStateSchema,

@@ -7,9 +7,14 @@ import type { Any } from '@bufbuild/protobuf/wkt';
 import { error, refuses, warning, type Problem } from '../base/problem.ts';
 import type { CompileHttpFilter, FilterScope, HttpFilter } from '../plan/http-filter.ts';
 import type { CompileEnv, PlanPart } from '../plan/plan.ts';
+import { compileAdaptive } from '../policy/adaptive-compile.ts';
+import { compileAdmission } from '../policy/admission-compile.ts';
 import { compileAttemptFault } from '../policy/attempt-fault.ts';
 import { compileFault } from '../policy/fault-compile.ts';
 import { compileSession } from '../policy/session-compile.ts';
+import { compileShedding } from '../policy/shedding-compile.ts';
+import { AdaptiveConcurrencySchema } from '../xds/gen/envoy/extensions/filters/http/adaptive_concurrency/v3/adaptive_concurrency_pb.js';
+import { AdmissionControlSchema } from '../xds/gen/envoy/extensions/filters/http/admission_control/v3/admission_control_pb.js';
 import { HTTPFaultSchema } from '../xds/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js';
 import { FilterConfigSchema as GrpcStatsSchema } from '../xds/gen/envoy/extensions/filters/http/grpc_stats/v3/config_pb.js';
 import {
@@ -34,12 +39,15 @@ interface FilterKind {
 
 const KINDS: ReadonlyMap<string, FilterKind> = new Map([
   [HTTPFaultSchema.typeName, { compile: compileFault, settings: [HTTPFaultSchema] }],
+  [AdmissionControlSchema.typeName, { compile: compileAdmission, settings: [] }],
+  [AdaptiveConcurrencySchema.typeName, { compile: compileAdaptive, settings: [] }],
   [StatefulSessionSchema.typeName, { compile: compileSession, settings: [StatefulSessionPerRouteSchema] }],
 ]);
 
 /** By name: filters of ours that take what a filter of Envoy takes, and do another thing with it. */
 const OWN_KINDS: ReadonlyMap<string, FilterKind> = new Map([
   ['outrigger.fault', { compile: compileAttemptFault, settings: [HTTPFaultSchema] }],
+  ['outrigger.shedding', { compile: compileShedding, settings: [] }],
 ]);
 
 /** Says that the manager is one of our mesh's; an empty Struct configures it (src/control/translate/http-manager.ts). */

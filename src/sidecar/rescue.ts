@@ -185,8 +185,10 @@ function percentEncoded(wire: string): string {
 export function explain(x: Exchange): string {
   const letters = flagLetters(x.flags);
   const { stoppedBy, plan, cluster } = x;
-  if (stoppedBy !== null)
-    return `${letters}; ${stoppedBy.name}${stoppedBy.origin === '' ? '' : ` ${stoppedBy.origin}`}`;
+  if (stoppedBy !== null) {
+    const step = stoppedBy.origin === '' ? stoppedBy.name : `${stoppedBy.name} ${stoppedBy.origin}`;
+    return `${letters}; ${step}${x.details === '' ? '' : `; ${x.details.replaceAll(/[^\x21-\x7e]/g, '_')}`}`;
+  }
   if (plan === null || (x.flags & FLAGS.NR) !== 0) return `${letters}; ${x.details}`;
   const route = plan.origin === '' ? plan.route : plan.origin;
   const place = cluster === null ? `route ${route}` : `cluster ${cluster.name}, route ${route}`;

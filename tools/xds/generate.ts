@@ -77,6 +77,65 @@ const NEWER_FIELDS: Readonly<Record<string, readonly (readonly [after: string, f
 
 // Messages of Envoy 1.40 in files that the package does not carry; facts of the same descriptors.
 const NEWER_FILES: Readonly<Record<string, string>> = {
+  'envoy/extensions/filters/http/adaptive_concurrency/v3/adaptive_concurrency.proto': `syntax = "proto3";
+package envoy.extensions.filters.http.adaptive_concurrency.v3;
+import "envoy/config/core/v3/base.proto";
+import "envoy/type/v3/http_status.proto";
+import "envoy/type/v3/percent.proto";
+import "google/protobuf/duration.proto";
+import "google/protobuf/wrappers.proto";
+message GradientControllerConfig {
+  message ConcurrencyLimitCalculationParams {
+    google.protobuf.UInt32Value max_concurrency_limit = 2;
+    google.protobuf.Duration concurrency_update_interval = 3;
+  }
+  message MinimumRTTCalculationParams {
+    google.protobuf.Duration interval = 1;
+    google.protobuf.UInt32Value request_count = 2;
+    type.v3.Percent jitter = 3;
+    google.protobuf.UInt32Value min_concurrency = 4;
+    type.v3.Percent buffer = 5;
+    google.protobuf.Duration fixed_value = 6;
+  }
+  type.v3.Percent sample_aggregate_percentile = 1;
+  ConcurrencyLimitCalculationParams concurrency_limit_params = 2;
+  MinimumRTTCalculationParams min_rtt_calc_params = 3;
+}
+message AdaptiveConcurrency {
+  oneof concurrency_controller_config {
+    GradientControllerConfig gradient_controller_config = 1;
+  }
+  config.core.v3.RuntimeFeatureFlag enabled = 2;
+  type.v3.HttpStatus concurrency_limit_exceeded_status = 3;
+}
+`,
+  'envoy/extensions/filters/http/admission_control/v3/admission_control.proto': `syntax = "proto3";
+package envoy.extensions.filters.http.admission_control.v3;
+import "envoy/config/core/v3/base.proto";
+import "envoy/type/v3/range.proto";
+import "google/protobuf/duration.proto";
+message AdmissionControl {
+  message SuccessCriteria {
+    message HttpCriteria {
+      repeated type.v3.Int32Range http_success_status = 1;
+    }
+    message GrpcCriteria {
+      repeated uint32 grpc_success_status = 1;
+    }
+    HttpCriteria http_criteria = 1;
+    GrpcCriteria grpc_criteria = 2;
+  }
+  config.core.v3.RuntimeFeatureFlag enabled = 1;
+  oneof evaluation_criteria {
+    SuccessCriteria success_criteria = 2;
+  }
+  google.protobuf.Duration sampling_window = 3;
+  config.core.v3.RuntimeDouble aggression = 4;
+  config.core.v3.RuntimePercent sr_threshold = 5;
+  config.core.v3.RuntimeUInt32 rps_threshold = 6;
+  config.core.v3.RuntimePercent max_rejection_probability = 7;
+}
+`,
   'envoy/extensions/health_check/event_sinks/file/v3/file.proto': `syntax = "proto3";
 package envoy.extensions.health_check.event_sinks.file.v3;
 message HealthCheckEventFileSink {

@@ -29,6 +29,7 @@ export function compileTcpProxy(config: TcpProxyProto, scope: CompileScope): Tcp
     points,
     idleTimeoutMs: durationMs(config.idleTimeout, IDLE_TIMEOUT_MS),
     maxConnectAttempts: config.maxConnectAttempts ?? 1,
+    hashesSourceIp: config.hashPolicy.some(({ policySpecifier }) => policySpecifier.case === 'sourceIp'),
     durationMaxMs: durationMs(config.maxDownstreamConnectionDuration, 0),
     logsConnected: config.accessLogOptions?.flushAccessLogOnConnected ?? config.flushAccessLogOnConnected,
     logIntervalMs: durationMs(config.accessLogOptions?.accessLogFlushInterval ?? config.accessLogFlushInterval, 0),

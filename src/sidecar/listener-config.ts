@@ -20,6 +20,8 @@ export interface TcpProxy {
   /** 1 h by default; 0 is off. */
   readonly idleTimeoutMs: number;
   readonly maxConnectAttempts: number;
+  /** hash_policy source_ip: balancers that hash go by the client's address. */
+  readonly hashesSourceIp: boolean;
   /** How long a connection may last; 0 is no limit (max_downstream_connection_duration). */
   readonly durationMaxMs: number;
   /** A line of the access log when the upstream is connected, and one each interval; 0 is none. */

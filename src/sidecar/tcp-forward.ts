@@ -6,6 +6,7 @@
 //
 //   start() ─► dialling ─► open ─► one side ended ─► both ended ─► closed
 //   speculate() ─► dialling ─► connected ─► begin() ─► open
+import { Hash64 } from '../base/hash64.ts';
 import { WheelTimer } from '../base/timer-wheel.ts';
 import type { TcpCounters } from '../observe/tcp-metrics.ts';
 import { formatAddress, type ClusterRef, type Endpoint } from '../plan/cluster.ts';
@@ -115,6 +116,7 @@ export class TcpForward implements Speculation, Follower {
       this.#end(FLAGS.NC, true);
       return;
     }
+    if (this.#proxy.hashesSourceIp) hashSource(this.#x);
     const endpoint = cluster.picker.pick(this.#x);
     if (endpoint === null) {
       this.#end(FLAGS.UH, true);
@@ -309,4 +311,15 @@ export class TcpForward implements Speculation, Follower {
     if (isAbrupt) wire.reset();
     else wire.destroy();
   }
+}
+
+/** As Envoy: xxHash64 of the address without its port; nothing for a client on a Unix socket. */
+function hashSource(x: Exchange): void {
+  const { remoteAddress } = x.connection;
+  if (remoteAddress === '') return;
+  const hash = new Hash64();
+  hash.xx(remoteAddress);
+  x.hasHash = true;
+  x.hashHigh = hash.high;
+  x.hashLow = hash.low;
 }

@@ -189,14 +189,17 @@ const LISTENER: Readonly<Record<string, MessageFields>> = {
     supported: 'name typed_config',
     refused: { config_discovery: 'write typed_config' },
   },
+  'envoy.type.v3.HashPolicy': {
+    supported: 'source_ip',
+    refused: { filter_state: 'write source_ip' },
+  },
   'envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy': {
     supported: `stat_prefix cluster weighted_clusters idle_timeout max_connect_attempts access_log access_log_options
-      access_log_flush_interval flush_access_log_on_connected max_downstream_connection_duration`,
+      access_log_flush_interval flush_access_log_on_connected max_downstream_connection_duration hash_policy`,
     required: 'stat_prefix',
     harmless: {
       downstream_idle_timeout: NO_EFFECT_YET,
       upstream_idle_timeout: NO_EFFECT_YET,
-      hash_policy: 'has no effect: balancers that hash are not supported yet',
     },
     refused: {
       tunneling_config: 'tunnels are not supported',

@@ -223,7 +223,13 @@ describe('a TCP proxy', () => {
     const { clusters, onEnd, ...rest } = proxyOf({ cluster: 'a' });
     expect(clusters.map(({ name }) => name)).toEqual(['a']);
     expect(onEnd).toEqual([]);
-    expect(rest).toMatchObject({ statPrefix: 'tcp', points: [1], idleTimeoutMs: 3_600_000, maxConnectAttempts: 1 });
+    expect(rest).toMatchObject({
+      statPrefix: 'tcp',
+      points: [1],
+      idleTimeoutMs: 3_600_000,
+      maxConnectAttempts: 1,
+      hashesSourceIp: false,
+    });
   });
 
   test('to several clusters has cumulative shares', () => {

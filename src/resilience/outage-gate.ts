@@ -9,7 +9,7 @@ import type { Endpoint, Gate } from '../plan/cluster.ts';
 /** Retries per failed request while nothing goes well. */
 const SHARE = 0.2;
 /** So many retries are allowed in any outage. */
-const RETRIES_MIN = 30;
+const RETRIES_MIN = 20;
 
 export class OutageGate implements Gate {
   readonly #inner: Gate;

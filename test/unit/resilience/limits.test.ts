@@ -9,7 +9,7 @@ import { readConcurrencyShare } from '../../../src/resilience/concurrency-share.
 import { compileLimits } from '../../../src/resilience/limits.ts';
 import { readRetryConstraint } from '../../../src/resilience/retry-constraint.ts';
 import { CircuitBreakersSchema } from '../../../src/xds/gen/envoy/config/cluster/v3/circuit_breaker_pb.js';
-import { aCluster } from './cluster-builders.ts';
+import { aCluster, endpointsWithWeights } from './cluster-builders.ts';
 import { Endpoint } from '../../../src/plan/cluster.ts';
 
 interface Bench {
@@ -22,10 +22,15 @@ interface Bench {
 function aBench(breakers: JsonObject | null, metadata: JsonObject = {}, counted: Limits = new LocalLimits()): Bench {
   let nowMs = 1_000_000;
   const problems: Problem[] = [];
+  const endpoints = endpointsWithWeights([1]);
   const cluster = aCluster({ metadata: { filter_metadata: { outrigger: metadata } } });
   const limits = compileLimits(breakers === null ? undefined : fromJson(CircuitBreakersSchema, breakers), {
     clusterName: 'c',
-    endpoints: () => [],
+    endpoints: () => {
+      // Something always goes well: outages are for outage-gate.test.ts.
+      for (const endpoint of endpoints) endpoint.requestsTotal++;
+      return endpoints;
+    },
     limits: counted,
     clock: { now: () => nowMs, wall: () => nowMs },
     tally: new LimitTally(),

@@ -140,8 +140,8 @@ export class AdsStream {
     const node: Node | undefined = request.node;
     if (node === undefined || node.id === '') return 'the first request must have a node with an id';
     this.#nodeId = node.id;
-    const { id, cluster, metadata = {}, locality } = node;
-    const info = { id, cluster, metadata, locality, isReturning: bringsState(request) };
+    const { id, cluster, metadata = {}, locality, userAgentName: userAgent } = node;
+    const info = { id, cluster, metadata, locality, userAgent, isReturning: bringsState(request) };
     const opened = this.#environment.source.open(info, (view) => this.#setView(view));
     if (opened.kind === 'refused') return opened.message;
     this.#subscription = opened.subscription;

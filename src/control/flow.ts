@@ -21,6 +21,8 @@ export interface NodeInfo {
   readonly id: string;
   readonly cluster: string;
   readonly metadata: Readonly<Record<string, unknown>>;
+  /** Node.user_agent_name: `envoy`, `outrigger`; absent when it does not say. */
+  readonly userAgent?: string;
   /** Absent when the node does not say where it is. */
   readonly locality?: { readonly region: string; readonly zone: string; readonly subZone: string } | undefined;
 }

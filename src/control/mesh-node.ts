@@ -41,6 +41,9 @@ export const SIDECAR_ABILITIES: Abilities = {
   ownFilters: true,
 };
 
+/** An Envoy that says about its app what our sidecar says: the same configuration, without what only ours understands. */
+const ENVOY_ABILITIES: Abilities = { ...SIDECAR_ABILITIES, budgetsRetries: false, ownFilters: false };
+
 export const MESH_MODES = ['explicit', 'redirect'] as const;
 export type MeshMode = (typeof MESH_MODES)[number];
 
@@ -109,7 +112,7 @@ export function readNode(info: NodeInfo): MeshNode | string {
     outboundPort: portOf(own?.['outboundPort'], OUTBOUND_PORT),
     inboundPort: portOf(own?.['inboundPort'], INBOUND_PORT),
     locality: whereIs(info, labels),
-    abilities: own === null ? ALL_ABILITIES : SIDECAR_ABILITIES,
+    abilities: own === null ? ALL_ABILITIES : info.userAgent === 'envoy' ? ENVOY_ABILITIES : SIDECAR_ABILITIES,
   };
 }
 

@@ -5,6 +5,7 @@ import { writeRequestHead } from '../http/head-writer.ts';
 import type { BodyKind } from '../http/body-decoder.ts';
 import type { Exchange } from '../plan/exchange.ts';
 import type { Mirror } from '../plan/plan.ts';
+import { tellTimeLeft } from '../resilience/deadline.ts';
 import type { Engine } from './engine.ts';
 import { memberOf } from './cluster-choice.ts';
 import { MirrorRequest } from './mirror.ts';
@@ -42,6 +43,8 @@ export function startMirrors(
   givenKind: BodyKind,
 ): MirrorSet | null {
   const bodyKind = kindOfRequest(x.request, givenKind);
+  // A copy is told what the first attempt will be told.
+  tellTimeLeft(x, engine.clock.now(), 0);
   const started: MirrorRequest[] = [];
   for (const mirror of mirrors) {
     const named = mirror.cluster.cluster;

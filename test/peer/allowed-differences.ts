@@ -231,9 +231,4 @@ export const MESH_ALLOWED_DIFFERENCES: readonly AllowedDifference[] = [
     envoy: /^close/,
     reason: 'The rest of the request body is taken off the wire, so the connection goes on; Envoy closes it.',
   },
-  {
-    where: /^mesh-outside: an instance that refuses$/,
-    what: /^response\.(body|header\.content-length)$/,
-    reason: 'Retries have no effect yet, so the text cannot speak of one.',
-  },
 ];

@@ -96,7 +96,7 @@ export const OUTCOME = {
 
 /** Who learns from the attempts on an endpoint: outlier detection, a latency average. Called on the request path. */
 export interface EndpointWatch {
-  /** Once per attempt, at its end. `outcome`: see OUTCOME. `latencyMs`: from sending to the response's head; -1 without one. `x`: null for TCP. */
+  /** Once per attempt, at its end. `outcome`: see OUTCOME. `latencyMs`: from sending to the response's head; -1 without one. For TCP a connection that was made is a 200. */
   onOutcome(endpoint: Endpoint, outcome: number, latencyMs: number, x: Exchange | null): void;
 }
 

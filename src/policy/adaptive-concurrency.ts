@@ -47,6 +47,7 @@ export function runAdaptive(x: Exchange, arg: AdaptiveSettings): Verdict {
     return CONTINUE;
   }
   arg.tally.add(BLOCKED, 1);
+  showController(arg.tally, controller);
   x.response.status = arg.status;
   x.replyBody = 'reached concurrency limit';
   x.details = 'reached_concurrency_limit';
@@ -59,6 +60,8 @@ export function endAdaptive(x: Exchange, arg: AdaptiveSettings): Verdict {
   // A client that left before the end would make the app look faster than it is.
   if (x.response.status === 0 || (x.flags & FLAGS.DC) !== 0) arg.controller.left();
   else arg.controller.answered(x.startMs);
+  // What the last answer of a measurement has shown is not to wait for the next request.
+  showController(arg.tally, arg.controller);
   return CONTINUE;
 }
 

@@ -21,6 +21,8 @@ import { SamplingWindow } from './sampling-window.ts';
 const WINDOW_MS = 30_000;
 const SUCCESS_THRESHOLD = 95;
 const REJECTION_MAX = 80;
+/** Envoy refuses a lower `sr_threshold`. */
+const THRESHOLD_MIN = 1;
 const STATUSES = 1000;
 const GRPC_STATUSES = 17;
 /** Envoy's: what is the caller's own fault, or nobody's. */
@@ -54,9 +56,11 @@ function compileSettings(config: AdmissionControl, scope: FilterScope): Admissio
       error(path, 'says not what a success is', 'write success_criteria: { http_criteria: {}, grpc_criteria: {} }'),
     );
   }
-  const percent = (field: string, value: RuntimeValue): RuntimeValue => {
-    if (value.value >= 0 && value.value <= 100) return value;
-    env.problems.push(error(`${path}.${field}`, `${value.value} is not a percentage`, 'write a value from 0 to 100'));
+  const percent = (field: string, value: RuntimeValue, least = 0): RuntimeValue => {
+    if (value.value >= least && value.value <= 100) return value;
+    const what = value.value >= 0 && value.value <= 100 ? 'too low a' : 'not a';
+    const remedy = `write a value from ${least} to 100`;
+    env.problems.push(error(`${path}.${field}`, `${value.value} is ${what} percentage`, remedy));
     return value;
   };
   const { enabled, aggression, srThreshold, rpsThreshold, maxRejectionProbability } = config;
@@ -68,10 +72,11 @@ function compileSettings(config: AdmissionControl, scope: FilterScope): Admissio
     bit,
     enabled: { key: enabled?.runtimeKey ?? '', value: Number(enabled?.defaultValue ?? true) },
     aggression: { key: aggression?.runtimeKey ?? '', value: aggression?.defaultValue ?? 1 },
-    successThreshold: percent('sr_threshold', {
-      key: srThreshold?.runtimeKey ?? '',
-      value: srThreshold?.defaultValue?.value ?? SUCCESS_THRESHOLD,
-    }),
+    successThreshold: percent(
+      'sr_threshold',
+      { key: srThreshold?.runtimeKey ?? '', value: srThreshold?.defaultValue?.value ?? SUCCESS_THRESHOLD },
+      THRESHOLD_MIN,
+    ),
     rateThreshold: { key: rpsThreshold?.runtimeKey ?? '', value: rpsThreshold?.defaultValue ?? 0 },
     rejectionMax: percent('max_rejection_probability', {
       key: maxRejectionProbability?.runtimeKey ?? '',

@@ -34,7 +34,7 @@ import { localZoneOf, type LocalZone } from './locality-build.ts';
 import { compileLoadAssignment } from './load-assignment.ts';
 import { followDestinations } from './followed-destinations.ts';
 import type { OriginalDestinations } from './original-destinations.ts';
-import { clusterPicker } from './picker.ts';
+import { clusterPicker, type Trial } from './picker.ts';
 import { isSameDiscovery, memberKey, placeTargets, resolveTarget } from './placement.ts';
 import { sourceAddressFor } from './upstream-bind.ts';
 import { Warmup } from './warmup.ts';
@@ -46,6 +46,8 @@ export class LiveCluster implements Cluster {
   picker: Picker = NO_ENDPOINTS;
   endpoints: readonly Endpoint[] = [];
   isWarm = false;
+  /** Lets ejected endpoints be tried; null without outlier detection. */
+  trial: Trial | null = null;
   readonly retryTally = new RetryTally();
   readonly #dependencies: ClusterDependencies;
   #settings: ClusterSettings;
@@ -190,10 +192,7 @@ export class LiveCluster implements Cluster {
     this.#dependencies.health?.follow(this);
   }
 
-  /**
-   * A new assignment from EDS. It is checked first: with an error among the Problems nothing has
-   * changed. `path` prefixes the field paths.
-   */
+  /** A new assignment from EDS. With an error among the Problems nothing has changed. `path` prefixes the field paths. */
   updateEndpoints(assignment: ClusterLoadAssignment, path = ''): readonly Problem[] {
     const problems: Problem[] = [];
     const targets = compileLoadAssignment(assignment, 'ip', problems, path);
@@ -249,9 +248,10 @@ export class LiveCluster implements Cluster {
     if (this.#destinations !== null) return;
     const { random, zone } = this.#dependencies;
     const now = this.#warmup.watch(this.endpoints, this.#settings.balancing);
-    const context = { settings: this.#settings, policy: this.assignmentPolicy, random, now, zone: zone?.() ?? null };
+    const { assignmentPolicy: policy, trial } = this;
+    const context = { settings: this.#settings, policy, random, now, zone: zone?.() ?? null, trial };
     const members = [...this.#members.values()];
-    const sets = hostSetsOf(members, context.policy);
+    const sets = hostSetsOf(members, policy);
     this.#priorities = sets.map(({ health }) => health);
     this.#index = null;
     this.picker = clusterPicker(members, sets, context);
@@ -394,7 +394,6 @@ export class LiveCluster implements Cluster {
     }
     if (this.#isHealthChecked) this.refresh();
     this.isWarm = true;
-    const listeners = this.#warmListeners.splice(0);
-    for (const callback of listeners) callback();
+    for (const callback of this.#warmListeners.splice(0)) callback();
   }
 }

@@ -27,13 +27,19 @@ export interface HostSet {
 
 export const NO_ENDPOINTS: Picker = Object.freeze({ pick: () => null });
 
-/** Priorities with endpoints, by their number. */
-export function hostSetsOf(members: readonly Member[], policy: AssignmentPolicy): readonly HostSet[] {
+const NOBODY: ReadonlySet<Endpoint> = new Set();
+
+/** Priorities with endpoints, by their number. `tried` are taken for fit. */
+export function hostSetsOf(
+  members: readonly Member[],
+  policy: AssignmentPolicy,
+  tried: ReadonlySet<Endpoint> = NOBODY,
+): readonly HostSet[] {
   return [...Map.groupBy(members, ({ endpoint }) => endpoint.priority)]
     .toSorted(([left], [right]) => left - right)
     .map(([priority, all]) => {
-      const healthy = all.filter(isHealthy);
-      const degraded = all.filter(isDegraded);
+      const healthy = all.filter((member) => isHealthy(member, tried));
+      const degraded = all.filter((member) => isDegraded(member, tried));
       const health = healthOf({ all, healthy, degraded }, policy);
       return { priority, all, healthy, degraded, health };
     });
@@ -56,12 +62,13 @@ function healthOf(
   };
 }
 
-function isHealthy({ endpoint, health }: Member): boolean {
-  return endpoint.isHealthy && health === 'healthy' && !endpoint.isDegraded;
+function isHealthy({ endpoint, health }: Member, tried: ReadonlySet<Endpoint>): boolean {
+  return (endpoint.isHealthy || tried.has(endpoint)) && health === 'healthy' && !endpoint.isDegraded;
 }
 
-function isDegraded({ endpoint, health }: Member): boolean {
-  return endpoint.isHealthy && (health === 'degraded' || (health === 'healthy' && endpoint.isDegraded));
+function isDegraded({ endpoint, health }: Member, tried: ReadonlySet<Endpoint>): boolean {
+  if (!endpoint.isHealthy && !tried.has(endpoint)) return false;
+  return health === 'degraded' || (health === 'healthy' && endpoint.isDegraded);
 }
 
 /** Endpoints that say nothing of a priority's health: not checked yet, or out by their own word. */

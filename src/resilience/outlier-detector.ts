@@ -14,7 +14,7 @@ import { IN, OUT, PROBING, OutlierHost, type OutlierOwner } from './outlier-host
 import { findByRates } from './outlier-rates.ts';
 import type { OutlierSettings } from './outlier-settings.ts';
 import type { OutlierKind, OutlierTally } from './outlier-tally.ts';
-import type { Probing } from './probe-picker.ts';
+import { PROBE_MS_MAX, type Probing } from './probe-picker.ts';
 
 export interface OutlierPorts {
   readonly clock: Clock;
@@ -28,6 +28,9 @@ export interface OutlierPorts {
   /** Another endpoint is to be probed, or one no more. */
   readonly onProbing: () => void;
 }
+
+/** For so long, and at most half an interval, only requests that can be repeated probe. */
+const PATIENCE_MS = 1000;
 
 export class OutlierDetector implements OutlierOwner {
   settings: OutlierSettings;
@@ -102,6 +105,7 @@ export class OutlierDetector implements OutlierOwner {
     tally.detect(kind);
     // Envoy draws last, and counts as too many what it would not have enforced.
     if (random() * 100 >= enforcingOf(this.settings, kind)) {
+      tally.choose(kind);
       this.#ports.log.debug('outlier detected, not enforced', { endpoint: host.endpoint.authority, kind });
       return;
     }
@@ -113,6 +117,7 @@ export class OutlierDetector implements OutlierOwner {
       this.#capped.add(host);
       return;
     }
+    tally.choose(kind);
     tally.enforce(kind);
     x?.note(clock.now(), 'ejected', `${host.endpoint.authority} ${kind}`);
     const ejectionMs = this.#putOut(host);
@@ -155,8 +160,20 @@ export class OutlierDetector implements OutlierOwner {
   #beginProbing(host: OutlierHost): void {
     this.#returns.delete(host);
     host.state = PROBING;
-    this.#probing.set(host, { host, sinceMs: this.#ports.clock.now() });
+    const anyAfterMs = this.#ports.clock.now() + Math.min(PATIENCE_MS, this.settings.intervalMs / 2);
+    this.#probing.set(host, { host, anyAfterMs });
+    this.#awaitProbe(host);
     this.#ports.onProbing();
+  }
+
+  /** Where no request comes that could probe it for a whole interval, it is taken for well, as Envoy does. */
+  #awaitProbe(host: OutlierHost): void {
+    const { delay, clock } = this.#ports;
+    const end = (): void => {
+      if (host.isProbed && clock.now() - host.probeStartedMs < PROBE_MS_MAX) this.#awaitProbe(host);
+      else this.#return(host, 'no request came to probe it');
+    };
+    this.#returns.set(host, delay(end, this.settings.intervalMs));
   }
 
   #return(host: OutlierHost, why: string): void {
@@ -219,7 +236,7 @@ function enforcingOf(settings: OutlierSettings, kind: OutlierKind): number {
       return settings.successRate.enforcingLocalOrigin;
     case 'failure_percentage':
       return settings.failurePercentage.enforcing;
-    case 'failure_percentage_local_origin':
+    case 'local_origin_failure_percentage':
       return settings.failurePercentage.enforcingLocalOrigin;
     default:
       return assertNever(kind);

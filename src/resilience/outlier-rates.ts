@@ -21,7 +21,7 @@ type BucketOf = (host: OutlierHost) => ResultBucket;
 export function findByRates(hosts: readonly OutlierHost[], settings: OutlierSettings): readonly RateFinding[] {
   const external = findIn(hosts, settings, (host) => host.external, ['success_rate', 'failure_percentage']);
   if (!settings.splitsLocalOrigin) return external;
-  const kinds = ['local_origin_success_rate', 'failure_percentage_local_origin'] as const;
+  const kinds = ['local_origin_success_rate', 'local_origin_failure_percentage'] as const;
   return [...external, ...findIn(hosts, settings, (host) => host.local, kinds)];
 }
 

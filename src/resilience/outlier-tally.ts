@@ -8,7 +8,7 @@ export const OUTLIER_KINDS = [
   'success_rate',
   'local_origin_success_rate',
   'failure_percentage',
-  'failure_percentage_local_origin',
+  'local_origin_failure_percentage',
 ] as const;
 export type OutlierKind = (typeof OUTLIER_KINDS)[number];
 
@@ -20,11 +20,18 @@ export class OutlierTally {
   /** Ejections that did not last: the first request after the ejection time failed as well. */
   probesFailed = 0;
   probesSucceeded = 0;
+  /** Envoy's old `ejections_total`: of 5xx in a row and success rates alone, enforced or not. */
+  chosenTotal = 0;
   readonly #detected = new Map<OutlierKind, number>();
   readonly #enforced = new Map<OutlierKind, number>();
 
   detect(kind: OutlierKind): void {
     this.#detected.set(kind, this.detected(kind) + 1);
+  }
+
+  /** It may be put out, whether that is enforced or not. */
+  choose(kind: OutlierKind): void {
+    if (kind === 'consecutive_5xx' || kind === 'success_rate') this.chosenTotal++;
   }
 
   enforce(kind: OutlierKind): void {

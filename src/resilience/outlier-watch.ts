@@ -1,14 +1,17 @@
 // Puts outlier detection beside the live clusters that want it: a detector for each, told whenever the endpoints, their
 // health or the settings of its cluster have changed, and a picker before the cluster's own while one is to be probed.
-// A cluster without it costs nothing.
+// An aggregate cluster has no endpoints; its members are watched each by itself, and probed by what they are asked for.
+// ORIGINAL_DST is not watched: its clients have chosen the endpoint. A cluster without it costs nothing.
 import type { ClusterId } from '../base/brand.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
+import type { Endpoint, Picker } from '../plan/cluster.ts';
 import type { LiveCluster } from './cluster.ts';
 import { delayByTimer, type Delay } from './dns-discovery.ts';
 import { OutlierDetector } from './outlier-detector.ts';
 import type { OutlierSettings } from './outlier-settings.ts';
 import { OutlierTally } from './outlier-tally.ts';
+import type { Balanced } from './picker.ts';
 import { ProbePicker } from './probe-picker.ts';
 
 export interface OutlierWatchOptions {
@@ -55,14 +58,13 @@ export class OutlierWatch {
     if (settings === null) {
       if (known === undefined) return;
       this.#detectors.delete(cluster.name);
+      cluster.trial = null;
       known.close();
       return;
     }
     const detector = known ?? this.#begin(cluster, settings);
     detector.settings = settings;
     detector.follow(cluster.endpoints);
-    const { probing } = detector;
-    if (probing.length > 0) cluster.picker = new ProbePicker(cluster.picker, probing, this.#options.clock);
   }
 
   #begin(cluster: LiveCluster, settings: OutlierSettings): OutlierDetector {
@@ -79,6 +81,22 @@ export class OutlierWatch {
       onProbing: () => cluster.refresh(),
     });
     this.#detectors.set(cluster.name, detector);
+    cluster.trial = (balanced) => this.#trialOf(detector, balanced);
     return detector;
   }
+
+  /** The balancer itself while none of its endpoints waits for a probe. */
+  #trialOf(detector: OutlierDetector, { picker, members, asIfFit }: Balanced): Picker {
+    const usable = new Set(
+      members.filter(({ health }) => health === 'healthy' || health === 'degraded').map(endpointOf),
+    );
+    const probing = detector.probing.filter(({ host }) => usable.has(host.endpoint));
+    if (probing.length === 0) return picker;
+    const asIfWell = asIfFit === null ? null : asIfFit(new Set(probing.map(({ host }) => host.endpoint)));
+    return new ProbePicker(picker, { probing, asIfWell, clock: this.#options.clock });
+  }
+}
+
+function endpointOf({ endpoint }: Balanced['members'][number]): Endpoint {
+  return endpoint;
 }

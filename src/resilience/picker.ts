@@ -5,7 +5,7 @@
 //
 //   members ─► priorities (PriorityPicker) ─► localities (WeightedLocalities, ZoneAwareLocalities) ─► balancer
 import { systemClock } from '../base/clock.ts';
-import type { Picker } from '../plan/cluster.ts';
+import type { Endpoint, Picker } from '../plan/cluster.ts';
 import { DEFAULT_POLICY, type AssignmentPolicy } from './assignment-policy.ts';
 import { isHashing, makeBalancer } from './balancer.ts';
 import type { ClusterSettings } from './cluster-settings.ts';
@@ -30,6 +30,19 @@ export interface PickerContext {
   readonly now: () => number;
   /** Where this sidecar is, and where its like are; null when that is not known. */
   readonly zone: LocalZone | null;
+  /** Stands before each balancer of the cluster; null or absent: nothing does. */
+  readonly trial?: Trial | null;
+}
+
+/** Makes the picker that lets ejected endpoints among the members be tried. Config time. */
+export type Trial = (balancer: Balanced) => Picker;
+
+/** A balancer and whom it is for: the members of a cluster, or of a subset. */
+export interface Balanced {
+  readonly picker: Picker;
+  readonly members: readonly Member[];
+  /** What it would be if these were fit; null when it does not go by a hash. */
+  readonly asIfFit: ((endpoints: ReadonlySet<Endpoint>) => Picker) | null;
 }
 
 export function buildPicker(
@@ -58,6 +71,15 @@ export function clusterPicker(members: readonly Member[], sets: readonly HostSet
 }
 
 function pickerOf(sets: readonly HostSet[], context: PickerContext): Picker {
+  const picker = balancedOf(sets, context);
+  const { trial = null, policy, settings } = context;
+  if (trial === null) return picker;
+  const members = sets.flatMap(({ all }) => all);
+  const asIfFit = (tried: ReadonlySet<Endpoint>): Picker => balancedOf(hostSetsOf(members, policy, tried), context);
+  return trial({ picker, members, asIfFit: isHashing(settings.balancing) ? asIfFit : null });
+}
+
+function balancedOf(sets: readonly HostSet[], context: PickerContext): Picker {
   const { settings, random } = context;
   const loads = loadsOf(
     sets.map(({ health }) => health),

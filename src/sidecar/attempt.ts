@@ -24,6 +24,7 @@ import { markAttempt } from '../resilience/chain-mark.ts';
 import { tellTimeLeft } from '../resilience/deadline.ts';
 import { AttemptTimers } from './attempt-timers.ts';
 import { enterEndpoint, leaveEndpoint } from './endpoint-load.ts';
+import { judgedStatus } from './grpc-outcome.ts';
 import type { Engine } from './engine.ts';
 import type { UpstreamConnection, UpstreamEnd, UpstreamUser } from './h1-client.ts';
 import type { EndpointPool, PoolUser } from './upstream-pool.ts';
@@ -262,14 +263,12 @@ export class Attempt implements PoolUser, UpstreamUser {
   #leave(outcome: number, latencyMs: number): void {
     this.#timers?.disarm();
     if (this.#hold !== null) this.#engine.wheel.disarm(this.#hold);
-    if (!this.#isEntered || this.endpoint === null) return;
+    const { endpoint } = this;
+    if (!this.#isEntered || endpoint === null) return;
     this.#isEntered = false;
-    leaveEndpoint(
-      this.endpoint,
-      this.isTimedOut && outcome <= OUTCOME.NONE ? OUTCOME.TIMEOUT : outcome,
-      latencyMs,
-      this.#x,
-    );
+    const end = this.isTimedOut && outcome <= OUTCOME.NONE ? OUTCOME.TIMEOUT : outcome;
+    const judged = end > 0 && endpoint.watches.length > 0 ? judgedStatus(this.#x, this.responseHead, end) : end;
+    leaveEndpoint(endpoint, end, latencyMs, this.#x, judged);
   }
 
   onUpstreamHead(framing: Framing): void {

@@ -9,10 +9,21 @@ export function enterEndpoint(endpoint: Endpoint): void {
   endpoint.requestsTotal++;
 }
 
-/** An attempt of `x` is over; `outcome` as OUTCOME says, `latencyMs` to the head of the response, -1 without one. */
-export function leaveEndpoint(endpoint: Endpoint, outcome: number, latencyMs: number, x: Exchange): void {
+/** An attempt of `x` is over; `outcome` as OUTCOME says, `latencyMs` to the head of the response, -1 without one; watches are told of `judged`. */
+export function leaveEndpoint(
+  endpoint: Endpoint,
+  outcome: number,
+  latencyMs: number,
+  x: Exchange,
+  judged = outcome,
+): void {
   endpoint.active--;
   if (outcome < OUTCOME.NONE || outcome >= 500) endpoint.failuresTotal++;
+  tellWatches(endpoint, judged, latencyMs, x);
+}
+
+/** What became of an attempt or a connection of `x`; the endpoint's numbers are counted elsewhere. */
+export function tellWatches(endpoint: Endpoint, outcome: number, latencyMs: number, x: Exchange): void {
   const { watches } = endpoint;
   for (let i = 0; i < watches.length; i++) watches[i]?.onOutcome(endpoint, outcome, latencyMs, x);
 }

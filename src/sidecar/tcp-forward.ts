@@ -9,7 +9,7 @@
 import { Hash64 } from '../base/hash64.ts';
 import { WheelTimer } from '../base/timer-wheel.ts';
 import type { TcpCounters } from '../observe/tcp-metrics.ts';
-import { formatAddress, type ClusterRef, type Endpoint } from '../plan/cluster.ts';
+import { formatAddress, OUTCOME, type ClusterRef, type Endpoint } from '../plan/cluster.ts';
 import { Exchange } from '../plan/exchange.ts';
 import { FLAGS } from '../plan/response-flags.ts';
 import { run } from '../plan/run.ts';
@@ -19,10 +19,14 @@ import type { Engine } from './engine.ts';
 import type { TcpProxy } from './listener-config.ts';
 import { chooseCluster } from './cluster-choice.ts';
 import { dialEndpoint } from './dial-secure.ts';
+import { tellWatches } from './endpoint-load.ts';
 import type { Follower } from './endpoint-followers.ts';
 import { TcpPermit } from './tcp-permit.ts';
 import type { Dial } from './wire-dial.ts';
 import { NO_USER, type Wire } from './wire.ts';
+
+/** As outlier detection judges it: the status of an answer. */
+const CONNECTED = 200;
 
 export interface TcpOwner {
   readonly isInbound: boolean;
@@ -131,7 +135,7 @@ export class TcpForward implements Speculation, Follower {
     this.#x.endpoint = endpoint;
     endpoint.active++;
     endpoint.connectionsTotal++;
-    const timer = new WheelTimer(() => this.#connectFailed(endpoint));
+    const timer = new WheelTimer(() => this.#connectFailed(endpoint, OUTCOME.CONNECT_TIMEOUT));
     this.#connectTimer = timer;
     this.#engine.wheel.arm(timer, cluster.connectTimeoutMs);
     const secure = this.#engine.pools.secureTarget(cluster, endpoint, {
@@ -141,7 +145,7 @@ export class TcpForward implements Speculation, Follower {
     });
     this.#dial = dialEndpoint(endpoint, secure, {
       onDialled: (wire) => this.#connected(wire, endpoint),
-      onDialFailed: () => this.#connectFailed(endpoint),
+      onDialFailed: () => this.#connectFailed(endpoint, OUTCOME.CONNECT_FAILED),
     });
   }
 
@@ -153,13 +157,14 @@ export class TcpForward implements Speculation, Follower {
     return clusters.at(-1) ?? null;
   }
 
-  #connectFailed(endpoint: Endpoint): void {
+  #connectFailed(endpoint: Endpoint, outcome: number): void {
     if (this.#isOver) return;
     this.#disarmConnect();
     this.#dial?.cancel();
     this.#dial = null;
     endpoint.active--;
     endpoint.connectFailuresTotal++;
+    tellWatches(endpoint, outcome, -1, this.#x);
     this.#x.endpoint = null;
     if (this.#attempts < this.#proxy.maxConnectAttempts) this.#connect();
     else this.#end(FLAGS.UF | FLAGS.URX, true);
@@ -172,6 +177,8 @@ export class TcpForward implements Speculation, Follower {
     this.#upstream = wire;
     const x = this.#x;
     endpoint.connectionsActive++;
+    // To be connected is all that can go well here, as Envoy counts it.
+    tellWatches(endpoint, CONNECTED, -1, x);
     this.#engine.pools.followers.add(endpoint, this);
     x.upstreamStartMs = this.#engine.clock.now();
     x.upstreamLocalAddress = formatAddress(wire.localAddress, wire.localPort);

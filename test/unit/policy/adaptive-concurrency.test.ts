@@ -82,6 +82,8 @@ describe('the limit', () => {
   it('grows while requests take no longer than at rest', () => {
     const bench = aBench();
     serve(bench, 5, 10);
+    // Told by the last answer, not only by the next request.
+    expect([bench.stat('min_rtt_msecs'), bench.stat('min_rtt_calculation_active')]).toEqual([10, 0]);
     expect(bench.begin().response.status).toBe(0);
     for (let round = 0; round < 20; round++) serve(bench, 11, 10);
     expect(bench.stat('min_rtt_msecs')).toBe(10);
@@ -149,8 +151,8 @@ describe('the limit', () => {
   });
 
   it('looks at the app at rest again when five updates in a row end at the minimum', () => {
-    const bench = aBench(gradient({ requestCount: 1 }));
-    serve(bench, 1, 10);
+    const bench = aBench(gradient({ requestCount: 4 }));
+    serve(bench, 4, 10);
     for (let update = 0; update < 12 && bench.stat('min_rtt_calculation_active') === 0; update++) serve(bench, 2, 101);
     expect(bench.stat('min_rtt_calculation_active')).toBe(1);
   });

@@ -100,6 +100,7 @@ it.each([
 it.each([
   ['f', {}, 'success_criteria'],
   ['f.sr_threshold', { ...ALL, srThreshold: percent(101) }, 'percentage'],
+  ['f.sr_threshold', { ...ALL, srThreshold: percent(0.9) }, 'too low'],
   ['f.max_rejection_probability', { ...ALL, maxRejectionProbability: percent(-1) }, 'percentage'],
   ['f.sampling_window', { ...ALL, samplingWindow: '0.5s' }, '1s'],
   ['f.success_criteria.http_criteria.http_success_status[0]', { successCriteria: { httpCriteria: { httpSuccessStatus: [{ start: 300, end: 200 }] } } }, '600'],

@@ -1,5 +1,6 @@
 // The fault and CORS sections of a VirtualService rule. They are read and checked in full; CORS takes
 // effect with the policy part, and until then a warning says so.
+import { GRPC_CODES } from '../base/grpc-codes.ts';
 import type { Fields } from './fields.ts';
 import { readStringMatch } from './string-match.ts';
 import type { StringMatch } from './string-match.ts';
@@ -16,27 +17,6 @@ export interface FaultAbort {
   /** Null where an HTTP status stands. */
   readonly grpcStatus: number | null;
 }
-
-/** By number. Source: google.rpc.Code, which Istio's grpcStatus takes by name. */
-const GRPC_STATUSES = [
-  'OK',
-  'CANCELLED',
-  'UNKNOWN',
-  'INVALID_ARGUMENT',
-  'DEADLINE_EXCEEDED',
-  'NOT_FOUND',
-  'ALREADY_EXISTS',
-  'PERMISSION_DENIED',
-  'RESOURCE_EXHAUSTED',
-  'FAILED_PRECONDITION',
-  'ABORTED',
-  'OUT_OF_RANGE',
-  'UNIMPLEMENTED',
-  'INTERNAL',
-  'UNAVAILABLE',
-  'DATA_LOSS',
-  'UNAUTHENTICATED',
-] as const;
 
 export interface CorsPolicy {
   readonly allowOrigins: readonly StringMatch[];
@@ -60,10 +40,10 @@ export function readFault(fields: Fields): Fault {
   const abort = fields.object('abort', (abort) => {
     abort.exclusive('httpStatus', 'grpcStatus');
     const status = abort.integer('httpStatus', { min: 200, max: 599 });
-    const name = abort.choice('grpcStatus', GRPC_STATUSES);
+    const name = abort.choice('grpcStatus', GRPC_CODES);
     if (status === null && name === null)
       abort.error('', 'an abort needs a status', 'add httpStatus: 503 or grpcStatus: UNAVAILABLE');
-    const grpcStatus = name === null ? null : GRPC_STATUSES.indexOf(name);
+    const grpcStatus = name === null ? null : GRPC_CODES.indexOf(name);
     return { percent: abort.object('percentage', readPercent) ?? 0, status: status ?? 0, grpcStatus };
   });
   return { delay, abort };

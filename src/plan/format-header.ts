@@ -1,4 +1,5 @@
 // Commands that read the request's and the response's headers, path and query.
+import { GRPC_CODES } from '../base/grpc-codes.ts';
 import { error } from '../base/problem.ts';
 import { H } from '../http/header-name.ts';
 import type { Exchange } from './exchange.ts';
@@ -110,26 +111,7 @@ function unescapePercent(text: string): string {
   return text.replace(/%([0-9A-Fa-f]{2})/g, (_all, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
 }
 
-const GRPC_SNAKE = [
-  'OK',
-  'CANCELLED',
-  'UNKNOWN',
-  'INVALID_ARGUMENT',
-  'DEADLINE_EXCEEDED',
-  'NOT_FOUND',
-  'ALREADY_EXISTS',
-  'PERMISSION_DENIED',
-  'RESOURCE_EXHAUSTED',
-  'FAILED_PRECONDITION',
-  'ABORTED',
-  'OUT_OF_RANGE',
-  'UNIMPLEMENTED',
-  'INTERNAL',
-  'UNAVAILABLE',
-  'DATA_LOSS',
-  'UNAUTHENTICATED',
-];
-const GRPC_CAMEL = GRPC_SNAKE.map((name) =>
+const GRPC_CAMEL = GRPC_CODES.map((name) =>
   name === 'OK'
     ? name
     : name
@@ -144,7 +126,7 @@ function compileGrpcStatus(command: Command): Read | null {
   if (!['', 'CAMEL_STRING', 'SNAKE_STRING', 'NUMBER'].includes(style)) {
     return refuse(command, `takes CAMEL_STRING, SNAKE_STRING or NUMBER, not '${style}'`);
   }
-  const names = style === 'SNAKE_STRING' ? GRPC_SNAKE : GRPC_CAMEL;
+  const names = style === 'SNAKE_STRING' ? GRPC_CODES : GRPC_CAMEL;
   return (x) => {
     const type = x.request.get(H.contentType);
     if (type === null || !type.startsWith('application/grpc')) return null;

@@ -124,6 +124,16 @@ export class ChainMesh implements AsyncDisposable {
     return Number(line?.split(': ')[1] ?? NaN);
   }
 
+  /** Where the first service is asked. */
+  get entry(): number {
+    return this.#entry;
+  }
+
+  /** Requests that the last application has had since the last question of `ask`. */
+  get asked(): number {
+    return this.#members.at(-1)?.seen.length ?? 0;
+  }
+
   /** Asks the first service; the status, and what each application has seen of it. */
   async ask(): Promise<{ readonly status: number; readonly seen: readonly (readonly IncomingHttpHeaders[])[] }> {
     for (const member of this.#members) member.seen.length = 0;

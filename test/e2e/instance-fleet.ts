@@ -17,7 +17,7 @@ export interface FleetOptions {
   readonly retryPolicy: Readonly<Record<string, unknown>>;
 }
 
-const APP = join(import.meta.dirname, 'chain-app.ts');
+const APP = join(import.meta.dirname, 'instance-app.ts');
 
 export class InstanceFleet implements AsyncDisposable {
   readonly port: number;

@@ -173,7 +173,7 @@ export class UpstreamRequest implements AttemptOwner {
   onAttemptFailed(attempt: Attempt, failed: Failure): void {
     const cluster = this.#cluster;
     if (failed.kind === 'connect-failed' && cluster !== null && this.#redials(cluster, failed)) {
-      this.#tryOnce(cluster, true, attempt.endpoint);
+      this.#tryOnce(cluster, this.isPlain, attempt.endpoint);
     } else this.#retryFailure(attempt, failed);
   }
 

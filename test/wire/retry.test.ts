@@ -43,6 +43,8 @@ interface Stage {
   /** Requests as they arrived, whole. */
   readonly seen: string[];
   readonly tally: RetryTally;
+  /** Connections that the upstream has accepted so far. */
+  readonly accepted: () => number;
 }
 
 function act(socket: Socket, what: Act): void {
@@ -65,7 +67,9 @@ async function aStage(
   cluster: Partial<Cluster> = {},
 ): Promise<Stage> {
   const seen: string[] = [];
+  let connections = 0;
   const server: Server = createServer((socket: Socket) => {
+    connections++;
     let text = '';
     socket.on('error', () => {});
     socket.on('data', (bytes) => {
@@ -91,7 +95,7 @@ async function aStage(
   open.push(() => plane.close());
   const client = await RawClient.connect(plane.port);
   open.push(() => client.close());
-  return { plane, client, seen, tally };
+  return { plane, client, seen, tally, accepted: () => connections };
 }
 
 const PLACE = {
@@ -309,5 +313,24 @@ describe('an endpoint that refuses', () => {
     });
     expect(response?.status).toBe(200);
     expect(seen.length).toBe(1);
+  });
+
+  test.each<[string, Partial<RetryPlan>]>([
+    ['under connect-failure', { conditions: CONNECT_FAILURE }],
+    ['without any condition', {}],
+  ])('costs no connection: the other endpoint has one to go on with, %s', async (_name, plan) => {
+    const [closed = 0] = await freePorts(1);
+    const bad = new Endpoint({ ...PLACE, port: closed });
+    let good: Endpoint | null = null;
+    let picks = 0;
+    // Every request meets the bad one first.
+    const picker: Picker = { pick: () => (picks++ % 2 === 0 ? bad : good) };
+    const { client, plane, seen, accepted } = await aStage([200], plan, { picker, endpoints: [bad, bad] });
+    good = plane.endpoint;
+    for (let i = 0; i < 3; i++) {
+      const [response] = await client.exchange({ pieces: [GET], methods: ['GET'] });
+      expect(response?.status).toBe(200);
+    }
+    expect({ requests: seen.length, connections: accepted() }).toEqual({ requests: 3, connections: 1 });
   });
 });

@@ -2,6 +2,10 @@
 // to services or to routes of its own namespace. Each section is read by a file of its own and is a variant of
 // ResilienceSection; the tables below are all that there are. What is not in them is refused, not passed by: somebody
 // who writes a policy counts on it.
+import { readAdaptiveConcurrencySection } from './adaptive-concurrency-section.ts';
+import type { AdaptiveConcurrencySection } from './adaptive-concurrency-section.ts';
+import { readAdmissionControlSection } from './admission-control-section.ts';
+import type { AdmissionControlSection } from './admission-control-section.ts';
 import { readConcurrencyLimitSection } from './concurrency-limit-section.ts';
 import type { RetryConstraintSection } from './backend-traffic-policy.ts';
 import type { ConcurrencyLimitSection } from './concurrency-limit-section.ts';
@@ -21,16 +25,21 @@ import type { RetryBackOffSection } from './retry-back-off-section.ts';
 import { readRetryBudgetSection } from './retry-budget.ts';
 import type { RetryBudgetSection } from './retry-budget.ts';
 import type { SessionSection } from './session-persistence.ts';
+import { readSheddingSection } from './shedding-section.ts';
+import type { SheddingSection } from './shedding-section.ts';
 import { readStickySplitSection } from './sticky-split-section.ts';
 import type { StickySplitSection } from './sticky-split-section.ts';
 import { nearest } from './spelling.ts';
 
-/** What a ResiliencePolicy says of the clusters of a service. */
+/** What the sidecars of a service do with what they receive; the app behind a ServiceEntry has none. */
+type InboundSection = AdaptiveConcurrencySection | AdmissionControlSection | SheddingSection;
+/** What a ResiliencePolicy says of a service. */
 type OwnServiceSection =
   | ConcurrencyLimitSection
   | EjectionSection
   | FallbackSection
   | HealthCheckSection
+  | InboundSection
   | LoadBalancerSection
   | RetryBudgetSection;
 /** What holds for a service; the last two are an XBackendTrafficPolicy's. */
@@ -43,13 +52,22 @@ type SectionReader = (fields: Fields) => ResilienceSection;
 
 /** By the name of the section, which is the `kind` of its variant. */
 const SERVICE_SECTIONS: Readonly<Record<OwnServiceSection['kind'], SectionReader>> = {
+  adaptiveConcurrency: readAdaptiveConcurrencySection,
+  admissionControl: readAdmissionControlSection,
   concurrencyLimit: readConcurrencyLimitSection,
   fallback: readFallbackSection,
   healthCheck: readHealthCheckSection,
   loadBalancer: readLoadBalancerSection,
   outlierDetection: readEjectionSection,
   retryBudget: readRetryBudgetSection,
+  shedding: readSheddingSection,
 };
+/** Those that hold where the app is. */
+const INBOUND_SECTIONS: ReadonlySet<string> = new Set<InboundSection['kind']>([
+  'adaptiveConcurrency',
+  'admissionControl',
+  'shedding',
+]);
 const ROUTE_SECTIONS: Readonly<Record<RouteSection['kind'], SectionReader>> = {
   hedge: readHedgeSection,
   retryBackOff: readRetryBackOffSection,
@@ -119,9 +137,13 @@ function readSections(
       return reader(own);
     });
     if (section !== null) sections.push(section);
-    const misfit = targets.find((target) => isRouteTarget(target.kind) !== isForRoutes);
+    const isInbound = INBOUND_SECTIONS.has(name);
+    const misfit = targets.find(
+      ({ kind }) => isRouteTarget(kind) !== isForRoutes || (isInbound && kind === 'ServiceEntry'),
+    );
     if (misfit === undefined) continue;
-    const remedy = isForRoutes ? 'name a VirtualService or an HTTPRoute' : 'name a Service or a ServiceEntry';
+    const own = isInbound ? 'name a Service' : 'name a Service or a ServiceEntry';
+    const remedy = isForRoutes ? 'name a VirtualService or an HTTPRoute' : own;
     fields.error(name, `${name} has no meaning for a ${misfit.kind}`, `${remedy}, or write a policy of its own for it`);
   }
   return sections;

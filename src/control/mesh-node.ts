@@ -20,7 +20,7 @@ export interface Abilities {
   readonly addresses: boolean;
   /** Retries have a budget where no limit of them is written. */
   readonly budgetsRetries: boolean;
-  /** The filters that only our own sidecar has: `outrigger.mesh` and `outrigger.fault`. */
+  /** The filters that only our own sidecar has: `outrigger.mesh`, `outrigger.fault`, `outrigger.shedding`. */
   readonly ownFilters: boolean;
 }
 

@@ -40,7 +40,8 @@ export interface UnsupportedOptions {
   readonly path: string;
 }
 
-const OWN_FILTER = 'outrigger.mesh';
+/** Those that are configured by a Struct. */
+const OWN_FILTERS: ReadonlySet<string> = new Set(['outrigger.mesh', 'outrigger.shedding']);
 
 /** The message of a field that is missing. */
 export const MUST_BE_SET = 'must be set';
@@ -138,7 +139,7 @@ class Walk {
   #httpFilter(reflected: ReflectMessage, filter: HttpFilter, path: string): void {
     const any = filter.configType.case === 'typedConfig' ? filter.configType.value : null;
     // Ours are known by name, and their compilers judge what they say.
-    if (filter.name === OWN_FILTER && any !== null) return;
+    if (OWN_FILTERS.has(filter.name) && any !== null) return;
     const isKnown = any === null || MESSAGES.has(typeNameOf(any));
     if (isKnown || !(filter.isOptional || filter.disabled)) {
       this.message(reflected, path);

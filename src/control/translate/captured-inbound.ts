@@ -54,7 +54,7 @@ export function capturedInbound(node: MeshNode, scope: Scope, ports: readonly In
       {
         name: `${INBOUND_LISTENER}-catchall-http`,
         filterChainMatch: { applicationProtocols: plaintextHttp(node) },
-        filters: [manager(INBOUND_PASSTHROUGH, passthroughRoutes(), node, scope)],
+        filters: [passthrough(node, scope)],
       },
     ],
     defaultFilterChain: {
@@ -76,19 +76,31 @@ function chainsOf(inbound: InboundPort, node: MeshNode, scope: Scope): readonly 
   const tcp = (protocols: string[]): FilterChain => chain(protocols, toCluster(cluster, node, scope));
   const needsHttp2 = protocol === 'http2' || protocol === 'grpc';
   if (protocol === 'tcp' || (needsHttp2 && !node.abilities.http2)) return [tcp([])];
-  const http = manager(
-    `inbound_${port}`,
-    inboundRoutes(inbound, cluster, owner, scope.snapshot.mesh.inboundRetries),
+  const http = httpManager({
     node,
     scope,
-  );
+    direction: 'server',
+    statPrefix: `inbound_${port}`,
+    owner: owner === null ? null : { service: owner, instancePort: port },
+    routes: {
+      case: 'routeConfig',
+      value: inboundRoutes(inbound, cluster, owner, scope.snapshot.mesh.inboundRetries),
+    },
+  });
   if (isGuessed) return [chain(plaintextHttp(node), http), tcp([])];
   // A sidecar without HTTP/2 lets it pass to the app instead of breaking it.
   return node.abilities.http2 ? [chain([], http)] : [chain([], http), tcp(['h2c'])];
 }
 
-function manager(statPrefix: string, routes: RouteConfiguration, node: MeshNode, scope: Scope): Filter {
-  return httpManager({ node, scope, direction: 'server', statPrefix, routes: { case: 'routeConfig', value: routes } });
+/** Of ports that nobody declared. */
+function passthrough(node: MeshNode, scope: Scope): Filter {
+  return httpManager({
+    node,
+    scope,
+    direction: 'server',
+    statPrefix: INBOUND_PASSTHROUGH,
+    routes: { case: 'routeConfig', value: passthroughRoutes() },
+  });
 }
 
 function toCluster(cluster: string, node: MeshNode, scope: Scope): Filter {

@@ -1,5 +1,6 @@
 // The HTTP connection manager as Istio sets it up: paths normalized (BASE), request ids made, no stream
-// idle timeout, the address of the peer not trusted, and as filters the router, and sessions where there are any.
+// idle timeout, the address of the peer not trusted, and as filters the router, sessions where there are any, and what
+// guards the app.
 import { create } from '@bufbuild/protobuf';
 import { StructSchema } from '@bufbuild/protobuf/wkt';
 import { FilterSchema } from '../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
@@ -18,6 +19,8 @@ import type { MeshNode } from '../mesh-node.ts';
 import type { Scope } from '../scope.ts';
 import { accessLogs } from './access-log.ts';
 import { faultFilter } from './faults.ts';
+import { overloadFilters } from './overload.ts';
+import type { InboundOwner } from './overload.ts';
 import { duration, pack } from './proto.ts';
 import { sessionFilter } from './session.ts';
 import { tracing } from './tracing.ts';
@@ -32,13 +35,16 @@ export interface ManagerParts {
   readonly direction: 'client' | 'server';
   readonly statPrefix: string;
   readonly routes: HttpConnectionManager['routeSpecifier'];
+  /** Whose app it receives for; absent is nobody's. */
+  readonly owner?: InboundOwner | null;
 }
 
-export function httpManager({ node, scope, direction, statPrefix, routes }: ManagerParts): Filter {
+export function httpManager({ node, scope, direction, statPrefix, routes, owner = null }: ManagerParts): Filter {
   const manager = create(HttpConnectionManagerSchema, {
     statPrefix,
     httpFilters: [
       ...ownFilters(node),
+      ...overloadFilters(scope.snapshot, node, owner),
       ...(direction === 'client' ? [faultFilter(node)] : []),
       {
         name: 'envoy.filters.http.router',

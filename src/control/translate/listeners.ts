@@ -55,6 +55,7 @@ export function inboundListener(node: MeshNode, app: MeshApp, scope: Scope, owne
     scope,
     direction: 'server',
     statPrefix: `inbound_${app.port}`,
+    owner: owner === null ? null : { service: owner, instancePort: app.inboundPort },
     routes: { case: 'routeConfig', value: inboundRoutes(app, cluster, owner, scope.snapshot.mesh.inboundRetries) },
   });
   const tcp = tcpFilter({

@@ -28,6 +28,11 @@ export function applyResilience(
   if (annotated !== null) applyHealthCheck(cluster, annotated, context);
   for (const section of sections) {
     switch (section.kind) {
+      case 'adaptiveConcurrency':
+      case 'admissionControl':
+      case 'shedding':
+        // A matter of listeners, where the app is: overload.ts.
+        break;
       case 'concurrencyLimit':
         // Each client has a share of its own: concurrency-limit.ts.
         break;

@@ -10,9 +10,10 @@ import type { Log } from '../base/log.ts';
 import { UNFIT, type Endpoint } from '../plan/cluster.ts';
 import type { Exchange } from '../plan/exchange.ts';
 import type { Delay } from './dns-discovery.ts';
-import { IN, OUT, PROBING, OutlierHost, type OutlierOwner } from './outlier-host.ts';
-import { findByRates } from './outlier-rates.ts';
-import type { OutlierSettings } from './outlier-settings.ts';
+import type { Ejection, OutlierEvent } from './outlier-event.ts';
+import { IN, OUT, PROBING, OutlierHost, type OutlierOwner, type ResultBucket } from './outlier-host.ts';
+import { findByRates, type RateFinding } from './outlier-rates.ts';
+import type { OutlierSettings, RateRule } from './outlier-settings.ts';
 import type { OutlierKind, OutlierTally } from './outlier-tally.ts';
 import { PROBE_MS_MAX, type Probing } from './probe-picker.ts';
 
@@ -27,6 +28,8 @@ export interface OutlierPorts {
   readonly setUnfit: (endpoint: Endpoint, reason: number, isUnfit: boolean) => boolean;
   /** Another endpoint is to be probed, or one no more. */
   readonly onProbing: () => void;
+  /** Absent: nobody keeps a log of ejections. */
+  readonly onEvent?: ((event: Omit<OutlierEvent, 'cluster'>) => void) | undefined;
 }
 
 /** For so long, and at most half an interval, only requests that can be repeated probe. */
@@ -83,7 +86,7 @@ export class OutlierDetector implements OutlierOwner {
   }
 
   onThreshold(host: OutlierHost, kind: OutlierKind, x: Exchange | null): void {
-    this.#eject(host, kind, x);
+    this.#eject({ host, kind, ...NO_RATE }, x);
   }
 
   onProbed(host: OutlierHost, isWell: boolean): void {
@@ -99,13 +102,15 @@ export class OutlierDetector implements OutlierOwner {
     this.#ports.onProbing();
   }
 
-  #eject(host: OutlierHost, kind: OutlierKind, x: Exchange | null): void {
+  #eject(finding: RateFinding, x: Exchange | null): void {
+    const { host, kind } = finding;
     if (host.state !== IN) return;
     const { tally, random, clock } = this.#ports;
     tally.detect(kind);
     // Envoy draws last, and counts as too many what it would not have enforced.
     if (random() * 100 >= enforcingOf(this.settings, kind)) {
       tally.choose(kind);
+      this.#tell(host, host.returnedMs, ejectionOf(finding, false));
       this.#ports.log.debug('outlier detected, not enforced', { endpoint: host.endpoint.authority, kind });
       return;
     }
@@ -121,6 +126,7 @@ export class OutlierDetector implements OutlierOwner {
     tally.enforce(kind);
     x?.note(clock.now(), 'ejected', `${host.endpoint.authority} ${kind}`);
     const ejectionMs = this.#putOut(host);
+    this.#tell(host, host.returnedMs, ejectionOf(finding, true));
     this.#say(host, 'ejected', `${kind}, for ${Math.round(ejectionMs)} ms`);
   }
 
@@ -146,6 +152,7 @@ export class OutlierDetector implements OutlierOwner {
     if (host.ejections * baseEjectionMs < maxEjectionMs + baseEjectionMs) host.ejections++;
     const ejectionMs = Math.min(baseEjectionMs * host.ejections, maxEjectionMs) + random() * ejectionJitterMs;
     host.state = OUT;
+    host.ejectedMs = this.#ports.clock.now();
     host.endProbe();
     this.#probing.delete(host);
     this.#returns.get(host)?.();
@@ -179,6 +186,8 @@ export class OutlierDetector implements OutlierOwner {
   #return(host: OutlierHost, why: string): void {
     this.#leaveOut(host);
     host.endpoint.warmSinceMs = this.#ports.clock.now();
+    this.#tell(host, host.ejectedMs, null);
+    host.returnedMs = this.#ports.clock.now();
     this.#say(host, 'returns', why);
     this.#ports.setUnfit(host.endpoint, UNFIT.EJECTED, false);
   }
@@ -206,10 +215,15 @@ export class OutlierDetector implements OutlierOwner {
     this.#endInterval = null;
     this.#capped.clear();
     const hosts = [...this.#hosts.values()].filter(({ state }) => state === IN);
-    for (const { host, kind } of findByRates(hosts, this.settings)) this.#eject(host, kind, null);
+    const { successRate, failurePercentage } = this.settings;
+    for (const host of this.#hosts.values()) {
+      if (host.state !== IN) host.external.clear();
+      if (host.state !== IN) host.local.clear();
+      host.successRate = rateOf(host.external, successRate, failurePercentage);
+      host.localSuccessRate = rateOf(host.local, successRate, failurePercentage);
+    }
+    for (const finding of findByRates(hosts, this.settings)) this.#eject(finding, null);
     for (const host of hosts) {
-      const { total, succeeded } = host.external;
-      host.successRate = total > 0 && total >= this.settings.successRate.requestVolume ? (100 * succeeded) / total : -1;
       if (host.state === IN && host.ejections > 0) host.ejections--;
       host.external.clear();
       host.local.clear();
@@ -217,9 +231,26 @@ export class OutlierDetector implements OutlierOwner {
     if (this.#hosts.size > 0) this.#endInterval = this.#ports.delay(() => this.#tick(), this.settings.intervalMs);
   }
 
+  #tell({ endpoint, ejections }: OutlierHost, beforeMs: number | null, ejection: Ejection | null): void {
+    const { onEvent, clock } = this.#ports;
+    onEvent?.({ endpoint, ejections, ejection, sinceMs: beforeMs === null ? null : clock.now() - beforeMs });
+  }
+
   #say({ endpoint }: OutlierHost, what: string, why: string): void {
     this.#ports.log.warning(`endpoint ${what}`, { endpoint: endpoint.authority, why });
   }
+}
+
+const NO_RATE = { rate: -1, average: -1, least: -1 };
+
+function ejectionOf({ kind, rate, average, least }: RateFinding, isEnforced: boolean): Ejection {
+  return { kind, isEnforced, successRate: rate, averageRate: average, leastRate: least };
+}
+
+/** Of the interval that ends, in percent; -1: too few requests for either rule. */
+function rateOf({ total, succeeded }: ResultBucket, one: RateRule, other: RateRule): number {
+  const least = Math.max(1, Math.min(one.requestVolume, other.requestVolume));
+  return total >= least ? (100 * succeeded) / total : -1;
 }
 
 function enforcingOf(settings: OutlierSettings, kind: OutlierKind): number {

@@ -42,6 +42,10 @@ export class OutlierHost implements EndpointWatch {
   readonly local = new ResultBucket();
   /** Percent of the last interval; -1 when there were too few requests. Shown by the admin server. */
   successRate = -1;
+  localSuccessRate = -1;
+  /** When it was put out last, and when it came back, on the clock's now(); null: never. */
+  ejectedMs: number | null = null;
+  returnedMs: number | null = null;
   readonly #owner: OutlierOwner;
   #failures = 0;
   #gatewayFailures = 0;

@@ -7,6 +7,11 @@ import type { OutlierKind } from './outlier-tally.ts';
 export interface RateFinding {
   readonly host: OutlierHost;
   readonly kind: OutlierKind;
+  /** Percent of its requests that succeeded. */
+  readonly rate: number;
+  /** Of all endpoints, and the rate below which one is put out; -1 unless success rates are compared. */
+  readonly average: number;
+  readonly least: number;
 }
 
 interface Rated {
@@ -33,10 +38,14 @@ function findIn(
 ): readonly RateFinding[] {
   const findings: RateFinding[] = [];
   const rated = rate(hosts, successRate, bucketOf);
-  const bound = rated.length === 0 ? -1 : boundOf(rated, successRate.deviationFactor);
-  for (const { host, rate: own } of rated) if (own < bound) findings.push({ host, kind: bySuccess });
+  const average = rated.length === 0 ? -1 : averageOf(rated);
+  const least = rated.length === 0 ? -1 : boundOf(rated, average, successRate.deviationFactor);
+  for (const { host, rate: own } of rated) {
+    if (own < least) findings.push({ host, kind: bySuccess, rate: own, average, least });
+  }
   for (const { host, rate: own } of rate(hosts, failurePercentage, bucketOf)) {
-    if (100 - own >= failurePercentage.threshold) findings.push({ host, kind: byFailure });
+    if (100 - own >= failurePercentage.threshold)
+      findings.push({ host, kind: byFailure, rate: own, average: -1, least: -1 });
   }
   return findings;
 }
@@ -51,9 +60,12 @@ function rate(hosts: readonly OutlierHost[], rule: RateRule, bucketOf: BucketOf)
   return rated.length > 0 && rated.length >= rule.minimumHosts ? rated : [];
 }
 
+function averageOf(rated: readonly Rated[]): number {
+  return rated.reduce((sum, { rate: own }) => sum + own, 0) / rated.length;
+}
+
 /** The mean less so many thousandths of the standard deviation. */
-function boundOf(rated: readonly Rated[], deviationFactor: number): number {
-  const mean = rated.reduce((sum, { rate: own }) => sum + own, 0) / rated.length;
+function boundOf(rated: readonly Rated[], mean: number, deviationFactor: number): number {
   const variance = rated.reduce((sum, { rate: own }) => sum + (own - mean) ** 2, 0) / rated.length;
   return mean - Math.sqrt(variance) * (deviationFactor / 1000);
 }

@@ -10,6 +10,7 @@ import type { LiveCluster } from './cluster.ts';
 import { delayByTimer, type Delay } from './dns-discovery.ts';
 import { OutlierDetector } from './outlier-detector.ts';
 import type { OutlierSettings } from './outlier-settings.ts';
+import type { OutlierEvent } from './outlier-event.ts';
 import { OutlierTally } from './outlier-tally.ts';
 import type { Balanced } from './picker.ts';
 import { ProbePicker } from './probe-picker.ts';
@@ -20,6 +21,8 @@ export interface OutlierWatchOptions {
   readonly random: () => number;
   readonly log: Log;
   readonly delay?: Delay;
+  /** Absent: nobody keeps a log of ejections. */
+  readonly onEvent?: ((event: OutlierEvent) => void) | undefined;
 }
 
 export class OutlierWatch {
@@ -68,7 +71,7 @@ export class OutlierWatch {
   }
 
   #begin(cluster: LiveCluster, settings: OutlierSettings): OutlierDetector {
-    const { clock, random, log, delay = delayByTimer } = this.#options;
+    const { clock, random, log, delay = delayByTimer, onEvent } = this.#options;
     const tally = this.#tallies.get(cluster.name) ?? new OutlierTally();
     this.#tallies.set(cluster.name, tally);
     const detector = new OutlierDetector(settings, {
@@ -79,6 +82,7 @@ export class OutlierWatch {
       tally,
       setUnfit: (endpoint, reason, isUnfit) => cluster.setUnfit(endpoint, reason, isUnfit),
       onProbing: () => cluster.refresh(),
+      onEvent: onEvent && ((event) => onEvent({ ...event, cluster: cluster.name })),
     });
     this.#detectors.set(cluster.name, detector);
     cluster.trial = (balanced) => this.#trialOf(detector, balanced);

@@ -7,6 +7,7 @@ import type { AdminSource, ListenerStatus, PlanStatus, ServerIdentity } from './
 import type { ContextCertificates } from './admin/certs.ts';
 import { explainRequest } from './explain.ts';
 import type { Proxy } from './proxy.ts';
+import { outlierStatus } from './outlier-status.ts';
 
 export interface AdminOptions {
   readonly version: string;
@@ -46,6 +47,7 @@ export function adminSourceOf(proxy: Proxy, { version, commandLine, quit }: Admi
             assignment: assignment?.config ?? null,
             healthOf: (endpoint) => cluster.healthOf(endpoint),
             isLingering: (endpoint) => cluster.checked.isLingering(endpoint),
+            outlierOf: (endpoint) => outlierStatus(proxy, cluster.name, endpoint),
           },
         ];
       }),

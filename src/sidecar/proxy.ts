@@ -32,6 +32,7 @@ import { DiscoveryClient, type DiscoveryClientOptions } from './discovery.ts';
 import { newEngineCounters, type Engine } from './engine.ts';
 import { HealthMonitor } from './health-monitor.ts';
 import type { ListenerHost } from './listener-host.ts';
+import { outlierLogOf } from './outlier-log.ts';
 import { ChainBook } from './chain-book.ts';
 import type { Books } from './books.ts';
 import { DynamicResources } from './proxy-dynamic.ts';
@@ -140,7 +141,12 @@ export class Proxy {
     this.engine = { clock, wheel, log, random, pools, counters, chain: new ChainBook(this.limits) };
     this.#logFiles = new LogFiles({ registry: this.registry });
     this.health = new HealthMonitor({ engine: this.engine, log: log.child('health'), logFiles: this.#logFiles });
-    this.outliers = new OutlierWatch({ clock, random, log: log.child('outlier') });
+    this.outliers = new OutlierWatch({
+      clock,
+      random,
+      log: log.child('outlier'),
+      onEvent: outlierLogOf(bootstrap, this.#logFiles, clock),
+    });
     const resolver = createNodeResolver();
     const { outliers } = this;
     const health = options.watchHealth?.(this.health, pools) ?? this.health;

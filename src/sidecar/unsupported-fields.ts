@@ -46,10 +46,13 @@ const BOOTSTRAP: Readonly<Record<string, MessageFields>> = {
     supported: 'lds_config cds_config ads_config',
     refused: { lds_resources_locator: 'write lds_config', cds_resources_locator: 'write cds_config' },
   },
+  'envoy.config.bootstrap.v3.ClusterManager.OutlierDetection': {
+    supported: 'event_log_path',
+    harmless: { event_service: NO_EFFECT_YET },
+  },
   'envoy.config.bootstrap.v3.ClusterManager': {
-    supported: 'local_cluster_name upstream_bind_config',
+    supported: 'local_cluster_name upstream_bind_config outlier_detection',
     harmless: {
-      outlier_detection: NO_EFFECT_YET,
       load_stats_config: NO_EFFECT_YET,
       enable_deferred_cluster_creation: NO_EFFECT_YET,
     },

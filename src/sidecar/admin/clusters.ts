@@ -69,6 +69,7 @@ function formatCluster(status: ClusterStatus): string {
 
 function endpointFields(status: ClusterStatus, endpoint: Endpoint): readonly (readonly [string, string | number])[] {
   const { counters, gauges } = metricsOf(endpoint);
+  const outlier = status.outlierOf(endpoint);
   const metrics = [...counters, ...gauges].toSorted(([left], [right]) => (left < right ? -1 : 1));
   return [
     ...metrics,
@@ -80,8 +81,8 @@ function endpointFields(status: ClusterStatus, endpoint: Endpoint): readonly (re
     ['sub_zone', endpoint.locality.subZone],
     ['canary', endpoint.metadata.get('canary') === 'true' ? 'true' : 'false'],
     ['priority', endpoint.priority],
-    ['success_rate', -1],
-    ['local_origin_success_rate', -1],
+    ['success_rate', outlier.successRate],
+    ['local_origin_success_rate', outlier.localSuccessRate],
   ];
 }
 
@@ -134,6 +135,7 @@ function jsonCluster(status: ClusterStatus): object {
 function jsonHost(status: ClusterStatus, endpoint: Endpoint): object {
   const { counters, gauges } = metricsOf(endpoint);
   const { region, zone, subZone } = endpoint.locality;
+  const { successRate, localSuccessRate } = status.outlierOf(endpoint);
   return {
     address: jsonAddress(endpoint),
     stats: [
@@ -141,6 +143,8 @@ function jsonHost(status: ClusterStatus, endpoint: Endpoint): object {
       ...gauges.map(([name, value]) => ({ type: 'GAUGE', ...metricValue(value), name })),
     ],
     health_status: jsonHealth(status, endpoint),
+    ...(successRate < 0 ? {} : { success_rate: { value: successRate } }),
+    ...(localSuccessRate < 0 ? {} : { local_origin_success_rate: { value: localSuccessRate } }),
     weight: endpoint.weight,
     ...(endpoint.hostname === '' ? {} : { hostname: endpoint.hostname }),
     ...(endpoint.priority === 0 ? {} : { priority: endpoint.priority }),

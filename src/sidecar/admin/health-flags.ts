@@ -25,7 +25,7 @@ function flagsOf(status: ClusterStatus, endpoint: Endpoint): readonly Flag[] {
   const health = status.healthOf(endpoint);
   return [
     ['failed_active_hc', 'failed_active_health_check', has(UNFIT.FAILED_CHECK)],
-    ['failed_outlier_check', 'failed_outlier_check', has(UNFIT.EJECTED)],
+    ['failed_outlier_check', 'failed_outlier_check', status.outlierOf(endpoint).isEjected],
     ['failed_eds_health', '', health !== 'healthy' && health !== 'degraded'],
     ['degraded_active_hc', 'failed_active_degraded_check', endpoint.isDegraded],
     ['degraded_eds_health', '', health === 'degraded'],

@@ -53,6 +53,16 @@ export interface ClusterStatus {
   readonly healthOf: (endpoint: Cluster['endpoints'][number]) => ConfiguredHealth;
   /** True of one that discovery has dropped and whose checks still pass. */
   readonly isLingering: (endpoint: Cluster['endpoints'][number]) => boolean;
+  /** With workers: what any of them says. */
+  readonly outlierOf: (endpoint: Cluster['endpoints'][number]) => OutlierStatus;
+}
+
+/** What outlier detection says of an endpoint. */
+export interface OutlierStatus {
+  readonly isEjected: boolean;
+  /** Percent in the last interval; -1 unknown. */
+  readonly successRate: number;
+  readonly localSuccessRate: number;
 }
 
 export interface PlanStatus {

@@ -6,7 +6,7 @@ import { writeStats, type Stat } from '../../observe/proxy-stats.ts';
 import type { Registry } from '../../observe/registry.ts';
 import type { AdminSource } from '../admin/source.ts';
 import type { Proxy } from '../proxy.ts';
-import { reportOf, sumFamilies, sumReports, sumStats } from './worker-report.ts';
+import { NOT_JUDGED, reportOf, sumFamilies, sumReports, sumStats } from './worker-report.ts';
 import type { WorkerReport } from './worker-message.ts';
 import type { WorkerPool } from './worker-pool.ts';
 
@@ -17,6 +17,14 @@ export function poolAdmin(source: AdminSource, proxy: Proxy, pool: WorkerPool): 
     state() {
       const state = source.state();
       return state === 'LIVE' && !pool.isReady ? 'INITIALIZING' : state;
+    },
+    clusters() {
+      const { endpoints } = sumReports(reportsOf(pool));
+      const judged = new Map(endpoints.map(({ cluster, authority, outlier }) => [`${cluster} ${authority}`, outlier]));
+      return source.clusters().map((status) => ({
+        ...status,
+        outlierOf: ({ authority }) => judged.get(`${status.cluster.name} ${authority}`) ?? NOT_JUDGED,
+      }));
     },
     async refresh() {
       await pool.refresh();

@@ -6,6 +6,7 @@ import type { Stat } from '../../observe/proxy-stats.ts';
 import type { FamilyInit } from '../../observe/registry.ts';
 import type { TypeUrl } from '../../xds/type-url.ts';
 import type { SocketClaim } from '../listener-host.ts';
+import type { OutlierStatus } from '../admin/source.ts';
 import type { DrainStrategy } from '../proxy.ts';
 import type { SightMessage, VerdictMessage } from '../reported-health.ts';
 
@@ -93,6 +94,7 @@ export interface EndpointReport {
   readonly connectionsTotal: number;
   readonly connectFailuresTotal: number;
   readonly connectionsActive: number;
+  readonly outlier: OutlierStatus;
 }
 
 export interface ListenerReport {

@@ -3,6 +3,8 @@
 import type { Stat } from '../../observe/proxy-stats.ts';
 import { Registry } from '../../observe/registry.ts';
 import type { Proxy } from '../proxy.ts';
+import type { OutlierStatus } from '../admin/source.ts';
+import { outlierStatus } from '../outlier-status.ts';
 import type { EndpointReport, FamilyReport, WorkerReport } from './worker-message.ts';
 
 /** Gauges that every worker tells alike: the greatest counts. */
@@ -10,6 +12,8 @@ const ALIKE =
   /^(?:server\.(?!total_connections)|cluster_manager\.|listener_manager\.|cluster\..*\.(?:membership_|circuit_breakers\.[a-z]+\.[a-z_]+_open$))/;
 /** Gauges of what is left of something that all share: a worker that has used none knows of nobody's use. */
 const SHARED_REST = /^cluster\..*\.circuit_breakers\.[a-z]+\.remaining_/;
+
+export const NOT_JUDGED: OutlierStatus = Object.freeze({ isEjected: false, successRate: -1, localSuccessRate: -1 });
 
 /** Scrape time. */
 export function reportOf(proxy: Proxy): WorkerReport {
@@ -34,8 +38,8 @@ function familiesOf(registry: Registry): readonly FamilyReport[] {
   });
 }
 
-function endpointsOf({ store }: Proxy): readonly EndpointReport[] {
-  return [...store.clusters.values()].flatMap((cluster) =>
+function endpointsOf(proxy: Proxy): readonly EndpointReport[] {
+  return [...proxy.store.clusters.values()].flatMap((cluster) =>
     cluster.endpoints.map((endpoint) => ({
       cluster: cluster.name,
       authority: endpoint.authority,
@@ -45,6 +49,7 @@ function endpointsOf({ store }: Proxy): readonly EndpointReport[] {
       connectionsTotal: endpoint.connectionsTotal,
       connectFailuresTotal: endpoint.connectFailuresTotal,
       connectionsActive: endpoint.connectionsActive,
+      outlier: outlierStatus(proxy, cluster.name, endpoint),
     })),
   );
 }
@@ -84,7 +89,12 @@ export function afterlife(report: WorkerReport): WorkerReport {
   return {
     families: report.families.filter(({ kind }) => kind !== 'gauge'),
     stats: report.stats.filter(({ kind }) => kind === 'counter'),
-    endpoints: report.endpoints.map((endpoint) => ({ ...endpoint, active: 0, connectionsActive: 0 })),
+    endpoints: report.endpoints.map((endpoint) => ({
+      ...endpoint,
+      active: 0,
+      connectionsActive: 0,
+      outlier: NOT_JUDGED,
+    })),
     listeners: [],
   };
 }
@@ -114,5 +124,16 @@ function sumEndpoints(one: EndpointReport, other: EndpointReport): EndpointRepor
     connectionsTotal: one.connectionsTotal + other.connectionsTotal,
     connectFailuresTotal: one.connectFailuresTotal + other.connectFailuresTotal,
     connectionsActive: one.connectionsActive + other.connectionsActive,
+    outlier: {
+      isEjected: one.outlier.isEjected || other.outlier.isEjected,
+      successRate: lowerRate(one.outlier.successRate, other.outlier.successRate),
+      localSuccessRate: lowerRate(one.outlier.localSuccessRate, other.outlier.localSuccessRate),
+    },
   };
+}
+
+/** Each worker judges by itself: the worst view is what an operator looks for. -1 is none. */
+function lowerRate(one: number, other: number): number {
+  if (one < 0 || other < 0) return Math.max(one, other);
+  return Math.min(one, other);
 }

@@ -1,5 +1,6 @@
 // An AdminSource over a bootstrap that a real Envoy 1.40 was started with: what the tests expect of
 // the admin endpoints is what that Envoy answered. Clusters are live ones; calls are noted.
+import { UNFIT } from '../../../src/plan/cluster.ts';
 import { create } from '@bufbuild/protobuf';
 import { clusterId } from '../../../src/base/brand.ts';
 import { systemClock } from '../../../src/base/clock.ts';
@@ -92,6 +93,11 @@ function live(bootstrap: Bootstrap): readonly ClusterStatus[] {
       assignment: isDynamic ? { message: assignment, origin: 'dynamic', version: '8', updatedMs: UPDATED_MS } : null,
       healthOf: (endpoint) => cluster.healthOf(endpoint),
       isLingering: (endpoint) => cluster.checked.isLingering(endpoint),
+      outlierOf: (endpoint) => ({
+        isEjected: (endpoint.unfit & UNFIT.EJECTED) !== 0,
+        successRate: -1,
+        localSuccessRate: -1,
+      }),
     };
   });
 }

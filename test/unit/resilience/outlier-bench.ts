@@ -5,6 +5,7 @@ import { createLog, type LogFields } from '../../../src/base/log.ts';
 import { UNFIT, type Endpoint } from '../../../src/plan/cluster.ts';
 import { Exchange } from '../../../src/plan/exchange.ts';
 import { LiveCluster } from '../../../src/resilience/cluster.ts';
+import { formatOutlierEvent } from '../../../src/resilience/outlier-event.ts';
 import { OutlierWatch } from '../../../src/resilience/outlier-watch.ts';
 import { assignmentJson, FakeResolver, lbEndpoint, seeded, settingsOf } from './cluster-builders.ts';
 
@@ -17,6 +18,8 @@ export class OutlierBench {
   readonly cluster: LiveCluster;
   readonly watch: OutlierWatch;
   readonly lines: LogFields[] = [];
+  /** Of the event log. */
+  readonly events: JsonObject[] = [];
   #nowMs = 1000;
   readonly #waiting = new Set<Waiting>();
 
@@ -33,7 +36,13 @@ export class OutlierBench {
       this.#waiting.add(waiting);
       return () => void this.#waiting.delete(waiting);
     };
-    this.watch = new OutlierWatch({ clock, random, log, delay });
+    this.watch = new OutlierWatch({
+      clock,
+      random,
+      log,
+      delay,
+      onEvent: (event) => this.events.push(JSON.parse(formatOutlierEvent(event, this.#nowMs))),
+    });
     const targets = Array.from({ length: endpoints }, (_none, index) => lbEndpoint(8000 + index));
     const settings = settingsOf({ load_assignment: assignmentJson(targets), outlier_detection: outlier, ...fields });
     this.cluster = new LiveCluster(settings, { clock, random, resolver: new FakeResolver(), log, delay });

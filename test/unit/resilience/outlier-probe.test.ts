@@ -175,3 +175,35 @@ it('counts under the names of Envoy 1.40, and probes beside them', () => {
     'ejections_total',
   ]);
 });
+
+describe('the event log', () => {
+  it('has a line for each ejection and its end, as Envoy writes them', () => {
+    const bench = waiting(THREE);
+    bench.pass(10_000);
+    bench.end(0, ...FAILURES);
+    const at = { type: 'CONSECUTIVE_5XX', cluster_name: 'c', upstream_url: '127.0.0.1:8000' };
+    const eject = { ...at, action: 'EJECT', enforced: true, eject_consecutive_event: {} };
+    const gateway = { ...eject, type: 'CONSECUTIVE_GATEWAY_FAILURE', enforced: false };
+    expect(bench.events).toEqual([
+      { ...gateway, num_ejections: 0, timestamp: '1970-01-01T00:00:01.000Z' },
+      { ...eject, num_ejections: 1, timestamp: '1970-01-01T00:00:01.000Z' },
+      { ...at, action: 'UNEJECT', num_ejections: 1, enforced: false, secs_since_last_action: '15', timestamp: '1970-01-01T00:00:16.000Z' },
+      { ...gateway, num_ejections: 1, secs_since_last_action: '0', timestamp: '1970-01-01T00:00:16.000Z' },
+      { ...eject, num_ejections: 2, secs_since_last_action: '0', timestamp: '1970-01-01T00:00:16.000Z' },
+    ]);
+  }); // prettier-ignore
+
+  it('tells of what is not enforced, and by which rates', () => {
+    const rates = { consecutive_5xx: 0, consecutive_gateway_failure: 0, interval: '10s', success_rate_request_volume: 10 };
+    const bench = new OutlierBench(5, { ...rates, enforcing_success_rate: 0 });
+    for (let index = 0; index < 5; index++) bench.end(index, ...Array<number>(10).fill(index === 4 ? 503 : 200));
+    bench.pass(10_000);
+    expect(bench.events.map(({ type, enforced, ...event }) => [type, enforced, event['eject_success_rate_event']])).toEqual([
+      ['SUCCESS_RATE', false, { host_success_rate: 0, cluster_average_success_rate: 80, cluster_success_rate_ejection_threshold: 4 }],
+    ]);
+    const hosts = bench.cluster.endpoints.map((endpoint) => bench.watch.detectorOf(bench.cluster.name)?.hostOf(endpoint));
+    expect(hosts.map((host) => host?.successRate)).toEqual([100, 100, 100, 100, 0]);
+    bench.pass(10_000);
+    expect(hosts.map((host) => host?.successRate)).toEqual([-1, -1, -1, -1, -1]);
+  }); // prettier-ignore
+});

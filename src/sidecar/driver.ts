@@ -29,7 +29,7 @@ import type { Engine } from './engine.ts';
 import type { HttpManager } from './http-manager.ts';
 import { startMirrors, type MirrorSet } from './mirror-set.ts';
 import { beginTimeout, isOver, takeTimes, timeLeft } from '../resilience/deadline.ts';
-import { explain, frameReply, rescue } from './rescue.ts';
+import { cutShort, explain, frameReply, rescue } from './rescue.ts';
 import { FORWARD_PLAIN, REFUSE, chooseRoute } from './route-choice.ts';
 import { StreamTimers, type StreamTimersOwner } from './stream-timers.ts';
 import { layFields } from './upgrade.ts';
@@ -303,8 +303,7 @@ export class Driver implements UpstreamRequestOwner, StreamTimersOwner {
   }
 
   onResponseCut(failed: Failure, flag: number): void {
-    this.x.flags |= flag;
-    this.x.failure = failed;
+    cutShort(this.x, failed, flag);
     this.#cut();
   }
 

@@ -47,6 +47,13 @@ export function rescue(x: Exchange, failed: Failure, suppressesEnvoyHeaders: boo
   x.replyBody = wireText(x.retry !== null && x.attempts > 1 ? body.replace(RESET, RETRIED) : body);
 }
 
+/** Notes that the response broke off behind its head, with `flag` of FLAGS and the details that Envoy has for it. */
+export function cutShort(x: Exchange, failed: Failure, flag: number): void {
+  x.flags |= flag;
+  x.failure = failed;
+  x.details = rescueOf(failed).details.replace('before_response_started', 'after_response_started');
+}
+
 function rescueOf(failed: Failure): Rescue {
   switch (failed.kind) {
     case 'no-cluster':

@@ -75,6 +75,8 @@ export interface DataPlane {
   readonly manager: HttpManager;
   readonly endpoint: Endpoint;
   readonly ended: Exchange['flags'][];
+  /** The details of each of them. */
+  readonly endedDetails: Exchange['details'][];
   close(): void;
 }
 
@@ -136,6 +138,7 @@ export async function startDataPlane(upstreamPort: number, options: DataPlaneOpt
     ...options.cluster,
   };
   const ended: number[] = [];
+  const endedDetails: string[] = [];
   const send = step(
     'send',
     'test',
@@ -147,7 +150,7 @@ export async function startDataPlane(upstreamPort: number, options: DataPlaneOpt
     },
     { cluster: reference, timeoutMs: options.timeoutMs ?? 15_000 },
   );
-  const note = step('note', 'test', (x) => (ended.push(x.flags), CONTINUE), null);
+  const note = step('note', 'test', (x) => (ended.push(x.flags), endedDetails.push(x.details), CONTINUE), null);
   const own = options.upgrades === undefined ? {} : { upgrades: options.upgrades };
   const init = { route: routeId('all'), origin: 'test', body: null, mirrors: NO_MIRRORS, ...own };
   const plan = merge(init, [{ onEnd: [note] }, { onRequest: [send] }, options.part ?? {}]);
@@ -182,6 +185,7 @@ export async function startDataPlane(upstreamPort: number, options: DataPlaneOpt
     manager,
     endpoint,
     ended,
+    endedDetails,
     close() {
       listener.destroy();
       engine.pools.destroy();

@@ -35,6 +35,7 @@ type Act =
   | 'reset' // resets before an answer
   | 'half-head' // resets inside of the head
   | 'half-body' // resets inside of the body
+  | 'half-quiet' // says no more inside of the body
   | 'stall'; // never answers
 
 interface Stage {
@@ -51,6 +52,7 @@ function act(socket: Socket, what: Act): void {
   if (what === 'reset') socket.resetAndDestroy();
   else if (what === 'stall') return;
   else if (what === 'half-head') socket.write('HTTP/1.1 200 O', () => socket.resetAndDestroy());
+  else if (what === 'half-quiet') socket.write('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf');
   else if (what === 'half-body') {
     socket.write('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf', () => socket.resetAndDestroy());
   } else {
@@ -333,4 +335,13 @@ describe('an endpoint that refuses', () => {
     }
     expect({ requests: seen.length, connections: accepted() }).toEqual({ requests: 3, connections: 1 });
   });
+});
+
+test.each<[string, Act, Partial<RetryPlan>, [string, string]]>([
+  ['a reset', 'half-body', {}, ['UC', 'upstream_reset_after_response_started{connection_termination}']],
+  ['a quiet attempt', 'half-quiet', { perTryIdleTimeoutMs: 30 }, ['UT', 'upstream_per_try_idle_timeout']],
+])('a response that breaks off behind its head says so in its details: %s', async (_name, what, plan, said) => {
+  const { client, plane } = await aStage([what], plan);
+  await client.exchange({ pieces: [GET], methods: ['GET'] });
+  expect([flagLetters(plane.ended[0] ?? 0), plane.endedDetails[0]]).toEqual(said);
 });

@@ -41,6 +41,8 @@ export class Endpoint {
   watches: readonly EndpointWatch[] = EMPTY_WATCHES;
   /** When it began to take traffic (again), on the clock's now(), for slow start; 0 when it always did. */
   warmSinceMs = 0;
+  /** When it last came back from an ejection, on the clock's now(); 0: never. */
+  returnedMs = 0;
   /** Counters since the endpoint was added. */
   requestsTotal = 0;
   failuresTotal = 0;

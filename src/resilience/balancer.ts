@@ -16,7 +16,7 @@ import { forgetLatency, latencyWatchOf, PeakEwma } from './peak-ewma.ts';
 import { RandomPicker } from './random-picker.ts';
 import { Ring } from './ring.ts';
 import { EvenRoundRobin, WeightedRoundRobin } from './round-robin.ts';
-import { warmth, WarmingPicker, type SlowStart } from './warming.ts';
+import { beganMs, warmth, WarmingPicker, type SlowStart } from './warming.ts';
 
 export interface BalancerContext {
   readonly balancing: Balancing;
@@ -30,6 +30,7 @@ export interface BalancerContext {
 
 type Hashing = Balancing & { readonly kind: 'ring-hash' | 'maglev' };
 type Sharing = Balancing & { readonly kind: 'round-robin' | 'least-request' };
+type Warming = Balancing & { readonly kind: 'round-robin' | 'least-request' | 'random' };
 
 export function isHashing(balancing: Balancing): balancing is Hashing {
   return balancing.kind === 'ring-hash' || balancing.kind === 'maglev';
@@ -47,7 +48,7 @@ export function makeBalancer(members: readonly Member[], context: BalancerContex
     case 'least-request':
       return sharing(endpoints, weights, balancing, context);
     case 'random':
-      return new RandomPicker(endpoints, weights, random);
+      return warming(endpoints, weights, balancing, context) ?? new RandomPicker(endpoints, weights, random);
     case 'ring-hash':
     case 'maglev':
       return hashing(sharesOf(members, all, context), balancing, random);
@@ -66,13 +67,11 @@ function sharing(
   endpoints: readonly Endpoint[],
   weights: Float64Array,
   balancing: Sharing,
-  { random, now }: BalancerContext,
+  context: BalancerContext,
 ): Picker {
-  const { slowStart = null } = balancing;
-  if (slowStart !== null && hasUneven(endpoints, slowStart, now())) {
-    const activeRequestBias = balancing.kind === 'least-request' ? balancing.activeRequestBias : 0;
-    return new WarmingPicker({ endpoints, weights, slowStart, activeRequestBias, random, now });
-  }
+  const picker = warming(endpoints, weights, balancing, context);
+  if (picker !== null) return picker;
+  const { random } = context;
   const isEven = weights.every((weight) => weight === weights[0]);
   if (balancing.kind === 'round-robin') {
     return isEven ? new EvenRoundRobin(endpoints, random) : new WeightedRoundRobin(endpoints, weights, random);
@@ -82,10 +81,25 @@ function sharing(
   return new LeastOfChoices(endpoints, balancing.choiceCount, random);
 }
 
+/** Null when nobody warms up. */
+function warming(
+  endpoints: readonly Endpoint[],
+  weights: Float64Array,
+  balancing: Warming,
+  { random, now }: BalancerContext,
+): Picker | null {
+  const { slowStart = null } = balancing;
+  if (slowStart === null || !hasUneven(endpoints, slowStart, now())) return null;
+  const activeRequestBias = balancing.kind === 'least-request' ? balancing.activeRequestBias : 0;
+  return new WarmingPicker({ endpoints, weights, slowStart, activeRequestBias, random, now });
+}
+
 /** True when endpoints differ in their warmth; those that began together need no attention. */
 function hasUneven(endpoints: readonly Endpoint[], slowStart: SlowStart, nowMs: number): boolean {
   const isWarming = endpoints.some((endpoint) => warmth(endpoint, nowMs, slowStart) < 1);
-  return isWarming && endpoints.some(({ warmSinceMs }) => warmSinceMs !== endpoints[0]?.warmSinceMs);
+  const [first] = endpoints;
+  if (!isWarming || first === undefined) return false;
+  return endpoints.some((endpoint) => beganMs(endpoint, slowStart) !== beganMs(first, slowStart));
 }
 
 function hashing(shares: readonly HashShare[], balancing: Hashing, random: () => number): Picker {

@@ -85,7 +85,8 @@ export type Balancing =
       readonly scansAll: boolean;
       readonly slowStart?: SlowStart | null;
     }
-  | { readonly kind: 'random' }
+  /** `slowStart`: after ejections only. */
+  | { readonly kind: 'random'; readonly slowStart?: SlowStart | null }
   | ({ readonly kind: 'ring-hash' } & RingSettings & HashSettings)
   /** `tableSize` is a prime; 65537 by default. */
   | ({ readonly kind: 'maglev'; readonly tableSize: number } & HashSettings)

@@ -23,6 +23,7 @@ import { compileHealth, compileLoadAssignment, type AddressKind } from './load-a
 import { flattenClusterMetadata } from './metadata.ts';
 import { compileOriginalDst } from './original-dst-settings.ts';
 import { compileSubsets } from './subset-settings.ts';
+import { warmingReturns } from './return-warmth.ts';
 import { compileOutlier } from './outlier-settings.ts';
 import { compileUpstreamBind } from './upstream-bind.ts';
 
@@ -82,7 +83,7 @@ export function compileCluster(cluster: Cluster, env: CompileEnv, path: string):
     name: clusterId(cluster.name),
     statName: cluster.altStatName === '' ? cluster.name : cluster.altStatName,
     discovery,
-    balancing,
+    balancing: warmingReturns(balancing, outlier),
     weighsLocalities,
     zoneAware,
     assignmentPolicy,

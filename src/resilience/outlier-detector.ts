@@ -185,9 +185,11 @@ export class OutlierDetector implements OutlierOwner {
 
   #return(host: OutlierHost, why: string): void {
     this.#leaveOut(host);
-    host.endpoint.warmSinceMs = this.#ports.clock.now();
+    const nowMs = this.#ports.clock.now();
+    host.endpoint.warmSinceMs = nowMs;
+    host.endpoint.returnedMs = nowMs;
     this.#tell(host, host.ejectedMs, null);
-    host.returnedMs = this.#ports.clock.now();
+    host.returnedMs = nowMs;
     this.#say(host, 'returns', why);
     this.#ports.setUnfit(host.endpoint, UNFIT.EJECTED, false);
   }

@@ -1,5 +1,5 @@
 // @hot
-// Round robin and least request while some endpoint warms up (slow start): earliest deadline first, with the
+// Round robin, least request and random while some endpoint warms up (slow start): earliest deadline first, with the
 // weight of each endpoint taken at the moment of its pick, so that traffic rises steadily and not in steps.
 // Once nobody warms, the cluster builds the ordinary picker; slow start costs nothing afterwards.
 //
@@ -16,15 +16,23 @@ export interface SlowStart {
   readonly aggression: number;
   /** 0 to 1; 0.1 by default. */
   readonly shareMin: number;
+  /** Only what comes back from an ejection warms up, not what is new; absent is false. */
+  readonly isForReturns?: boolean;
 }
 
 const AGE_MIN_MS = 1000;
 
+/** When the endpoint's slow start began, on the clock's now(); 0: it has none. */
+export function beganMs(endpoint: Endpoint, { isForReturns }: SlowStart): number {
+  return isForReturns === true ? endpoint.returnedMs : endpoint.warmSinceMs;
+}
+
 /** The factor of the endpoint's weight, at most 1. */
-export function warmth(endpoint: Endpoint, nowMs: number, { windowMs, aggression, shareMin }: SlowStart): number {
-  const { warmSinceMs } = endpoint;
-  const ageMs = nowMs - warmSinceMs;
-  if (warmSinceMs === 0 || ageMs >= windowMs) return 1;
+export function warmth(endpoint: Endpoint, nowMs: number, slowStart: SlowStart): number {
+  const { windowMs, aggression, shareMin } = slowStart;
+  const sinceMs = beganMs(endpoint, slowStart);
+  const ageMs = nowMs - sinceMs;
+  if (sinceMs === 0 || ageMs >= windowMs) return 1;
   const part = (ageMs > AGE_MIN_MS ? ageMs : AGE_MIN_MS) / windowMs;
   const factor = aggression === 1 ? part : Math.pow(part, 1 / aggression);
   return factor > shareMin ? (factor < 1 ? factor : 1) : shareMin;

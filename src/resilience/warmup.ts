@@ -5,6 +5,7 @@ import type { Clock } from '../base/clock.ts';
 import type { Endpoint } from '../plan/cluster.ts';
 import type { Balancing } from './cluster-settings.ts';
 import type { Delay } from './dns-discovery.ts';
+import { beganMs } from './warming.ts';
 
 export class Warmup {
   readonly #clock: Clock;
@@ -30,7 +31,10 @@ export class Warmup {
     this.#cancel?.();
     this.#cancel = null;
     const slowStart = 'slowStart' in balancing ? (balancing.slowStart ?? null) : null;
-    const lastMs = endpoints.reduce((latest, { warmSinceMs }) => Math.max(latest, warmSinceMs), 0);
+    const lastMs =
+      slowStart === null
+        ? 0
+        : endpoints.reduce((latest, endpoint) => Math.max(latest, beganMs(endpoint, slowStart)), 0);
     const leftMs = slowStart === null ? 0 : lastMs + slowStart.windowMs - nowMs;
     if (leftMs > 0 && lastMs > 0) {
       this.#cancel = this.#delay(() => {

@@ -1,12 +1,16 @@
 // Slow start and peak EWMA on a fake clock: the law of a weight, the shares that follow from it, when the
 // ordinary picker comes back, and how latency and failures move traffic.
+import { create } from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
 import { OUTCOME, type Endpoint, type Picker } from '../../../src/plan/cluster.ts';
 import { makeBalancer } from '../../../src/resilience/balancer.ts';
 import type { Balancing } from '../../../src/resilience/cluster-settings.ts';
+import { compileOutlier } from '../../../src/resilience/outlier-settings.ts';
+import { warmingReturns } from '../../../src/resilience/return-warmth.ts';
 import { warmth } from '../../../src/resilience/warming.ts';
 import { Warmup } from '../../../src/resilience/warmup.ts';
-import { compiled, endpointsWithWeights, HandDelays, seeded } from './cluster-builders.ts';
+import { OutlierDetectionSchema } from '../../../src/xds/gen/envoy/config/cluster/v3/outlier_detection_pb.js';
+import { anEnv, compiled, endpointsWithWeights, HandDelays, seeded } from './cluster-builders.ts';
 
 const SLOW = { windowMs: 60_000, aggression: 1, shareMin: 0.1 };
 const ROUND_ROBIN: Balancing = { kind: 'round-robin', slowStart: SLOW };
@@ -156,3 +160,29 @@ describe('peak EWMA', () => {
     expect(settings?.balancing).toEqual({ kind: 'peak-ewma', decayMs: 5000, defaultLatencyMs: 20, penaltyMs: 100 });
   });
 });
+
+describe.each([{ kind: 'round-robin' }, { ...LEAST, slowStart: null }, { kind: 'random' }] as const)(
+  'after an ejection, $kind',
+  (plain) => {
+    it('deals what returns its share little by little, and a newcomer all at once', () => {
+      const clock = new HandClock();
+      const balancing = warmingReturns(
+        plain,
+        compileOutlier(create(OutlierDetectionSchema), anEnv(), 'outlier_detection'),
+      );
+      const endpoints = endpointsWithWeights([1, 1, 1]);
+      const [returned, newcomer] = endpoints;
+      if (returned === undefined || newcomer === undefined) throw new Error('three endpoints');
+      clock.nowMs = 500_000;
+      newcomer.warmSinceMs = clock.nowMs;
+      expect(over(endpoints, balancing, clock).constructor.name).not.toBe('WarmingPicker');
+      returned.returnedMs = clock.nowMs;
+      const picker = over(endpoints, balancing, clock);
+      expect(shareOf(returned, picker)).toBeCloseTo(0.1 / 2.1, 1);
+      clock.nowMs += 5000;
+      expect(shareOf(returned, picker)).toBeCloseTo(0.5 / 2.5, 1);
+      clock.nowMs += 5000;
+      expect(over(endpoints, balancing, clock).constructor.name).not.toBe('WarmingPicker');
+    });
+  },
+);

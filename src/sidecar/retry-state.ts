@@ -41,6 +41,8 @@ export class RetryState {
   #gate: Gate | null = null;
   /** At least one retry was begun. */
   hasRetried = false;
+  /** Of the attempt before; null: there was none. */
+  #last: Endpoint | null = null;
   /** No more claims. */
   #isOff = false;
 
@@ -57,6 +59,7 @@ export class RetryState {
     this.#left = plan.conditions === 0 ? 0 : plan.retriesMax;
     this.#doublings = 0;
     this.hasRetried = false;
+    this.#last = null;
     this.#isOff = false;
   }
 
@@ -134,6 +137,10 @@ export class RetryState {
     const plan = this.#plan;
     if (plan === null) return pickEndpoint(cluster, x);
     const { hosts } = plan;
+    // Kept from the first retry on: most requests need none, and a list that fills and empties makes garbage.
+    if (x.attempts > 0 && this.#last !== null && (hosts.avoidsTried || hosts.priorityFrequency > 0)) {
+      x.tried.push(this.#last);
+    }
     if (x.attempts > 0 && hosts.priorityFrequency > 0) this.#excludePriorities(hosts.priorityFrequency);
     let endpoint = pickEndpoint(cluster, x);
     if (x.attempts > 0) {
@@ -143,7 +150,7 @@ export class RetryState {
       }
       x.pickRound = 0;
     }
-    if (endpoint !== null && (hosts.avoidsTried || hosts.priorityFrequency > 0)) x.tried.push(endpoint);
+    this.#last = endpoint;
     return endpoint;
   }
 

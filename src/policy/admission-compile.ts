@@ -52,9 +52,7 @@ function compileSettings(config: AdmissionControl, scope: FilterScope): Admissio
   const { env, path, clock, bit } = scope;
   const criteria = config.evaluationCriteria.value;
   if (criteria === undefined) {
-    env.problems.push(
-      error(path, 'says not what a success is', 'write success_criteria: { http_criteria: {}, grpc_criteria: {} }'),
-    );
+    env.problems.push(error(path, 'says not what a success is', 'write success_criteria: {}'));
   }
   const percent = (field: string, value: RuntimeValue, least = 0): RuntimeValue => {
     if (value.value >= least && value.value <= 100) return value;
@@ -98,6 +96,10 @@ function windowMs(window: Duration | undefined, { env, path }: FilterScope): num
 /** By status: below 500 where nothing is said. */
 function httpSuccesses(criteria: SuccessCriteria | undefined, { env, path }: FilterScope): Uint8Array {
   const ranges = criteria?.httpCriteria?.httpSuccessStatus ?? [];
+  if (criteria?.httpCriteria !== undefined && ranges.length === 0) {
+    const at = `${path}.success_criteria.http_criteria.http_success_status`;
+    env.problems.push(error(at, 'lists nothing', 'list ranges of statuses, or leave http_criteria out'));
+  }
   const successes = new Uint8Array(STATUSES);
   if (ranges.length === 0) return successes.fill(1, 100, 500);
   for (const [index, { start, end }] of ranges.entries()) {
@@ -112,6 +114,10 @@ function httpSuccesses(criteria: SuccessCriteria | undefined, { env, path }: Fil
 
 function grpcSuccesses(criteria: SuccessCriteria | undefined, { env, path }: FilterScope): Uint8Array {
   const written = criteria?.grpcCriteria?.grpcSuccessStatus ?? [];
+  if (criteria?.grpcCriteria !== undefined && written.length === 0) {
+    const at = `${path}.success_criteria.grpc_criteria.grpc_success_status`;
+    env.problems.push(error(at, 'lists nothing', 'list statuses, or leave grpc_criteria out'));
+  }
   const successes = new Uint8Array(GRPC_STATUSES);
   for (const status of written.length === 0 ? GRPC_SUCCESSES : written) {
     if (status < GRPC_STATUSES) successes[status] = 1;

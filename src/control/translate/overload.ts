@@ -116,8 +116,15 @@ function admission(section: AdmissionControlSection): AdmissionControl {
       case: 'successCriteria',
       value: create(AdmissionControl_SuccessCriteriaSchema, {
         // Envoy's end of a range is not part of it.
-        httpCriteria: { httpSuccessStatus: successStatuses.map(({ from, to }) => ({ start: from, end: to + 1 })) },
-        grpcCriteria: { grpcSuccessStatus: [...grpcSuccessStatuses] },
+        // Envoy refuses criteria that list nothing; without them its defaults hold.
+        ...(successStatuses.length === 0
+          ? {}
+          : {
+              httpCriteria: {
+                httpSuccessStatus: successStatuses.map(({ from, to }) => ({ start: from, end: to + 1 })),
+              },
+            }),
+        ...(grpcSuccessStatuses.length === 0 ? {} : { grpcCriteria: { grpcSuccessStatus: [...grpcSuccessStatuses] } }),
       }),
     },
   });

@@ -6,7 +6,7 @@ import { compileAdmission } from '../../../src/policy/admission-compile.ts';
 import { AdmissionControlSchema } from '../../../src/xds/gen/envoy/extensions/filters/http/admission_control/v3/admission_control_pb.js';
 import { LoadBench, type LoadBenchOptions } from './load-bench.ts';
 
-const ALL = { successCriteria: { httpCriteria: {}, grpcCriteria: {} } };
+const ALL = { successCriteria: {} };
 const percent = (value: number): JsonObject => ({ defaultValue: { value } });
 
 function aBench(config: JsonObject = {}, options: LoadBenchOptions = {}): LoadBench {
@@ -99,6 +99,8 @@ it.each([
 
 it.each([
   ['f', {}, 'success_criteria'],
+  ['f.success_criteria.http_criteria.http_success_status', { successCriteria: { httpCriteria: {} } }, 'leave http_criteria out'],
+  ['f.success_criteria.grpc_criteria.grpc_success_status', { successCriteria: { grpcCriteria: {} } }, 'leave grpc_criteria out'],
   ['f.sr_threshold', { ...ALL, srThreshold: percent(101) }, 'percentage'],
   ['f.sr_threshold', { ...ALL, srThreshold: percent(0.9) }, 'too low'],
   ['f.max_rejection_probability', { ...ALL, maxRejectionProbability: percent(-1) }, 'percentage'],

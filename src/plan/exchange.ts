@@ -2,6 +2,7 @@
 // One request and its response on their way through the sidecar. An Exchange belongs to its
 // downstream connection and is reset between requests, never made anew; whatever calls back late
 // compares `epoch` first. Every field is set in the constructor, in one order, with one type.
+import type { JsonObject } from '@bufbuild/protobuf';
 import { Head } from '../http/head.ts';
 import type { AttemptFault } from './attempt-fault.ts';
 import type { ClusterRef, Endpoint } from './cluster.ts';
@@ -71,6 +72,12 @@ export interface ExchangeEvent {
 }
 
 const EVENTS_MAX = 32;
+
+/** Who goes on with an exchange that a step has paused: its driver. */
+export interface Resumer {
+  /** Does nothing when the exchange is another one by now: `epoch` is the one that the step saw. Never call it inside the step. */
+  resume(epoch: number): void;
+}
 
 export class Exchange {
   /** Grows by one at each reset; a late callback that remembers an older one does nothing. */
@@ -183,6 +190,10 @@ export class Exchange {
   chainId = '';
   /** What happened on the way that a trace should tell; null until something did. */
   events: ExchangeEvent[] | null = null;
+  /** Dynamic metadata: what filters found out for those after them, by namespace (`envoy.filters.http.jwt_authn`). Values are shared: never change one. */
+  readonly metadata = new Map<string, JsonObject>();
+  /** Set once by the driver that owns this exchange; null in tests of single steps. */
+  resumer: Resumer | null = null;
 
   reset(): void {
     this.epoch++;
@@ -245,6 +256,7 @@ export class Exchange {
     this.isInChain = false;
     this.chainId = '';
     this.events = null;
+    if (this.metadata.size > 0) this.metadata.clear();
   }
 
   /** Notes an event for the span. Exceptions only: it makes an object. `name` is `retry`, `ejected` or the like. */

@@ -16,7 +16,7 @@ import { H } from '../http/header-name.ts';
 import { assertNever } from '../base/assert.ts';
 import { OUTCOME } from '../plan/cluster.ts';
 import { abortWith } from '../plan/attempt-fault.ts';
-import type { Exchange } from '../plan/exchange.ts';
+import type { Exchange, Resumer } from '../plan/exchange.ts';
 import { failure, type Failure } from '../plan/failure.ts';
 import { CONTINUE, PAUSE, REPLY, RESET } from '../plan/plan.ts';
 import { FLAGS } from '../plan/response-flags.ts';
@@ -35,7 +35,7 @@ import { StreamTimers, type StreamTimersOwner } from './stream-timers.ts';
 import { layFields } from './upgrade.ts';
 import { UpstreamRequest, type UpstreamRequestOwner } from './upstream-request.ts';
 
-export class Driver implements UpstreamRequestOwner, StreamTimersOwner {
+export class Driver implements UpstreamRequestOwner, StreamTimersOwner, Resumer {
   readonly #engine: Engine;
   readonly #downstream: Downstream;
   readonly x: Exchange;
@@ -60,6 +60,7 @@ export class Driver implements UpstreamRequestOwner, StreamTimersOwner {
     this.#downstream = downstream;
     this.#request = new UpstreamRequest(engine, x, this);
     this.#timers = new StreamTimers(engine.wheel, this);
+    x.resumer = this;
   }
 
   /** True while request body may be handed to onRequestBody. */

@@ -75,7 +75,7 @@ const NEWER_FIELDS: Readonly<Record<string, readonly (readonly [after: string, f
   ],
 };
 
-// Messages of Envoy 1.40 in files that the package does not carry; facts of the same descriptors.
+// Messages in files that the package does not carry: Envoy 1.40's, facts of the same descriptors, and one more.
 const NEWER_FILES: Readonly<Record<string, string>> = {
   'envoy/extensions/filters/http/adaptive_concurrency/v3/adaptive_concurrency.proto': `syntax = "proto3";
 package envoy.extensions.filters.http.adaptive_concurrency.v3;
@@ -151,6 +151,22 @@ package envoy.extensions.retry.host.omit_host_metadata.v3;
 import "envoy/config/core/v3/base.proto";
 message OmitHostMetadataConfig {
   config.core.v3.Metadata metadata_match = 1;
+}
+`,
+  // Not Envoy's: how a workload asks a certificate authority of a mesh for its certificate, as Istio's agents do.
+  'istio/v1/auth/ca.proto': `syntax = "proto3";
+package istio.v1.auth;
+import "google/protobuf/struct.proto";
+message IstioCertificateRequest {
+  string csr = 1;
+  int64 validity_duration = 3;
+  google.protobuf.Struct metadata = 4;
+}
+message IstioCertificateResponse {
+  repeated string cert_chain = 1;
+}
+service IstioCertificateService {
+  rpc CreateCertificate(IstioCertificateRequest) returns (IstioCertificateResponse);
 }
 `,
   'envoy/extensions/retry/priority/previous_priorities/v3/previous_priorities_config.proto': `syntax = "proto3";

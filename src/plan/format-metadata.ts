@@ -1,13 +1,15 @@
-// Commands that read metadata. A route and its virtual host keep theirs as configured; a cluster and an
-// endpoint keep the strings of theirs, by `namespace.key`, or by the key alone; other metadata is absent.
+// Commands that read metadata. A route and its virtual host keep theirs as configured, an exchange what filters
+// found out (`%DYNAMIC_METADATA(namespace:key:key)%`); a cluster and an endpoint keep the strings of theirs, by
+// `namespace.key`, or by the key alone; other metadata is absent.
 import type { JsonValue } from '@bufbuild/protobuf';
 import { error } from '../base/problem.ts';
+import { readMetadata, valueAt } from './dynamic-metadata.ts';
 import type { Exchange } from './exchange.ts';
 import type { Command } from './format-operators.ts';
 import type { FilterMetadata } from './plan.ts';
 import { wireText } from './wire-text.ts';
 
-type Read = (x: Exchange) => string | null;
+type Read = (x: Exchange) => string | number | null;
 
 const TYPES: ReadonlySet<string> = new Set([
   'DYNAMIC',
@@ -23,6 +25,8 @@ const TYPES: ReadonlySet<string> = new Set([
 export function compileMetadataCommand(command: Command): Read | null {
   const keys = keysOf(command.argument ?? '');
   switch (command.name) {
+    case 'DYNAMIC_METADATA':
+      return compileLookup('DYNAMIC', keys, command);
     case 'CLUSTER_METADATA':
       return compileLookup('CLUSTER', keys, command);
     case 'UPSTREAM_METADATA':
@@ -63,19 +67,25 @@ function compileLookup(type: string, keys: readonly string[], command: Command):
   if (type === 'CLUSTER')
     return (x) => (x.cluster === null || x.cluster.cluster === null ? null : find(x.cluster.cluster.metadata));
   if (type === 'UPSTREAM_HOST') return (x) => (x.endpoint === null ? null : find(x.endpoint.metadata));
-  if (type === 'ROUTE') return (x) => (x.plan?.metadata === undefined ? null : valueAt(x.plan.metadata.route, keys));
+  if (type === 'ROUTE') return (x) => (x.plan?.metadata === undefined ? null : textAt(x.plan.metadata.route, keys));
   if (type === 'VIRTUAL_HOST')
-    return (x) => (x.plan?.metadata === undefined ? null : valueAt(x.plan.metadata.virtualHost, keys));
+    return (x) => (x.plan?.metadata === undefined ? null : textAt(x.plan.metadata.virtualHost, keys));
+  if (type === 'DYNAMIC') {
+    const [namespace = '', ...inner] = keys;
+    return (x) => {
+      const value = readMetadata(x, namespace, inner);
+      return typeof value === 'number' ? value : textOf(value);
+    };
+  }
   return () => null;
 }
 
+function textAt(metadata: FilterMetadata, keys: readonly string[]): string | null {
+  return textOf(valueAt(metadata, keys));
+}
+
 /** A string as it is, anything else as JSON; null when nothing stands there. */
-function valueAt(metadata: FilterMetadata, keys: readonly string[]): string | null {
-  let value: JsonValue | undefined = metadata[keys[0] ?? ''];
-  for (let i = 1; i < keys.length; i++) {
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) return null;
-    value = value[keys[i] ?? ''];
-  }
+function textOf(value: JsonValue | undefined): string | null {
   if (value === undefined || value === null) return null;
   return wireText(typeof value === 'string' ? value : JSON.stringify(value));
 }

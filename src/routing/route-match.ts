@@ -1,6 +1,7 @@
 // One RouteMatch, compiled: the rule for the path and a list of further predicates, all of which must
 // hold. The order of the predicates cannot be seen from outside, so the cheap ones come first.
-import { error, type Problem } from '../base/problem.ts';
+import type { Problem } from '../base/problem.ts';
+import { compileMetadataMatcher } from '../plan/dynamic-metadata.ts';
 import type { Exchange } from '../plan/exchange.ts';
 import { isGrpcRequest } from '../plan/grpc-request.ts';
 import { compileHeaderMatch } from '../plan/header-match.ts';
@@ -73,16 +74,8 @@ function hasCertificate(x: Exchange): boolean {
   return x.connection.isTls && x.connection.peerPrincipal !== '';
 }
 
-/** Nothing writes dynamic metadata yet, so a matcher sees none: it holds only when inverted. */
 function addMetadata(match: RouteMatch, problems: Problem[], path: string, add: AddPredicate): void {
   for (const [i, config] of match.dynamicMetadata.entries()) {
-    const at = `${path}.dynamic_metadata[${i}]`;
-    if (config.filter === '' || config.path.length === 0 || config.value === undefined) {
-      problems.push(error(at, 'needs a filter, a path and a value'));
-      continue;
-    }
-    const isInverted = config.invert;
-    const takesAbsent = config.value.matchPattern.case === 'presentMatch' && !config.value.matchPattern.value;
-    add(() => takesAbsent !== isInverted, `metadata ${config.filter}`);
+    add(compileMetadataMatcher(config, problems, `${path}.dynamic_metadata[${i}]`), `metadata ${config.filter}`);
   }
 }

@@ -59,13 +59,20 @@ export const ROUTE_FIELDS: Readonly<Record<string, MessageFields>> = {
   'envoy.config.route.v3.NonForwardingAction': ALL,
   'envoy.config.route.v3.RouteMatch': {
     supported: `prefix path safe_regex path_separated_prefix path_match_policy case_sensitive runtime_fraction headers
-      query_parameters cookies grpc connect_matcher`,
+      query_parameters cookies grpc connect_matcher dynamic_metadata`,
     refused: {
       tls_context: 'TLS is not supported yet',
-      dynamic_metadata: 'write headers',
     },
   },
   'envoy.config.route.v3.RouteMatch.GrpcRouteMatchOptions': ALL,
+  'envoy.type.matcher.v3.MetadataMatcher': ALL,
+  'envoy.type.matcher.v3.MetadataMatcher.PathSegment': ALL,
+  'envoy.type.matcher.v3.ValueMatcher': ALL,
+  'envoy.type.matcher.v3.ValueMatcher.NullMatch': ALL,
+  'envoy.type.matcher.v3.ListMatcher': ALL,
+  'envoy.type.matcher.v3.OrMatcher': ALL,
+  'envoy.type.matcher.v3.DoubleMatcher': ALL,
+  'envoy.type.v3.DoubleRange': ALL,
   'envoy.config.core.v3.RuntimeFractionalPercent': ALL,
   'envoy.config.route.v3.HeaderMatcher': { supported: '*', required: 'name' },
   'envoy.config.route.v3.CookieMatcher': { supported: '*', required: 'name string_match' },

@@ -43,6 +43,7 @@ function aFinishedExchange(): Exchange {
   x.request.add(internHeader('x-envoy-original-path'), '/old?a=1');
   x.request.add(internHeader('x-user'), 'abcdef');
   x.request.add(internHeader('x-request-id'), 'id-1');
+  x.metadata.set('jwt', { payload: { sub: 'ann', exp: 17, aud: ['a'] } });
   x.response.status = 503;
   x.response.add(internHeader('x-envoy-upstream-service-time'), '12');
   x.connection = {
@@ -144,6 +145,10 @@ describe('a finished exchange is written as', () => {
     ['%DOWNSTREAM_TLS_VERSION% %DOWNSTREAM_TLS_CIPHER%', 'TLSv1.3 TLS_AES_128_GCM_SHA256'],
     ['%UPSTREAM_METADATA(istio:workload)% %METADATA(UPSTREAM_HOST:istio:workload)%', 'w;ns w;ns'],
     ['%UPSTREAM_METADATA(["istio", "workload"])%', 'w;ns'],
+    ['%DYNAMIC_METADATA(jwt:payload:sub)% %METADATA(DYNAMIC:jwt:payload:sub)%', 'ann ann'],
+    ['%DYNAMIC_METADATA(jwt:payload:exp)% %DYNAMIC_METADATA(jwt:payload:sub):2%', '17 an'],
+    ['%DYNAMIC_METADATA(jwt:payload:aud)% %DYNAMIC_METADATA(jwt:payload:aud:0)%', '["a"] -'],
+    ['%DYNAMIC_METADATA(jwt)%', '{"payload":{"sub":"ann","exp":17,"aud":["a"]}}'],
     ['%METADATA(ROUTE:a:b)%%DYNAMIC_METADATA(a)%%FILTER_STATE(a)%%VIRTUAL_CLUSTER_NAME%', '----'],
     ['%START_TIME%', '2026-11-02T13:04:05.067Z'],
     ['%START_TIME(%Y/%m/%dT%H:%M:%S%z %s)%', '2026/11/02T13:04:05+0000 1793624645'],

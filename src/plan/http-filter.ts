@@ -4,6 +4,7 @@
 import type { Any } from '@bufbuild/protobuf/wkt';
 import type { Clock } from '../base/clock.ts';
 import type { Limits } from '../base/shared-limits.ts';
+import type { Route, VirtualHost } from '../xds/gen/envoy/config/route/v3/route_components_pb.js';
 import type { FilterStat, FilterTally } from './filter-tally.ts';
 import type { CompileEnv, PlanPart } from './plan.ts';
 
@@ -16,6 +17,10 @@ export interface FilterScope {
   /** A bit of the filter's own among those of its manager, for Exchange.held. */
   readonly bit: number;
   readonly statPrefix: string;
+  /** Names the filter among all of the process, and stays when the listener is told again: for names of shared limits. */
+  readonly place: string;
+  /** The node's cluster, which Envoy calls the local service cluster. */
+  readonly serviceCluster: string;
   readonly isInbound: boolean;
   readonly clock: Clock;
   /** Budgets and buckets that hold for all threads. */
@@ -30,12 +35,35 @@ export interface FilterStatPart {
   readonly value: string;
 }
 
+/** Settings that a route configuration has for one filter, and where. */
+export interface PlacedSettings {
+  readonly any: Any;
+  /** Names the level that has them (configuration, virtual host, route, entry of a split), whatever their order. */
+  readonly place: string;
+}
+
+/** One route as a filter may see it while its plan is made. */
+export interface RoutePlace {
+  readonly route: Route;
+  readonly host: VirtualHost;
+  /** Of the route and of its host, for Problems. */
+  readonly path: string;
+  readonly hostPath: string;
+}
+
 /** One filter of one manager, compiled. */
 export interface HttpFilter {
   /** Its steps where no route says anything else. */
   readonly part: PlanPart;
   /** Its steps with a route's settings; null after reporting why those are refused. */
   readonly withSettings: (settings: Any, env: CompileEnv, path: string) => PlanPart | null;
+  /**
+   * For a filter whose steps depend on fields of the route itself (`rate_limits`): its steps for that route, in the
+   * place of `part` and of what `withSettings` returned, which has judged the settings before. `settings` are the
+   * most specific ones; null: there are none. It is not asked where the filter is switched off, nor for requests
+   * without a route. Problems go to `env`, with the path of the place; null after an error.
+   */
+  readonly onRoute?: (place: RoutePlace, settings: PlacedSettings | null, env: CompileEnv) => PlanPart | null;
 }
 
 /** Null after reporting why the filter is refused. */

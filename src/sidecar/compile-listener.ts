@@ -35,6 +35,8 @@ export interface CompileScope {
   readonly env: CompileEnv;
   readonly context: CompileContext;
   readonly path: string;
+  /** Names the filter chain among all of the process, whatever the order of chains is where they have names. */
+  readonly place?: string;
   /** Listener.per_connection_buffer_limit_bytes; absent: 1 MiB. */
   readonly bufferBytesMax?: number;
 }
@@ -168,7 +170,8 @@ function compileChain(chain: FilterChainProto, scope: CompileScope, options: Cha
   const any = filter.configType.value;
   const manager = unpack(any, HttpConnectionManagerSchema);
   if (manager !== null) {
-    const compiled = compileManager(manager, { ...scope, path: at }, options.isInbound);
+    const place = `${options.place} ${chain.name || path}`;
+    const compiled = compileManager(manager, { ...scope, path: at, place }, options.isInbound);
     if (compiled === null) return null;
     options.routes.push(compiled.routes);
     const fingerprint = chainFingerprint(chain);

@@ -283,7 +283,8 @@ function compileSource(
     const plans: Plan[] = [];
     const own: CompileEnv = { ...routesEnv, problems: [] };
     const { router, filters } = parts.chain;
-    const settings = new FilterSettings(filters, routes, own);
+    const ofFilters: CompileEnv = { ...routesEnv, problems: [] };
+    const settings = new FilterSettings(filters, routes, ofFilters);
     const hasInternal = config.internalAddressConfig !== undefined || parts.chain.trustsClient;
     const retryScope: RetryScope = { env: own, hasInternal, bufferBytesMax: scope.bufferBytesMax ?? BODY_BYTES_MAX };
     const finish = (init: PlanInit, routePart: PlanPart, route: Route, host: VirtualHost): Plan => {
@@ -291,7 +292,6 @@ function compileSource(
       plans.push(plan);
       return plan;
     };
-    const refusesSettings = refuses(own.problems);
     const options = {
       origin: routes.name,
       finish,
@@ -299,8 +299,10 @@ function compileSource(
       hasFilters: filters.length > 0,
     };
     const table = compileRouteTable(routes, own, options);
-    for (const problem of own.problems) routesEnv.problems.push({ ...problem, path: join(at, problem.path) });
-    return table === null || refusesSettings ? null : { table, plans };
+    for (const problem of [...ofFilters.problems, ...own.problems]) {
+      routesEnv.problems.push({ ...problem, path: join(at, problem.path) });
+    }
+    return table === null || refuses(ofFilters.problems) ? null : { table, plans };
   };
   switch (routeSpecifier.case) {
     case 'rds': {

@@ -115,13 +115,16 @@ interface FilterPlace {
   readonly isInbound: boolean;
 }
 
-function scopeOf(config: HttpConnectionManager, { env, context }: CompileScope, place: FilterPlace): FilterScope {
+function scopeOf(config: HttpConnectionManager, scope: CompileScope, place: FilterPlace): FilterScope {
+  const { env, context } = scope;
   return {
     env,
     path: join(place.at, 'typed_config'),
     name: place.name,
     bit: 1 << (place.index % FILTERS_MAX),
     statPrefix: config.statPrefix,
+    place: `${scope.place ?? scope.path} ${config.statPrefix} ${place.name}`,
+    serviceCluster: context.node.cluster,
     isInbound: place.isInbound,
     clock: context.clock,
     limits: context.limits,
@@ -159,5 +162,5 @@ function checked(filter: HttpFilter, kind: FilterKind): HttpFilter {
     env.problems.push(...problems);
     return refuses(problems) ? null : filter.withSettings(settings, env, path);
   };
-  return { part: filter.part, withSettings };
+  return { ...filter, withSettings };
 }

@@ -49,6 +49,8 @@ function aFilter(config: JsonObject, random: () => number = () => 0): Bench {
     name: 'f',
     bit: 4,
     statPrefix: 'main',
+    place: 'in',
+    serviceCluster: 'web',
     isInbound: false,
     clock: { now: () => 1234, wall: () => 0 },
     limits: new LocalLimits(),

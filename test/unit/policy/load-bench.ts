@@ -42,6 +42,8 @@ export class LoadBench {
       name: 'filter',
       bit: 2,
       statPrefix: 'main',
+      place: 'in',
+      serviceCluster: 'web',
       isInbound: true,
       clock: { now: () => this.nowMs, wall: () => this.nowMs },
       limits: new LocalLimits(),

@@ -46,6 +46,8 @@ function scopeOf(): FilterScope {
     name: 's',
     bit: 1,
     statPrefix: 'main',
+    place: 'in',
+    serviceCluster: 'web',
     isInbound: false,
     clock: { now: () => 0, wall: () => NOW_SECONDS * 1000 },
     limits: new LocalLimits(),

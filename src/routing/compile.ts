@@ -14,8 +14,8 @@ import {
 import type { RouteConfiguration } from '../xds/gen/envoy/config/route/v3/route_pb.js';
 import { headerSource } from '../plan/header-source.ts';
 import { DIRECT_BODY_BYTES_MAX } from './direct-response.ts';
-import type { HeaderEdits } from './header-edits.ts';
-import { compileHeaderEdits } from './header-edits-compile.ts';
+import type { HeaderEdits } from '../plan/header-edits.ts';
+import { compileHeaderEdits } from '../plan/header-edits-compile.ts';
 import { HostIndex } from './host-index.ts';
 import { HostRoutes, type HostRoute } from './host-routes.ts';
 import { HostTable, type TableHost } from './host-table.ts';

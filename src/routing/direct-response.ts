@@ -11,7 +11,7 @@ import { REPLY, type Verdict } from '../plan/plan.ts';
 import { wireText } from '../plan/wire-text.ts';
 import type { SubstitutionFormatString } from '../xds/gen/envoy/config/core/v3/substitution_format_string_pb.js';
 import type { DirectResponseAction } from '../xds/gen/envoy/config/route/v3/route_components_pb.js';
-import { applyResponseEdits, type ResponseEdits } from './header-edits.ts';
+import { applyResponseEdits, type ResponseEdits } from '../plan/header-edits.ts';
 
 export const DIRECT_BODY_BYTES_MAX = 4096;
 

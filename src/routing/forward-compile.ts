@@ -32,9 +32,9 @@ import {
   type SplitTarget,
 } from './forward.ts';
 import type { HashPolicies } from './hash-policy.ts';
-import { editSplitRequest, type HeaderEdits, type ResponseEdits } from './header-edits.ts';
+import { editSplitRequest, type HeaderEdits, type ResponseEdits } from '../plan/header-edits.ts';
 import { subsetSteps } from './subset-steps.ts';
-import { compileHeaderEdits } from './header-edits-compile.ts';
+import { compileHeaderEdits } from '../plan/header-edits-compile.ts';
 import { addStickyCookie } from './sticky-split.ts';
 import { compileStickySplit } from './sticky-split-compile.ts';
 

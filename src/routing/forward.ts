@@ -9,10 +9,10 @@ import type { HeaderId } from '../base/brand.ts';
 import { CONTINUE, REPLY, type Verdict } from '../plan/plan.ts';
 import { isGrpcRequest } from '../plan/grpc-request.ts';
 import { FLAGS } from '../plan/response-flags.ts';
-import { splitPoint } from './fraction.ts';
+import { splitPoint } from '../plan/fraction.ts';
 import { GRPC_TIMEOUT, grpcTimeoutMs, grpcTimeoutOf } from '../plan/grpc-timeout.ts';
 import { hashRequest, type HashPolicies } from './hash-policy.ts';
-import { applyResponseEdits, type ResponseEdits } from './header-edits.ts';
+import { applyResponseEdits, type ResponseEdits } from '../plan/header-edits.ts';
 import { stickyChoice, type StickySplit } from './sticky-split.ts';
 
 export interface ForwardTimes {

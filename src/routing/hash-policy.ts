@@ -11,7 +11,7 @@ import type { Exchange } from '../plan/exchange.ts';
 import { readHeader, type HeaderSource } from '../plan/header-source.ts';
 import { CONTINUE, type Verdict } from '../plan/plan.ts';
 import { cookieOf } from '../plan/request-cookie.ts';
-import { queryParameter } from './query-match.ts';
+import { queryParameter } from '../plan/query-match.ts';
 
 export interface HashCookie {
   readonly name: string;

@@ -4,7 +4,7 @@ import { error, warning } from '../base/problem.ts';
 import { wireText } from '../plan/wire-text.ts';
 import { NO_MIRRORS, type CompileEnv, type Mirror } from '../plan/plan.ts';
 import type { RouteAction_RequestMirrorPolicy as MirrorPolicy } from '../xds/gen/envoy/config/route/v3/route_components_pb.js';
-import { currentShare } from './fraction.ts';
+import { currentShare } from '../plan/fraction.ts';
 
 export function compileMirrors(policies: readonly MirrorPolicy[], env: CompileEnv, path: string): readonly Mirror[] {
   const mirrors: Mirror[] = [];

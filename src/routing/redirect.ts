@@ -12,7 +12,7 @@ import {
   RedirectAction_RedirectResponseCode as Code,
   type RedirectAction,
 } from '../xds/gen/envoy/config/route/v3/route_components_pb.js';
-import { applyResponseEdits, type ResponseEdits } from './header-edits.ts';
+import { applyResponseEdits, type ResponseEdits } from '../plan/header-edits.ts';
 import { compilePathRewrite, rewritePath, type PathRewrite, type PathRewriteContext } from './path-rewrite.ts';
 
 export interface Redirect {

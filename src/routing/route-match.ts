@@ -8,9 +8,9 @@ import { compileHeaderMatch } from '../plan/header-match.ts';
 import type { CompileEnv } from '../plan/plan.ts';
 import type { RouteMatch } from '../xds/gen/envoy/config/route/v3/route_components_pb.js';
 import { compileCookieMatch } from './cookie-match.ts';
-import { compileFraction } from './fraction.ts';
+import { compileFraction } from '../plan/fraction.ts';
 import { compilePathRule, type PathRule } from './path-rule.ts';
-import { compileQueryMatch } from './query-match.ts';
+import { compileQueryMatch } from '../plan/query-match.ts';
 
 export type RoutePredicate = (x: Exchange) => boolean;
 

@@ -12,9 +12,9 @@ import type { Route, RouteAction, VirtualHost } from '../xds/gen/envoy/config/ro
 import { compileDirectResponse, runDirectResponse } from './direct-response.ts';
 import { replyNoCluster } from './forward.ts';
 import { compileForward } from './forward-compile.ts';
-import { editRequest, editResponse, type HeaderEdits, type ResponseEdits } from './header-edits.ts';
+import { editRequest, editResponse, type HeaderEdits, type ResponseEdits } from '../plan/header-edits.ts';
 import { compileHashPolicies, hashPart } from './hash-policy-compile.ts';
-import { compileHeaderEdits } from './header-edits-compile.ts';
+import { compileHeaderEdits } from '../plan/header-edits-compile.ts';
 import { ATTEMPT_COUNT, compileHostRewrite } from './host-rewrite.ts';
 import { compilePathRewrite, pathRewriteStep, type PathRewriteContext } from './path-rewrite.ts';
 import type { PathRule } from './path-rule.ts';

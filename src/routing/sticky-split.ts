@@ -12,7 +12,7 @@ import type { Exchange } from '../plan/exchange.ts';
 import { readHeader, type HeaderSource } from '../plan/header-source.ts';
 import { CONTINUE, type Verdict } from '../plan/plan.ts';
 import { cookieOf } from '../plan/request-cookie.ts';
-import { splitPoint } from './fraction.ts';
+import { splitPoint } from '../plan/fraction.ts';
 
 export interface StickySplit {
   /** Exactly one of header, cookie and `isIdentity`. */

@@ -5,9 +5,9 @@
 // Source: Envoy HeaderValueOption and its header parser.
 import type { HeaderId } from '../base/brand.ts';
 import type { Head } from '../http/head.ts';
-import type { Exchange } from '../plan/exchange.ts';
-import type { Format } from '../plan/format.ts';
-import { CONTINUE, type Verdict } from '../plan/plan.ts';
+import type { Exchange } from './exchange.ts';
+import type { Format } from './format.ts';
+import { CONTINUE, type Verdict } from './plan.ts';
 
 export type EditAction = 'append' | 'add-if-absent' | 'overwrite' | 'overwrite-if-present';
 

@@ -2,8 +2,8 @@
 // (measured on Envoy 1.40): `a%20b` is matched as it stands. A key without `=` has the empty value.
 // Source: Envoy QueryParameterMatcher.
 import { error, type Problem } from '../base/problem.ts';
-import { compileStringMatch } from '../plan/string-match.ts';
-import { wireText } from '../plan/wire-text.ts';
+import { compileStringMatch } from './string-match.ts';
+import { wireText } from './wire-text.ts';
 import type { QueryParameterMatcher } from '../xds/gen/envoy/config/route/v3/route_components_pb.js';
 
 export type PathPredicate = (path: string) => boolean;

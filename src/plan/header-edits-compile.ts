@@ -3,8 +3,8 @@
 // values that cannot stand in a header.
 import { error, warning, type Problem } from '../base/problem.ts';
 import { internHeader } from '../http/header-name.ts';
-import { compileFormat, literalFormat } from '../plan/format.ts';
-import { joinsValues } from '../plan/joined-header.ts';
+import { compileFormat, literalFormat } from './format.ts';
+import { joinsValues } from './joined-header.ts';
 import {
   HeaderValueOption_HeaderAppendAction as AppendAction,
   type HeaderValueOption,

@@ -4,8 +4,8 @@
 // that number than splits do, so that a split behind a fraction is not skewed by it.
 // Source: Envoy RuntimeFractionalPercent.
 import { error } from '../base/problem.ts';
-import type { Exchange } from '../plan/exchange.ts';
-import type { CompileEnv } from '../plan/plan.ts';
+import type { Exchange } from './exchange.ts';
+import type { CompileEnv } from './plan.ts';
 import type { RuntimeFractionalPercent } from '../xds/gen/envoy/config/core/v3/base_pb.js';
 import { FractionalPercent_DenominatorType, type FractionalPercent } from '../xds/gen/envoy/type/v3/percent_pb.js';
 

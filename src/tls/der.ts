@@ -1,5 +1,5 @@
-// Reads DER (ITU-T X.690) as far as certificates need it: tag, content, next. Bytes come from a peer, so every
-// length is checked, and what is malformed ends the reading with null; nothing throws.
+// Reads and writes DER (ITU-T X.690) as far as certificates need it: tag, content, next. Bytes come from a peer, so
+// every length is checked, and what is malformed ends the reading with null; nothing throws.
 
 export interface DerValue {
   /** The identifier octet: class, constructed bit and number. */
@@ -40,4 +40,17 @@ export function readDer(bytes: Buffer): readonly DerValue[] | null {
 export function readInside(bytes: Buffer, tag: number): readonly DerValue[] | null {
   const [outer, ...more] = readDer(bytes) ?? [];
   return outer?.tag === tag && more.length === 0 ? readDer(outer.content) : null;
+}
+
+/** One value: the tag, the length in its shortest form (X.690 section 10.1), and `parts` one after the other. */
+export function writeDer(tag: number, parts: readonly Uint8Array[]): Buffer {
+  const content = Buffer.concat(parts);
+  return Buffer.concat([Buffer.of(tag), lengthOf(content.length), content]);
+}
+
+function lengthOf(length: number): Buffer {
+  if (length < 0x80) return Buffer.of(length);
+  const digits = length.toString(16);
+  const bytes = Buffer.from(digits.length % 2 === 0 ? digits : `0${digits}`, 'hex');
+  return Buffer.concat([Buffer.of(0x80 | bytes.length), bytes]);
 }

@@ -9,6 +9,7 @@
 
 import type { ResourceView } from '../xds/resource.ts';
 import type { TypeUrl } from '../xds/type-url.ts';
+import type { VerifiedPeer } from './verified-peer.ts';
 
 /** Everything that one node may see, immutable. An unchanged type keeps the same Map object from view to view. */
 export interface View extends ResourceView {
@@ -25,6 +26,8 @@ export interface NodeInfo {
   readonly userAgent?: string;
   /** Absent when the node does not say where it is. */
   readonly locality?: { readonly region: string; readonly zone: string; readonly subZone: string } | undefined;
+  /** Who it proved to be; null, or absent: it came in plaintext and proved nothing. */
+  readonly peer?: VerifiedPeer | null;
 }
 
 export type ViewListener = (view: View) => void;

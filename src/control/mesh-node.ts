@@ -1,5 +1,6 @@
 // One sidecar as the control service sees it: what its node metadata says (docs/INTERFACES.md).
 // A node of another kind, a real Envoy for one, has no OUTRIGGER struct: it gets the outbound half.
+import type { WorkloadId } from '../tls/spiffe-id.ts';
 import type { NodeInfo } from './flow.ts';
 import { localityOfLabels, type Locality } from './mesh-service.ts';
 
@@ -67,6 +68,8 @@ export interface MeshNode {
   readonly abilities: Abilities;
   /** Where it says that it is, or its label `istio-locality` does; empty texts when nobody does. */
   readonly locality: Locality;
+  /** Who it proved to be; null: nobody made sure, and it gets nothing that needs an identity. */
+  readonly identity: WorkloadId | null;
 }
 
 const APP_PROTOCOLS = ['http', 'http2', 'grpc', 'tcp'] as const;
@@ -112,6 +115,7 @@ export function readNode(info: NodeInfo): MeshNode | string {
     outboundPort: portOf(own?.['outboundPort'], OUTBOUND_PORT),
     inboundPort: portOf(own?.['inboundPort'], INBOUND_PORT),
     locality: whereIs(info, labels),
+    identity: info.peer?.id ?? null,
     abilities: own === null ? ALL_ABILITIES : info.userAgent === 'envoy' ? ENVOY_ABILITIES : SIDECAR_ABILITIES,
   };
 }

@@ -1,11 +1,13 @@
 // Who has joined: a node that carries the OUTRIGGER struct is a workload for as long as its stream
 // lives. When the stream ends the workload stays for a grace time, so that a reconnecting sidecar is
-// never missed; the same node coming back replaces its old registration.
+// never missed; the same node coming back replaces its old registration. The same node is one of the same id and the
+// same verified identity: nobody takes the place of somebody else by calling itself like them.
 //
 //   joined ──stream ends──► leaving ──grace over──► gone
 //     ▲                        │
 //     └────── joins again ─────┘
 import type { MeshNode } from './mesh-node.ts';
+import { accountOf } from './verified-peer.ts';
 
 interface Registration {
   readonly node: MeshNode;
@@ -42,16 +44,17 @@ export class WorkloadRegistry {
   /** Registers the node and returns what takes it back; nodes that are not admitted are not registered. */
   join(node: MeshNode): () => void {
     if (!this.#admits(node)) return () => {};
-    const known = this.#registrations.get(node.id);
+    const key = keyOf(node);
+    const known = this.#registrations.get(key);
     if (known?.leaving != null) clearTimeout(known.leaving);
     const registration: Registration = { node, streams: (known?.streams ?? 0) + 1, leaving: null };
-    this.#registrations.set(node.id, registration);
+    this.#registrations.set(key, registration);
     if (known === undefined || !isSame(known.node, node)) this.#onChange();
     let isLeft = false;
     return () => {
       if (isLeft) return;
       isLeft = true;
-      this.#leave(node.id);
+      this.#leave(key);
     };
   }
 
@@ -60,16 +63,20 @@ export class WorkloadRegistry {
     this.#registrations.clear();
   }
 
-  #leave(id: string): void {
-    const registration = this.#registrations.get(id);
+  #leave(key: string): void {
+    const registration = this.#registrations.get(key);
     if (registration === undefined) return;
     registration.streams -= 1;
     if (registration.streams > 0) return;
     registration.leaving = setTimeout(() => {
-      this.#registrations.delete(id);
+      this.#registrations.delete(key);
       this.#onChange();
     }, this.#graceMs).unref();
   }
+}
+
+function keyOf({ id, identity }: MeshNode): string {
+  return JSON.stringify([id, identity === null ? '' : [identity.trustDomain, accountOf(identity)]]);
 }
 
 function hasApps(node: MeshNode): boolean {

@@ -69,6 +69,20 @@ describe('registrations', () => {
     expect(onChange).toHaveBeenCalledTimes(2);
   });
 
+  test('a node that calls itself like another takes the place of neither, unless it is the same one', () => {
+    const registry = new WorkloadRegistry({ onChange: () => {} });
+    const [reviews, ratings] = ['reviews', 'ratings'].map((serviceAccount) => ({
+      ...aNode(),
+      identity: { trustDomain: 'cluster.local', namespace: 'default', serviceAccount },
+    }));
+    for (const node of [reviews, ratings, aNode(), reviews]) if (node !== undefined) registry.join(node);
+    expect(registry.workloads().map(({ identity }) => identity?.serviceAccount)).toEqual([
+      'reviews',
+      'ratings',
+      undefined,
+    ]);
+  });
+
   test('a workload that comes back within the grace time was never away', () => {
     const onChange = vi.fn();
     const registry = new WorkloadRegistry({ onChange, graceMs: 5_000 });

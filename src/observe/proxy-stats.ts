@@ -56,6 +56,8 @@ export class ProxyStats {
   healthOf: (cluster: string) => readonly HealthNumbers[] = () => [];
   /** What outlier detection counts of a cluster. */
   outlierOf: (cluster: string) => Numbers = () => [];
+  /** The calls that policies make of a cluster. */
+  remoteOf: (cluster: string) => Numbers = () => [];
   readonly #clusters = new Map<string, ClusterTally>();
   readonly #https = new Map<string, HttpTally>();
   readonly #listeners = new Map<string, ListenerTally>();
@@ -137,6 +139,7 @@ export class ProxyStats {
       const scope = { scope: 'cluster', name: cluster.name, labelNames: CLUSTER_LABELS };
       add(stats, scope, healthStats(this.healthOf(cluster.name)));
       add(stats, scope, this.outlierOf(cluster.name));
+      add(stats, scope, this.remoteOf(cluster.name));
     }
     for (const [prefix, tally] of this.#https) httpStats(stats, prefix, tally);
     for (const [address, tally] of this.#listeners) listenerStats(stats, address, tally);

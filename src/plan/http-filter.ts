@@ -7,6 +7,7 @@ import type { Limits } from '../base/shared-limits.ts';
 import type { Route, VirtualHost } from '../xds/gen/envoy/config/route/v3/route_components_pb.js';
 import type { FilterStat, FilterTally } from './filter-tally.ts';
 import type { CompileEnv, PlanPart } from './plan.ts';
+import type { RemoteCalls } from './remote-call.ts';
 
 export interface FilterScope {
   readonly env: CompileEnv;
@@ -25,6 +26,8 @@ export interface FilterScope {
   readonly clock: Clock;
   /** Budgets and buckets that hold for all threads. */
   readonly limits: Limits;
+  /** Calls to other services while a request waits; plan/waiting-step.ts has the steps for it. */
+  readonly remote: RemoteCalls;
   /** The statistics `http.PREFIX.NAME.*`, or `http.PREFIX.NAME.PART.*`; the same object whenever it is asked for. */
   readonly tally: (name: string, stats: readonly FilterStat[], part?: FilterStatPart) => FilterTally;
 }

@@ -51,4 +51,6 @@ export interface RemoteOptions<Result> {
 export interface RemoteGrpcOptions extends RemoteOptions<RemoteGrpcResult> {
   /** Initial metadata, such as `x-request-id`. */
   readonly metadata?: Readonly<Record<string, string>>;
+  /** `:authority`; by default the name of the cluster, as Envoy has it. */
+  readonly authority?: string;
 }

@@ -3,7 +3,7 @@
 // that logs, metrics and `explain` can name the resource that decided. sidecar/driver.ts is the only
 // place that switches on the Verdict.
 import type { Exchange } from './exchange.ts';
-import { CONTINUE, type Step, type Verdict } from './plan.ts';
+import { CONTINUE, PAUSE, type Step, type Verdict } from './plan.ts';
 
 export function run(x: Exchange, steps: readonly Step[]): Verdict {
   for (let pc = x.pc; pc < steps.length; pc++) {
@@ -11,7 +11,7 @@ export function run(x: Exchange, steps: readonly Step[]): Verdict {
     const verdict = step.run(x, step.arg);
     if (verdict !== CONTINUE) {
       x.pc = pc + 1;
-      x.stoppedBy = step;
+      if (verdict !== PAUSE) x.stoppedBy = step;
       return verdict;
     }
   }

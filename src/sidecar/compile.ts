@@ -12,6 +12,7 @@ import type { Registry } from '../observe/registry.ts';
 import type { SpanPipeline } from '../observe/span-pipeline.ts';
 import type { ClusterLimits, ClusterRef } from '../plan/cluster.ts';
 import type { CompileEnv } from '../plan/plan.ts';
+import type { RemoteCalls } from '../plan/remote-call.ts';
 import type { ClusterSettings } from '../resilience/cluster-settings.ts';
 import { compileCluster } from '../resilience/compile.ts';
 import { readConcurrencyShare } from '../resilience/concurrency-share.ts';
@@ -49,6 +50,8 @@ export interface CompileContext {
   readonly sourceAddresses: readonly string[];
   /** Budgets and token buckets that hold for all threads together; their time is that of `clock`. */
   readonly limits: Limits;
+  /** What filters ask of other services. */
+  readonly remote: RemoteCalls;
 }
 
 /** A cluster's settings with how its endpoints are dialled; null: in plaintext. */

@@ -9,12 +9,12 @@ export function enterEndpoint(endpoint: Endpoint): void {
   endpoint.requestsTotal++;
 }
 
-/** An attempt of `x` is over; `outcome` as OUTCOME says, `latencyMs` to the head of the response, -1 without one; watches are told of `judged`. */
+/** An attempt of `x` (null: of nobody's exchange) is over; `outcome` as OUTCOME says, `latencyMs` to the head of the response, -1 without one; watches are told of `judged`. */
 export function leaveEndpoint(
   endpoint: Endpoint,
   outcome: number,
   latencyMs: number,
-  x: Exchange,
+  x: Exchange | null,
   judged = outcome,
 ): void {
   endpoint.active--;
@@ -23,7 +23,7 @@ export function leaveEndpoint(
 }
 
 /** What became of an attempt or a connection of `x`; the endpoint's numbers are counted elsewhere. */
-export function tellWatches(endpoint: Endpoint, outcome: number, latencyMs: number, x: Exchange): void {
+export function tellWatches(endpoint: Endpoint, outcome: number, latencyMs: number, x: Exchange | null): void {
   const { watches } = endpoint;
   for (let i = 0; i < watches.length; i++) watches[i]?.onOutcome(endpoint, outcome, latencyMs, x);
 }

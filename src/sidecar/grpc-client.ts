@@ -3,6 +3,7 @@
 // error event is left without a listener. No compression, no retries, no balancing: its users are ADS
 // and the CA, and they know better what to do.
 import type { ClientHttp2Session, ClientHttp2Stream } from 'node:http2';
+import type { Socket } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
 
 import { frame, FrameReader, type FrameFault } from './grpc-frame.ts';
@@ -24,6 +25,8 @@ export interface GrpcConnectionOptions {
   readonly port: number;
   /** Null or absent is plaintext. */
   readonly tls?: ConnectionOptions | null;
+  /** A connection that is made already, secure where `tls` is not null; host and port then only name it. */
+  readonly socket?: Socket;
   /** Until the other side has sent its HTTP/2 settings; 5 s by default. */
   readonly connectMsMax?: number;
   /** A ping goes out this often, and must be answered in time; 30 s and 10 s by default. */
@@ -74,11 +77,12 @@ export class GrpcConnection {
 
   constructor(options: GrpcConnectionOptions) {
     this.#options = options;
-    const { host, port, tls = null, connectMsMax = 5000 } = options;
+    const { host, port, tls = null, connectMsMax = 5000, socket } = options;
     const authority = `${tls === null ? 'http' : 'https'}://${host.includes(':') ? `[${host}]` : host}:${port}`;
     // Loaded when it is needed: a sidecar from a file alone starts 40 ms sooner without it.
     this.#session = process.getBuiltinModule('node:http2').connect(authority, {
       ...tls,
+      ...(socket === undefined ? {} : { createConnection: () => socket }),
       settings: { enablePush: false, initialWindowSize: WINDOW_BYTES },
     });
     this.#connectTimer = setTimeout(() => this.#fail('connect timeout'), connectMsMax);

@@ -1,11 +1,11 @@
 // How a health check reaches its endpoint: at the address that checks are for, over the transport socket that the
 // cluster has for it, TLS with its secrets and PROXY header included. The newest settings hold for each connection.
-import { isIP, type Socket } from 'node:net';
+import { isIP } from 'node:net';
 import { Endpoint } from '../plan/cluster.ts';
 import type { ProbeRequest } from '../resilience/health-checker.ts';
-import { SECRETS_MISSING } from '../tls/upstream-tls.ts';
 import { ClusterTransport } from './cluster-transport.ts';
 import { dialEndpoint, type SecureTarget } from './dial-secure.ts';
+import { dialSocket, type SocketUser } from './dial-socket.ts';
 import type { Dial, DialUser } from './wire-dial.ts';
 
 /** The Host that HTTP checks name, and whether somebody wrote it. */
@@ -21,47 +21,10 @@ export function dialCheck(request: ProbeRequest, user: DialUser): Dial {
   return dialEndpoint(target, secureTarget(request, target), user);
 }
 
-export interface SocketUser {
-  /** Connected, and secure where it must be; nothing has been read. */
-  onSocket(socket: Socket): void;
-  onDialFailed(cause: string): void;
-}
-
 /** As dialCheck, for whoever needs a socket of Node's. */
-export function dialSocket(request: ProbeRequest, user: SocketUser): Dial {
+export function dialCheckSocket(request: ProbeRequest, user: SocketUser): Dial {
   const target = checkTarget(request);
-  const secure = secureTarget(request, target);
-  let securing: Socket | null = null;
-  let isCancelled = false;
-  const first = dialEndpoint(target, secure === null ? null : { ...secure, tls: null }, {
-    onDialFailed: (cause) => user.onDialFailed(cause),
-    onDialled: (wire) => {
-      const socket = wire.toSocket();
-      const tls = secure?.tls ?? null;
-      if (secure === null || tls === null) {
-        user.onSocket(socket);
-        return;
-      }
-      const { serverName, expectedName, protocols = [] } = secure;
-      const names = { authority: target.authority, serverName, expectedName, protocols };
-      const connected = tls.connect({ socket }, names, (peer, cause) => {
-        if (isCancelled) return;
-        if (peer === null || connected === null) user.onDialFailed(cause);
-        else user.onSocket(connected);
-      });
-      securing = connected;
-      if (connected !== null) return;
-      socket.destroy();
-      user.onDialFailed(SECRETS_MISSING);
-    },
-  });
-  return {
-    cancel() {
-      isCancelled = true;
-      first.cancel();
-      securing?.destroy();
-    },
-  };
+  return dialSocket(target, secureTarget(request, target), user);
 }
 
 /** The endpoint as a check sees it: elsewhere, perhaps, and of other metadata. */

@@ -8,7 +8,7 @@ import type { Probe, ProbeResult } from '../resilience/health-check.ts';
 import type { ProbeRequest } from '../resilience/health-checker.ts';
 import type { HttpProbeSettings, StatusRange } from '../resilience/health-check-settings.ts';
 import { hasBlocks } from '../resilience/payload.ts';
-import { dialSocket, hostOf } from './health-connection.ts';
+import { dialCheckSocket, hostOf } from './health-connection.ts';
 import { NETWORK_FAILURE } from './health-probe-tcp.ts';
 import type { Dial } from './wire-dial.ts';
 
@@ -100,7 +100,7 @@ export class HttpProbe implements Probe {
       keepAliveTimeoutThreshold: 500,
       connect: (_options, callback) => {
         this.#wasConnected = false;
-        this.#dial = dialSocket(this.#request, {
+        this.#dial = dialCheckSocket(this.#request, {
           onSocket: (socket) => {
             this.#dial = null;
             callback(null, socket);

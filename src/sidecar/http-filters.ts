@@ -128,6 +128,7 @@ function scopeOf(config: HttpConnectionManager, scope: CompileScope, place: Filt
     isInbound: place.isInbound,
     clock: context.clock,
     limits: context.limits,
+    remote: context.remote,
     tally: (name, stats, part) => context.stats.filter(config.statPrefix, name, stats, part ?? null),
   };
 }

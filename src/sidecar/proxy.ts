@@ -38,6 +38,7 @@ import type { Books } from './books.ts';
 import { DynamicResources } from './proxy-dynamic.ts';
 import { ListenerSet } from './proxy-listeners.ts';
 import { Book } from './snapshot.ts';
+import { SidecarRemoteCalls } from './remote-calls.ts';
 import { secureTargetOf } from './secure-target.ts';
 import { SecretStore } from './secrets.ts';
 import { homeOf, StateStore } from './state-store.ts';
@@ -117,6 +118,7 @@ export class Proxy {
   readonly #options: ProxyOptions;
   readonly #logFiles: LogFiles;
   readonly #spans: SpanPipeline;
+  readonly #remote: SidecarRemoteCalls;
   readonly #isReadyNow: () => void;
   #feed: DiscoveryFeed | null = null;
   #isReady = false;
@@ -158,6 +160,8 @@ export class Proxy {
     this.stats.addNumbers(() => this.#numbers());
     this.stats.healthOf = this.health.numbersOf;
     this.stats.outlierOf = (cluster) => outlierNumbers(this.outliers.tallyOf(cluster));
+    this.#remote = new SidecarRemoteCalls({ engine: this.engine, clusterRef: this.store.ref, stats: this.stats });
+    this.stats.remoteOf = (cluster) => this.#remote.numbersOf(cluster);
     this.stats.attachTo(this.registry);
     this.#spans = new SpanPipeline({ registry: this.registry, log });
     const runtime = readRuntime(bootstrap.layeredRuntime);
@@ -177,6 +181,7 @@ export class Proxy {
       // What is wrong with it is told by compileBootstrap.
       sourceAddresses: compileUpstreamBind(bootstrap.clusterManager?.upstreamBindConfig, [], ''),
       limits: this.limits,
+      remote: this.#remote,
     };
     this.listeners = new ListenerSet({
       engine: this.engine,
@@ -295,6 +300,7 @@ export class Proxy {
     }
     this.dynamic?.close();
     this.listeners.destroy();
+    this.#remote.close();
     this.store.close();
     this.secrets.close();
     this.engine.pools.destroy();

@@ -16,6 +16,7 @@ import { flagLetters } from '../../../src/plan/response-flags.ts';
 import { run, runThrough } from '../../../src/plan/run.ts';
 import { compileFault } from '../../../src/policy/fault-compile.ts';
 import { HTTPFaultSchema } from '../../../src/xds/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js';
+import { NO_REMOTE } from '../../support/no-remote.ts';
 
 const ALWAYS = { numerator: 100 };
 const DELAY = { delay: { fixedDelay: '2s', percentage: ALWAYS } };
@@ -54,6 +55,7 @@ function aFilter(config: JsonObject, random: () => number = () => 0): Bench {
     isInbound: false,
     clock: { now: () => 1234, wall: () => 0 },
     limits: new LocalLimits(),
+    remote: NO_REMOTE,
     tally: (_name, stats, part) => {
       const key = part === undefined ? '' : `${part.value}.`;
       const tally = tallies.get(key) ?? new FilterTally(stats);

@@ -12,6 +12,7 @@ import type { CompileHttpFilter, HttpFilter } from '../../../src/plan/http-filte
 import type { CompileEnv } from '../../../src/plan/plan.ts';
 import { FLAGS } from '../../../src/plan/response-flags.ts';
 import { run, runThrough } from '../../../src/plan/run.ts';
+import { NO_REMOTE } from '../../support/no-remote.ts';
 
 export interface LoadBenchOptions {
   readonly random?: () => number;
@@ -47,6 +48,7 @@ export class LoadBench {
       isInbound: true,
       clock: { now: () => this.nowMs, wall: () => this.nowMs },
       limits: new LocalLimits(),
+      remote: NO_REMOTE,
       tally: (_name, stats, part) => {
         const key = part === undefined ? '' : `${part.value}.`;
         const tally = this.#tallies.get(key) ?? new FilterTally(stats);

@@ -19,6 +19,7 @@ import {
   StatefulSessionPerRouteSchema,
   StatefulSessionSchema,
 } from '../../../src/xds/gen/envoy/extensions/filters/http/stateful_session/v3/stateful_session_pb.js';
+import { NO_REMOTE } from '../../support/no-remote.ts';
 
 const TYPE = 'type.googleapis.com/envoy.extensions.http.stateful_session';
 const ROUTE = 'type.googleapis.com/envoy.extensions.filters.http.stateful_session.v3.StatefulSessionPerRoute';
@@ -51,6 +52,7 @@ function scopeOf(): FilterScope {
     isInbound: false,
     clock: { now: () => 0, wall: () => NOW_SECONDS * 1000 },
     limits: new LocalLimits(),
+    remote: NO_REMOTE,
     tally: (_name, stats) => new FilterTally(stats),
   };
 }

@@ -16,6 +16,7 @@ import { SecretStore } from '../../../src/sidecar/secrets.ts';
 import { ListenerSchema, type Listener } from '../../../src/xds/gen/envoy/config/listener/v3/listener_pb.js';
 import { BootstrapSchema, type Bootstrap } from '../../../src/xds/gen/envoy/config/bootstrap/v3/bootstrap_pb.js';
 import { ClusterSchema, type Cluster } from '../../../src/xds/gen/envoy/config/cluster/v3/cluster_pb.js';
+import { NO_REMOTE } from '../../support/no-remote.ts';
 
 const TYPE = 'type.googleapis.com/envoy.extensions.filters';
 export const ROUTER: JsonObject = {
@@ -110,6 +111,7 @@ export function aContext(runtime: Readonly<Record<string, number>> = {}): Compil
     grpcClusters: new Set(),
     sourceAddresses: [],
     limits: new LocalLimits(),
+    remote: NO_REMOTE,
     clock: systemClock,
   };
 }

@@ -57,7 +57,20 @@ export interface MeshConfigSpec {
   readonly inboundRetries: Retries | null;
   /** Null: failover by distance, where outlier detection is on. */
   readonly locality: LocalitySetting | null;
+  /** Of the identities that the mesh gives. */
+  readonly trustDomain: string;
+  /** Further trust domains whose identities count as ours. */
+  readonly trustDomainAliases: readonly string[];
+  /** Sidecars use mutual TLS to whoever can, where no rule says anything else; true by default. */
+  readonly enableAutoMtls: boolean;
+  /** meshMTLS.minProtocolVersion. */
+  readonly minTlsVersion: 'TLSv1.2' | 'TLSv1.3';
+  /** pathNormalization.normalization; Istio's default is BASE. */
+  readonly pathNormalization: PathNormalization;
 }
+
+const NORMALIZATIONS = ['DEFAULT', 'NONE', 'BASE', 'MERGE_SLASHES', 'DECODE_AND_MERGE_SLASHES'] as const;
+export type PathNormalization = Exclude<(typeof NORMALIZATIONS)[number], 'DEFAULT'>;
 
 export const DEFAULT_MESH: MeshConfigSpec = {
   rootNamespace: 'istio-system',
@@ -77,6 +90,11 @@ export const DEFAULT_MESH: MeshConfigSpec = {
   defaultRetries: null,
   inboundRetries: null,
   locality: null,
+  trustDomain: 'cluster.local',
+  trustDomainAliases: [],
+  enableAutoMtls: true,
+  minTlsVersion: 'TLSv1.2',
+  pathNormalization: 'BASE',
 };
 
 export function readMeshConfigSpec(fields: Fields): MeshConfigSpec {
@@ -99,15 +117,7 @@ export function readMeshConfigSpec(fields: Fields): MeshConfigSpec {
     providers.later('metrics');
     return { tracing: providers.texts('tracing'), accessLogging: providers.texts('accessLogging') };
   });
-  fields.later(
-    'enableAutoMtls',
-    'trustDomain',
-    'trustDomainAliases',
-    'meshMTLS',
-    'pathNormalization',
-    'discoverySelectors',
-    'defaultServiceExportTo',
-  );
+  fields.later('discoverySelectors', 'defaultServiceExportTo');
   return {
     rootNamespace: fields.text('rootNamespace') === '' ? DEFAULT_MESH.rootNamespace : fields.text('rootNamespace'),
     providers: fields.list('extensionProviders', readProvider).filter((provider) => provider !== null),
@@ -126,7 +136,23 @@ export function readMeshConfigSpec(fields: Fields): MeshConfigSpec {
     defaultRetries: fields.object('defaultHttpRetryPolicy', readRetries),
     inboundRetries: fields.object('defaultInboundHttpRetryPolicy', readRetries),
     locality: fields.object('localityLbSetting', readLocalitySetting),
+    trustDomain: fields.text('trustDomain') || DEFAULT_MESH.trustDomain,
+    trustDomainAliases: fields.texts('trustDomainAliases'),
+    enableAutoMtls: fields.flag('enableAutoMtls') ?? true,
+    minTlsVersion: fields.object('meshMTLS', readMinVersion) ?? DEFAULT_MESH.minTlsVersion,
+    pathNormalization: fields.object('pathNormalization', readNormalization) ?? DEFAULT_MESH.pathNormalization,
   };
+}
+
+function readMinVersion(fields: Fields): MeshConfigSpec['minTlsVersion'] {
+  fields.later('ecdhCurves', 'cipherSuites');
+  const version = fields.choice('minProtocolVersion', ['TLS_AUTO', 'TLSV1_2', 'TLSV1_3']);
+  return version === 'TLSV1_3' ? 'TLSv1.3' : 'TLSv1.2';
+}
+
+function readNormalization(fields: Fields): PathNormalization {
+  const written = fields.choice('normalization', NORMALIZATIONS);
+  return written === null || written === 'DEFAULT' ? 'BASE' : written;
 }
 
 function readDefaultPolicy(fields: Fields): MeshConfigSpec['defaultPolicy'] {

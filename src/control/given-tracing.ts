@@ -24,6 +24,8 @@ export function parseTracing(text: string): GivenTracing | null {
     locality: { region: '', zone: '', subZone: '' },
     workload: '',
     namespace: '',
+    serviceAccount: '',
+    isMeshed: false,
   };
   const service: MeshService = {
     host,

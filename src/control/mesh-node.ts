@@ -2,7 +2,7 @@
 // A node of another kind, a real Envoy for one, has no OUTRIGGER struct: it gets the outbound half.
 import type { WorkloadId } from '../tls/spiffe-id.ts';
 import type { NodeInfo } from './flow.ts';
-import { localityOfLabels, type Locality } from './mesh-service.ts';
+import { localityOfLabels, takesMtls, type Locality } from './mesh-service.ts';
 
 export interface MeshApp {
   /** Where the app listens on 127.0.0.1. */
@@ -23,6 +23,8 @@ export interface Abilities {
   readonly budgetsRetries: boolean;
   /** The filters that only our own sidecar has: `outrigger.mesh`, `outrigger.fault`, `outrigger.shedding`. */
   readonly ownFilters: boolean;
+  /** It has an identity of the mesh, and secrets to show it. */
+  readonly mtls: boolean;
 }
 
 export const ALL_ABILITIES: Abilities = {
@@ -32,6 +34,7 @@ export const ALL_ABILITIES: Abilities = {
   addresses: true,
   budgetsRetries: false,
   ownFilters: false,
+  mtls: false,
 };
 export const SIDECAR_ABILITIES: Abilities = {
   upgrades: true,
@@ -40,6 +43,7 @@ export const SIDECAR_ABILITIES: Abilities = {
   addresses: false,
   budgetsRetries: true,
   ownFilters: true,
+  mtls: false,
 };
 
 /** An Envoy that says about its app what our sidecar says: the same configuration, without what only ours understands. */
@@ -70,6 +74,10 @@ export interface MeshNode {
   readonly locality: Locality;
   /** Who it proved to be; null: nobody made sure, and it gets nothing that needs an identity. */
   readonly identity: WorkloadId | null;
+  /** The one that was proven; without proof the one that it claims. Empty: not known. */
+  readonly serviceAccount: string;
+  /** It takes mutual TLS from others: its labels say so. */
+  readonly isMeshed: boolean;
 }
 
 const APP_PROTOCOLS = ['http', 'http2', 'grpc', 'tcp'] as const;
@@ -116,8 +124,15 @@ export function readNode(info: NodeInfo): MeshNode | string {
     inboundPort: portOf(own?.['inboundPort'], INBOUND_PORT),
     locality: whereIs(info, labels),
     identity: info.peer?.id ?? null,
-    abilities: own === null ? ALL_ABILITIES : info.userAgent === 'envoy' ? ENVOY_ABILITIES : SIDECAR_ABILITIES,
+    serviceAccount: info.peer?.id.serviceAccount ?? textOf(metadata['SERVICE_ACCOUNT']),
+    isMeshed: takesMtls(labels),
+    abilities: { ...abilitiesOf(info, own !== null), mtls: takesMtls(labels) },
   };
+}
+
+function abilitiesOf({ userAgent }: NodeInfo, isOurs: boolean): Abilities {
+  if (!isOurs) return ALL_ABILITIES;
+  return userAgent === 'envoy' ? ENVOY_ABILITIES : SIDECAR_ABILITIES;
 }
 
 function whereIs({ locality }: NodeInfo, labels: ReadonlyMap<string, string>): Locality {

@@ -29,6 +29,17 @@ export interface MeshEndpoint {
   readonly locality: Locality;
   readonly workload: string;
   readonly namespace: string;
+  /** Whom its certificate must name; empty: not known. */
+  readonly serviceAccount: string;
+  /** It has a sidecar with an identity, and takes mutual TLS. */
+  readonly isMeshed: boolean;
+}
+
+/** Set on workloads whose sidecar takes mutual TLS (Istio's convention); the value is `istio`. */
+const TLS_MODE_LABEL = 'security.istio.io/tlsMode';
+
+export function takesMtls(labels: ReadonlyMap<string, string>): boolean {
+  return labels.get(TLS_MODE_LABEL) === 'istio';
 }
 
 export interface MeshService {

@@ -7,7 +7,7 @@ import type { ServiceEntryPort, WorkloadSpec } from '../config/service-entry.ts'
 import type { Source } from '../config/meta.ts';
 import type { Problem } from '../base/problem.ts';
 import type { MeshApp, MeshNode } from './mesh-node.ts';
-import { localityOf, localityOfLabels, meshPort, selects } from './mesh-service.ts';
+import { localityOf, localityOfLabels, meshPort, selects, takesMtls } from './mesh-service.ts';
 import type { MeshEndpoint, MeshPort, MeshService } from './mesh-service.ts';
 
 export interface ServiceInputs {
@@ -317,6 +317,8 @@ function bare(address: string, port: number): MeshEndpoint {
     locality: { region: '', zone: '', subZone: '' },
     workload: '',
     namespace: '',
+    serviceAccount: '',
+    isMeshed: false,
   };
 }
 
@@ -324,7 +326,9 @@ function podEndpoint(pod: Pod, address: string, port: number, zone: string): Mes
   const { labels, name, namespace } = pod.meta;
   const told = localityOfLabels(labels);
   const locality = told.region === '' ? { region: '', zone, subZone: '' } : told;
-  return { address, port, labels, weight: 1, locality, workload: name, namespace };
+  const serviceAccount = pod.spec.serviceAccount || 'default';
+  const isMeshed = takesMtls(labels);
+  return { address, port, labels, weight: 1, locality, workload: name, namespace, serviceAccount, isMeshed };
 }
 
 function entryEndpoint(
@@ -342,6 +346,8 @@ function entryEndpoint(
     locality: localityOf(spec.locality),
     workload: meta.name,
     namespace: meta.namespace,
+    serviceAccount: spec.serviceAccount,
+    isMeshed: takesMtls(spec.labels),
   };
 }
 
@@ -355,6 +361,8 @@ function nodeEndpoint(node: MeshNode, app: MeshApp): MeshEndpoint {
     locality,
     workload,
     namespace,
+    serviceAccount: node.serviceAccount,
+    isMeshed: node.isMeshed,
   };
 }
 

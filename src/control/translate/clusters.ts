@@ -148,6 +148,8 @@ export function inboundCluster(node: MeshNode, app: MeshApp, owner: MeshService 
     locality: { region: '', zone: '', subZone: '' },
     workload: '',
     namespace: '',
+    serviceAccount: '',
+    isMeshed: false,
   };
   const cluster = create(ClusterSchema, {
     name,

@@ -8,6 +8,7 @@ import type { Filter } from '../../xds/gen/envoy/config/listener/v3/listener_com
 import { RouterSchema } from '../../xds/gen/envoy/extensions/filters/http/router/v3/router_pb.js';
 import type { Router } from '../../xds/gen/envoy/extensions/filters/http/router/v3/router_pb.js';
 import {
+  HttpConnectionManager_PathWithEscapedSlashesAction as EscapedSlashes,
   HttpConnectionManagerSchema,
   HttpFilterSchema,
 } from '../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
@@ -15,6 +16,7 @@ import type {
   HttpConnectionManager,
   HttpFilter,
 } from '../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
+import type { PathNormalization } from '../../config/mesh-config.ts';
 import type { MeshNode } from '../mesh-node.ts';
 import type { Scope } from '../scope.ts';
 import { accessLogs } from './access-log.ts';
@@ -53,7 +55,7 @@ export function httpManager({ node, scope, direction, statPrefix, routes, owner 
     ],
     useRemoteAddress: false,
     generateRequestId: true,
-    normalizePath: true,
+    ...pathNormalization(scope.snapshot.mesh.pathNormalization),
     streamIdleTimeout: duration(0),
     accessLog: accessLogs(scope, node, direction),
   });
@@ -73,6 +75,18 @@ export function httpManager({ node, scope, direction, statPrefix, routes, owner 
     name: 'envoy.filters.network.http_connection_manager',
     configType: { case: 'typedConfig', value: pack(HttpConnectionManagerSchema, manager) },
   });
+}
+
+/** Istio's names for Envoy's three switches; each level has all of the one before. */
+function pathNormalization(level: PathNormalization) {
+  return {
+    normalizePath: level !== 'NONE',
+    mergeSlashes: level === 'MERGE_SLASHES' || level === 'DECODE_AND_MERGE_SLASHES',
+    pathWithEscapedSlashesAction:
+      level === 'DECODE_AND_MERGE_SLASHES'
+        ? EscapedSlashes.UNESCAPE_AND_FORWARD
+        : EscapedSlashes.IMPLEMENTATION_SPECIFIC_DEFAULT,
+  };
 }
 
 /** Our own sidecar heeds what the caller has left of its time, and keeps retries to one of the sidecars of a chain. */

@@ -21,6 +21,8 @@ function endpoint(place: string, labels: Readonly<Record<string, string>> = {}, 
     locality: { region, zone, subZone },
     workload: '',
     namespace: '',
+    serviceAccount: '',
+    isMeshed: false,
   };
 }
 

@@ -101,7 +101,8 @@ export class ProxyStats {
    * its own. What a client can name makes no more than PARTS_MAX of those; then they share one that nobody sees.
    */
   filter(statPrefix: string, name: string, stats: readonly FilterStat[], part: FilterPart | null): FilterTally {
-    const key = `${statPrefix}.${name}${part === null ? '' : `.${part.value}`}`;
+    // Filters of one name may count different things (RBAC's rules and its shadow rules).
+    const key = `${statPrefix}.${name}${part === null ? '' : `.${part.value}`} ${stats[0]?.name ?? ''}`;
     const known = this.#filters.get(key);
     if (known === undefined && part !== null && this.#filters.size >= PARTS_MAX) return new FilterTally(stats);
     return entry(this.#filters, key, () => ({ statPrefix, name, part, tally: new FilterTally(stats) })).tally;

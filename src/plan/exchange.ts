@@ -17,6 +17,8 @@ export interface Connection {
   readonly id: number;
   readonly remoteAddress: string;
   readonly remotePort: number;
+  /** The peer of the socket itself, where a PROXY header told of another; absent: the remote address. */
+  readonly directAddress?: string;
   readonly localAddress: string;
   readonly localPort: number;
   /** True when the local address is where the client meant to go, told by the kernel's redirect or the PROXY protocol. */

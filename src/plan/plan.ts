@@ -32,6 +32,8 @@ export const EMPTY: readonly Step[] = Object.freeze([]);
 
 /** The phases of one policy; a phase that is absent is not used. */
 export interface PlanPart {
+  /** It is authorization: what it does not permit (Exchange.isPermitted) is not permitted at all. */
+  readonly permits?: boolean;
   /** Routes only: chooses the cluster, before the filters that may ask which it is. */
   readonly onChoose?: readonly Step[];
   readonly onRequest?: readonly Step[];

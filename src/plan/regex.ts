@@ -1,12 +1,13 @@
 // Regular expressions from configuration, with RE2's syntax and its linear time, run by re2js. What
 // people mostly write (a literal, `/api/.*`, `.*\.png`, `GET|HEAD`) never reaches the engine: it is
 // recognised here and becomes string comparisons. JavaScript's own RegExp is never used, because
-// `(a+)+` against 29 bytes holds its loop for seconds.
+// `(a+)+` against 29 bytes holds its loop for seconds. A match is of bytes, as Envoy 1.40 has it: `.` is one byte, any byte, so
+// that no value can be such that an expression cannot judge it (CVE-2026-73552).
 // Source: Envoy RegexMatcher and RegexMatchAndSubstitute.
 import { assertNever } from '../base/assert.ts';
 import { RE2JS } from 're2js';
 import { error, type Problem } from '../base/problem.ts';
-import { isAscii, unicodeText, wireText } from './wire-text.ts';
+import { isAscii, wireText } from './wire-text.ts';
 
 /** Instructions of a compiled expression; Istio's limit for Envoy. */
 export const REGEX_PROGRAM_MAX = 32_768;
@@ -37,7 +38,8 @@ export function compileRegex(source: string, problems: Problem[], path: string):
   if (simple !== null) {
     return { source, matches: matcherOf(simple), literalPrefix: prefixOf(simple), kind: simple.kind };
   }
-  const matches = (value: string): boolean => engine.testExact(isAscii(value) ? value : unicodeText(value));
+  const program = isAscii(source) ? engine : RE2JS.compile(wireText(source));
+  const matches = (value: string): boolean => program.testExact(value);
   return { source, matches, literalPrefix: literalPrefixOf(source), kind: 're2' };
 }
 

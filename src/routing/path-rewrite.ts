@@ -16,7 +16,7 @@ import type { RegexMatchAndSubstitute } from '../xds/gen/envoy/type/matcher/v3/r
 import { UriTemplateRewriteConfigSchema } from '../xds/gen/envoy/extensions/path/rewrite/uri_template/v3/uri_template_rewrite_pb.js';
 import type { PathRule } from './path-rule.ts';
 import { pathEnd } from './path-end.ts';
-import { compileUriRewrite } from './uri-template.ts';
+import { compileUriRewrite } from '../plan/uri-template.ts';
 
 /** What a RouteAction or a RedirectAction says of the path. */
 export interface PathRewriteConfig {

@@ -10,7 +10,7 @@ import { wireText } from '../plan/wire-text.ts';
 import type { RouteMatch } from '../xds/gen/envoy/config/route/v3/route_components_pb.js';
 import type { TypedExtensionConfig } from '../xds/gen/envoy/config/core/v3/extension_pb.js';
 import { UriTemplateMatchConfigSchema } from '../xds/gen/envoy/extensions/path/match/uri_template/v3/uri_template_match_pb.js';
-import { compileUriTemplate, type UriTemplate } from './uri-template.ts';
+import { compileUriTemplate, type UriTemplate } from '../plan/uri-template.ts';
 
 export type PathRule =
   | { readonly kind: 'exact' | 'prefix' | 'separated-prefix'; readonly text: string; readonly isFolded: boolean }

@@ -16,6 +16,7 @@ import { AdaptiveConcurrencySchema } from '../xds/gen/envoy/extensions/filters/h
 import { AdmissionControlSchema } from '../xds/gen/envoy/extensions/filters/http/admission_control/v3/admission_control_pb.js';
 import { HTTPFaultSchema } from '../xds/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js';
 import { FilterConfigSchema as GrpcStatsSchema } from '../xds/gen/envoy/extensions/filters/http/grpc_stats/v3/config_pb.js';
+import { RBACPerRouteSchema, RBACSchema } from '../xds/gen/envoy/extensions/filters/http/rbac/v3/rbac_pb.js';
 import { RouterSchema } from '../xds/gen/envoy/extensions/filters/http/router/v3/router_pb.js';
 import {
   StatefulSessionPerRouteSchema,
@@ -27,6 +28,7 @@ import { ProxyProtocolSchema } from '../xds/gen/envoy/extensions/filters/listene
 import { TlsInspectorSchema } from '../xds/gen/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.js';
 import { ConnectionLimitSchema } from '../xds/gen/envoy/extensions/filters/network/connection_limit/v3/connection_limit_pb.js';
 import { HttpConnectionManagerSchema } from '../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
+import { RBACSchema as NetworkRbacSchema } from '../xds/gen/envoy/extensions/filters/network/rbac/v3/rbac_pb.js';
 import { TcpProxySchema } from '../xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
 import { HealthCheckEventFileSinkSchema } from '../xds/gen/envoy/extensions/health_check/event_sinks/file/v3/file_pb.js';
 import { CookieBasedSessionStateSchema } from '../xds/gen/envoy/extensions/http/stateful_session/cookie/v3/cookie_pb.js';
@@ -65,6 +67,9 @@ export const extensions: Registry = createRegistry(
   HTTPFaultSchema,
   AdaptiveConcurrencySchema,
   AdmissionControlSchema,
+  RBACSchema,
+  RBACPerRouteSchema,
+  NetworkRbacSchema,
   StatefulSessionSchema,
   StatefulSessionPerRouteSchema,
   CookieBasedSessionStateSchema,

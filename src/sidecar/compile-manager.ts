@@ -34,7 +34,7 @@ import { FilterSettings } from './filter-settings.ts';
 import { compileHttpFilters, type CompiledFilters } from './http-filters.ts';
 import { compileRetryPart, type RetryScope } from './compile-retry.ts';
 import { RoutesRef, type HttpManager } from './http-manager.ts';
-import { EMPTY_PART, PERMIT_ALL, assemble, joinParts } from './pipeline.ts';
+import { EMPTY_PART, assemble, joinParts } from './pipeline.ts';
 
 /** A compiled RouteConfiguration with the plans in it, for `/plan`. */
 export interface CompiledRoutes {
@@ -266,7 +266,7 @@ function compileParts(
     const own = isPlain ? trace : (traceOf(route) ?? trace);
     const filters = joinParts(settings.partsOf(route, place === null ? null : place.host));
     const retry = place === null ? EMPTY_PART : compileRetryPart(place, init.origin, place.retryScope);
-    return assemble(init, { trace: own, accessLog, metrics, permit: PERMIT_ALL, filters, route: routePart, retry });
+    return assemble(init, { trace: own, accessLog, metrics, filters, route: routePart, retry });
   };
   return { finish, chain };
 }

@@ -54,6 +54,10 @@ export class SocketConnection implements Connection {
     return this.#wire.facts?.remotePort ?? this.#wire.remotePort;
   }
 
+  get directAddress(): string {
+    return this.#wire.facts?.directAddress ?? this.remoteAddress;
+  }
+
   get localAddress(): string {
     this.#localAddress ??= this.#wire.facts?.localAddress ?? plainAddress(this.#wire.localAddress);
     return this.#localAddress;

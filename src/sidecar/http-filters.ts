@@ -11,6 +11,7 @@ import { compileAdaptive } from '../policy/adaptive-compile.ts';
 import { compileAdmission } from '../policy/admission-compile.ts';
 import { compileAttemptFault } from '../policy/attempt-fault.ts';
 import { compileFault } from '../policy/fault-compile.ts';
+import { compileRbac } from '../policy/rbac-compile.ts';
 import { compileSession } from '../policy/session-compile.ts';
 import { compileShedding } from '../policy/shedding-compile.ts';
 import { AdaptiveConcurrencySchema } from '../xds/gen/envoy/extensions/filters/http/adaptive_concurrency/v3/adaptive_concurrency_pb.js';
@@ -21,6 +22,7 @@ import {
   StatefulSessionPerRouteSchema,
   StatefulSessionSchema,
 } from '../xds/gen/envoy/extensions/filters/http/stateful_session/v3/stateful_session_pb.js';
+import { RBACPerRouteSchema, RBACSchema } from '../xds/gen/envoy/extensions/filters/http/rbac/v3/rbac_pb.js';
 import { RouterSchema, type Router } from '../xds/gen/envoy/extensions/filters/http/router/v3/router_pb.js';
 import type {
   HttpConnectionManager,
@@ -41,6 +43,7 @@ const KINDS: ReadonlyMap<string, FilterKind> = new Map([
   [HTTPFaultSchema.typeName, { compile: compileFault, settings: [HTTPFaultSchema] }],
   [AdmissionControlSchema.typeName, { compile: compileAdmission, settings: [] }],
   [AdaptiveConcurrencySchema.typeName, { compile: compileAdaptive, settings: [] }],
+  [RBACSchema.typeName, { compile: compileRbac, settings: [RBACPerRouteSchema] }],
   [StatefulSessionSchema.typeName, { compile: compileSession, settings: [StatefulSessionPerRouteSchema] }],
 ]);
 

@@ -38,8 +38,8 @@ const ORDER = [
   'retry',
 ] as const satisfies readonly (keyof PipelineParts)[];
 
-/** Permits every request: what stands in the place of authorization where none is configured. */
-export const PERMIT_ALL: PlanPart = Object.freeze({
+/** Permits every request: what stands in the place of authorization where none is configured, by none of the filters. */
+const PERMIT_ALL: PlanPart = Object.freeze({
   onRequest: Object.freeze([
     step(
       'permit',
@@ -53,9 +53,11 @@ export const PERMIT_ALL: PlanPart = Object.freeze({
   ]),
 });
 
-export function assemble(init: PlanInit, parts: Omit<PipelineParts, 'choice'>): Plan {
+export function assemble(init: PlanInit, parts: Omit<PipelineParts, 'choice' | 'permit'>): Plan {
   const { onChoose, ...route } = parts.route;
-  const all: PipelineParts = { ...parts, choice: onChoose === undefined ? EMPTY_PART : { onRequest: onChoose }, route };
+  const choice = onChoose === undefined ? EMPTY_PART : { onRequest: onChoose };
+  const permit = parts.filters.permits === true ? EMPTY_PART : PERMIT_ALL;
+  const all: PipelineParts = { ...parts, permit, choice, route };
   return merge(
     init,
     ORDER.map((name) => all[name]),
@@ -67,6 +69,7 @@ export function joinParts(parts: readonly PlanPart[]): PlanPart {
   if (parts.length === 0) return EMPTY_PART;
   const outwards = parts.toReversed();
   return {
+    permits: parts.some((part) => part.permits === true),
     onRequest: parts.flatMap((part) => part.onRequest ?? []),
     onAttempt: parts.flatMap((part) => part.onAttempt ?? []),
     onResponse: outwards.flatMap((part) => part.onResponse ?? []),

@@ -311,6 +311,19 @@ const MANAGER: Readonly<Record<string, MessageFields>> = {
     ALL,
   'envoy.extensions.filters.http.adaptive_concurrency.v3.GradientControllerConfig.MinimumRTTCalculationParams': ALL,
   'envoy.config.core.v3.RuntimePercent': ALL,
+  // Their compiler judges every rule: one that is left out would change what the others say.
+  'envoy.extensions.filters.http.rbac.v3.RBAC': {
+    supported: 'rules_stat_prefix shadow_rules_stat_prefix track_per_rule_stats',
+    opaque: 'rules shadow_rules',
+    refused: { matcher: 'write rules', shadow_matcher: 'write shadow_rules' },
+  },
+  'envoy.extensions.filters.http.rbac.v3.RBACPerRoute': { supported: 'rbac' },
+  'envoy.extensions.filters.network.rbac.v3.RBAC': {
+    supported: 'stat_prefix shadow_rules_stat_prefix enforcement_type',
+    opaque: 'rules shadow_rules',
+    required: 'stat_prefix',
+    refused: { matcher: 'write rules', shadow_matcher: 'write shadow_rules' },
+  },
   'envoy.extensions.filters.http.stateful_session.v3.StatefulSession': ALL,
   'envoy.extensions.filters.http.stateful_session.v3.StatefulSessionPerRoute': ALL,
   'envoy.extensions.http.stateful_session.cookie.v3.CookieBasedSessionState': ALL,

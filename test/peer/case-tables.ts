@@ -10,6 +10,7 @@ import { LIFETIME_CASES } from './cases/lifetime-cases.ts';
 import { MANAGER_CASES } from './cases/manager-cases.ts';
 import { MATCH_CASES } from './cases/match-cases.ts';
 import { MEETING_CASES } from './cases/meeting-cases.ts';
+import { RBAC_CASES } from './cases/rbac-cases.ts';
 import { RETRY_CASES } from './cases/retry-cases.ts';
 import { SELECTION_CASES } from './cases/selection-cases.ts';
 import type { CaseTable } from './peer-case.ts';
@@ -27,5 +28,6 @@ export const CASE_TABLES: CaseTable = {
   ...CAPTURE_CASES,
   ...LIFETIME_CASES,
   ...SELECTION_CASES,
+  ...RBAC_CASES,
   ...RETRY_CASES,
 };

@@ -45,6 +45,21 @@ const NEWER_FIELDS: Readonly<Record<string, readonly (readonly [after: string, f
       '    bool use_alpn_protocol = 15;',
     ],
   ],
+  'envoy/config/rbac/v3/rbac.proto': [
+    [
+      'option (udpa.annotations.file_status).package_version_status = ACTIVE;',
+      `enum MetadataSource {
+  DYNAMIC = 0;
+  ROUTE = 1;
+}
+message SourcedMetadata {
+  type.matcher.v3.MetadataMatcher metadata_matcher = 1;
+  MetadataSource metadata_source = 2;
+}`,
+    ],
+    ['    core.v3.TypedExtensionConfig uri_template = 13;', '    SourcedMetadata sourced_metadata = 14;'],
+    ['    type.matcher.v3.FilterStateMatcher filter_state = 12;', '    SourcedMetadata sourced_metadata = 13;'],
+  ],
   'envoy/config/route/v3/route.proto': [
     ['  bool ignore_path_parameters_in_path_matching = 15;', '  string vhost_header = 18;'],
   ],

@@ -6,7 +6,7 @@
 import { assertNever } from '../base/assert.ts';
 import type { RE2JS } from 're2js';
 import { error, type Problem } from '../base/problem.ts';
-import { compileEngine } from '../plan/regex.ts';
+import { compileEngine } from './regex.ts';
 
 const VARIABLES_MAX = 5;
 const NAME_LENGTH_MAX = 16;

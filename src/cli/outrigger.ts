@@ -20,6 +20,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandFile>>> = {
   translate: () => import('./translate.ts'),
   redirect: () => import('./redirect.ts'),
   inject: () => import('./inject.ts'),
+  token: () => import('./token.ts'),
 };
 
 await main(process.argv.slice(2));

@@ -6,6 +6,9 @@
 // the table is full, further names are limited by each thread for itself, and `isFull` says so.
 //
 //   entry │ hash │ hash │ used or tokens │ period │ share of thread 0 │ … │ share of thread n-1 │
+import { LocalShare, SharedShare, type LimitShare } from './limit-share.ts';
+import { LocalKeyedBuckets, SharedKeyedBuckets, type KeyedBuckets, type KeyedSlot } from './keyed-buckets.ts';
+import { LocalRateBucket, SharedRateBucket, type RateBucket } from './rate-bucket.ts';
 import { localWindow, SlottedWindow, WINDOW_CELLS, type RateWindow } from './rate-window.ts';
 
 export interface Budget {
@@ -35,6 +38,12 @@ export interface Limits {
   bucket(name: string, rate: TokenRate): TokenBucket;
   /** Counts what happens within `intervalMs`, which is above 0; with another interval it is a new one. */
   window(name: string, intervalMs: number): RateWindow;
+  /** A bucket that fills continuously; it keeps its tokens when rate and brim change. */
+  rate(name: string): RateBucket;
+  /** At most `countMax` such buckets, by key. */
+  keyedRates(name: string, countMax: number): KeyedBuckets;
+  /** What this process may have of a limit that it shares with others, and what it was asked for. */
+  share(name: string): LimitShare;
 }
 
 const ENTRIES = 16_384;
@@ -43,22 +52,27 @@ const HASH_TOO = 1;
 const USED = 2;
 const PERIOD = 3;
 const SHARES = 4;
+/** Keys of one set of buckets, where threads share them. */
+const KEYS_MAX = 1024;
 
 export class SharedLimits implements Limits {
   /** What the threads share: hand it to each. */
   readonly memory: SharedArrayBuffer;
   readonly #cells: Int32Array<SharedArrayBuffer>;
-  readonly #threads: number;
+  readonly #wideCells: BigInt64Array<SharedArrayBuffer>;
+  readonly #width: number;
   readonly #thread: number;
   #isFull = false;
 
   /** Of `threads` threads this is number `thread`; without `memory` it is made. */
   constructor(threads: number, thread: number, memory?: SharedArrayBuffer) {
-    this.#threads = threads;
     this.#thread = thread;
-    const bytes = ENTRIES * (SHARES + threads) * Int32Array.BYTES_PER_ELEMENT;
+    // An even number of cells, so that two of them can be one of 64 bits.
+    this.#width = (SHARES + threads + 1) & ~1;
+    const bytes = ENTRIES * this.#width * Int32Array.BYTES_PER_ELEMENT;
     this.memory = memory ?? new SharedArrayBuffer(bytes);
     this.#cells = new Int32Array(this.memory);
+    this.#wideCells = new BigInt64Array(this.memory);
   }
 
   /** True when a name did not fit. */
@@ -89,10 +103,36 @@ export class SharedLimits implements Limits {
     return new SlottedWindow(this.#cells, slots, intervalMs);
   }
 
+  /** Config time. */
+  rate(name: string): RateBucket {
+    const at = this.#find('rate ' + name);
+    return at < 0 ? new LocalRateBucket() : new SharedRateBucket(this.#wideCells, (at + USED) / 2);
+  }
+
+  /** Config time. */
+  keyedRates(name: string, countMax: number): KeyedBuckets {
+    const slots: KeyedSlot[] = [];
+    for (let i = 0; i < Math.min(countMax, KEYS_MAX); i++) {
+      const at = this.#find(`key ${i} ${name}`);
+      const owner = this.#find(`owner ${i} ${name}`);
+      if (at < 0 || owner < 0) return new LocalKeyedBuckets(countMax);
+      slots.push({ owner: owner + USED, bucket: new SharedRateBucket(this.#wideCells, (at + USED) / 2) });
+    }
+    return new SharedKeyedBuckets(this.#cells, slots, (key) => hashOf(key, 0x811c9dc5) | 1);
+  }
+
+  /** Config time. */
+  share(name: string): LimitShare {
+    const at = this.#find('share ' + name);
+    const more = this.#find('demand ' + name);
+    if (at < 0 || more < 0) return new LocalShare();
+    return new SharedShare(this.#cells, at + USED, more + USED);
+  }
+
   /** Gives back all that a thread held: it is no more. */
   forget(thread: number): void {
     const cells = this.#cells;
-    const width = SHARES + this.#threads;
+    const width = this.#width;
     for (let at = 0; at < ENTRIES * width; at += width) {
       // Looking does not claim memory that nothing stands in.
       if (Atomics.load(cells, at + SHARES + thread) === 0) continue;
@@ -103,7 +143,7 @@ export class SharedLimits implements Limits {
 
   #find(name: string): number {
     const cells = this.#cells;
-    const width = SHARES + this.#threads;
+    const width = this.#width;
     // Never 0, which marks a free entry.
     const hash = hashOf(name, 0x811c9dc5) | 1;
     const hashToo = hashOf(name, 0x2f0b4c47) | 1;
@@ -125,6 +165,9 @@ export class LocalLimits implements Limits {
   readonly #budgets = new Map<string, Budget>();
   readonly #tokens = new Map<string, Tokens>();
   readonly #windows = new Map<string, RateWindow>();
+  readonly #rates = new Map<string, RateBucket>();
+  readonly #keyed = new Map<string, KeyedBuckets>();
+  readonly #shares = new Map<string, LimitShare>();
 
   budget(name: string): Budget {
     const known = this.#budgets.get(name) ?? new LocalBudget();
@@ -145,6 +188,28 @@ export class LocalLimits implements Limits {
     const key = `${intervalMs} ${name}`;
     const known = this.#windows.get(key) ?? localWindow(intervalMs);
     this.#windows.set(key, known);
+    return known;
+  }
+
+  /** Config time. */
+  rate(name: string): RateBucket {
+    const known = this.#rates.get(name) ?? new LocalRateBucket();
+    this.#rates.set(name, known);
+    return known;
+  }
+
+  /** Config time. */
+  keyedRates(name: string, countMax: number): KeyedBuckets {
+    const key = `${countMax} ${name}`;
+    const known = this.#keyed.get(key) ?? new LocalKeyedBuckets(countMax);
+    this.#keyed.set(key, known);
+    return known;
+  }
+
+  /** Config time. */
+  share(name: string): LimitShare {
+    const known = this.#shares.get(name) ?? new LocalShare();
+    this.#shares.set(name, known);
     return known;
   }
 }

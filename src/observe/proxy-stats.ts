@@ -37,6 +37,8 @@ const TCP_LABELS = ['envoy_tcp_prefix'];
 export interface FilterPart {
   readonly label: string;
   readonly value: string;
+  /** As in plan/http-filter.ts. */
+  readonly root?: '' | 'cluster.';
 }
 
 interface FilterStats {
@@ -101,6 +103,10 @@ export class ProxyStats {
    * its own. What a client can name makes no more than PARTS_MAX of those; then they share one that nobody sees.
    */
   filter(statPrefix: string, name: string, stats: readonly FilterStat[], part: FilterPart | null): FilterTally {
+    if (part?.root !== undefined) {
+      const rootKey = `${part.root} ${part.value}.${name}`;
+      return entry(this.#filters, rootKey, () => ({ statPrefix, name, part, tally: new FilterTally(stats) })).tally;
+    }
     // Filters of one name may count different things (RBAC's rules and its shadow rules).
     const key = `${statPrefix}.${name}${part === null ? '' : `.${part.value}`} ${stats[0]?.name ?? ''}`;
     const known = this.#filters.get(key);
@@ -312,6 +318,15 @@ function limitStats(stats: Stat[], prefix: string, tally: ChainLimitTally): void
 
 function filterStats(stats: Stat[], { statPrefix, name, part, tally }: FilterStats): void {
   const leaf = name.replaceAll('.', '_');
+  if (part?.root !== undefined) {
+    const { root, value, label } = part;
+    for (const [index, { name: last, kind }] of tally.stats.entries()) {
+      const metric = `${root.replace('.', '_')}${leaf}_${last}`;
+      const full = `${root}${value}.${name}.${last}`;
+      stats.push({ name: full, kind, value: tally.of(index), metric, labelNames: [label], labels: [value] });
+    }
+    return;
+  }
   for (const [index, stat] of tally.stats.entries()) {
     stats.push({
       name: `http.${statPrefix}.${name}.${part === null ? '' : `${part.value}.`}${stat.name}`,

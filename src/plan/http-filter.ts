@@ -5,6 +5,7 @@ import type { Any } from '@bufbuild/protobuf/wkt';
 import type { Clock } from '../base/clock.ts';
 import type { Limits } from '../base/shared-limits.ts';
 import type { Route, VirtualHost } from '../xds/gen/envoy/config/route/v3/route_components_pb.js';
+import type { ClusterRef } from './cluster.ts';
 import type { FilterStat, FilterTally } from './filter-tally.ts';
 import type { CompileEnv, PlanPart } from './plan.ts';
 import type { RemoteCalls } from './remote-call.ts';
@@ -22,6 +23,8 @@ export interface FilterScope {
   readonly place: string;
   /** The node's cluster, which Envoy calls the local service cluster. */
   readonly serviceCluster: string;
+  /** The cluster whose members share limits with this process; absent: the bootstrap names none. */
+  readonly localCluster?: ClusterRef;
   readonly isInbound: boolean;
   readonly clock: Clock;
   /** Budgets and buckets that hold for all threads. */
@@ -36,6 +39,8 @@ export interface FilterScope {
 export interface FilterStatPart {
   readonly label: string;
   readonly value: string;
+  /** There: the statistic is `ROOT VALUE.NAME.*`, as in `cluster.web.ratelimit.*`, and not one of the manager's. */
+  readonly root?: '' | 'cluster.';
 }
 
 /** Settings that a route configuration has for one filter, and where. */

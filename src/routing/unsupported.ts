@@ -36,7 +36,6 @@ export function warnOfHost(host: VirtualHost, problems: Problem[], path: string)
     problems.push(error(`${path}.matcher`, 'is not supported', 'list the routes in routes'));
   warn(
     [
-      ['rate_limits', host.rateLimits.length > 0],
       ['virtual_clusters', host.virtualClusters.length > 0],
       ['cors', host.cors !== undefined],
     ],
@@ -66,8 +65,6 @@ function warnOfAction(action: RouteAction, problems: Problem[], prefix: string):
         action.internalRedirectAction !== InternalRedirectAction.PASS_THROUGH_INTERNAL_REDIRECT,
       ],
       ['max_internal_redirects', action.maxInternalRedirects !== undefined],
-      ['rate_limits', action.rateLimits.length > 0],
-      ['include_vh_rate_limits', action.includeVhRateLimits !== undefined],
       ['cors', action.cors !== undefined],
       ['early_data_policy', action.earlyDataPolicy !== undefined],
     ],

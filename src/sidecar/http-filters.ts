@@ -12,11 +12,13 @@ import { compileAdmission } from '../policy/admission-compile.ts';
 import { compileAttemptFault } from '../policy/attempt-fault.ts';
 import { compileFault } from '../policy/fault-compile.ts';
 import { compileRbac } from '../policy/rbac-compile.ts';
+import { compileLocalLimit } from '../policy/local-rate-limit-compile.ts';
 import { compileSession } from '../policy/session-compile.ts';
 import { compileShedding } from '../policy/shedding-compile.ts';
 import { AdaptiveConcurrencySchema } from '../xds/gen/envoy/extensions/filters/http/adaptive_concurrency/v3/adaptive_concurrency_pb.js';
 import { AdmissionControlSchema } from '../xds/gen/envoy/extensions/filters/http/admission_control/v3/admission_control_pb.js';
 import { HTTPFaultSchema } from '../xds/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js';
+import { LocalRateLimitSchema } from '../xds/gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.js';
 import { FilterConfigSchema as GrpcStatsSchema } from '../xds/gen/envoy/extensions/filters/http/grpc_stats/v3/config_pb.js';
 import {
   StatefulSessionPerRouteSchema,
@@ -44,6 +46,7 @@ const KINDS: ReadonlyMap<string, FilterKind> = new Map([
   [AdmissionControlSchema.typeName, { compile: compileAdmission, settings: [] }],
   [AdaptiveConcurrencySchema.typeName, { compile: compileAdaptive, settings: [] }],
   [RBACSchema.typeName, { compile: compileRbac, settings: [RBACPerRouteSchema] }],
+  [LocalRateLimitSchema.typeName, { compile: compileLocalLimit, settings: [LocalRateLimitSchema] }],
   [StatefulSessionSchema.typeName, { compile: compileSession, settings: [StatefulSessionPerRouteSchema] }],
 ]);
 

@@ -11,6 +11,7 @@ import { MANAGER_CASES } from './cases/manager-cases.ts';
 import { MATCH_CASES } from './cases/match-cases.ts';
 import { MEETING_CASES } from './cases/meeting-cases.ts';
 import { RBAC_CASES } from './cases/rbac-cases.ts';
+import { RATE_LIMIT_CASES } from './cases/rate-limit-cases.ts';
 import { RETRY_CASES } from './cases/retry-cases.ts';
 import { SELECTION_CASES } from './cases/selection-cases.ts';
 import type { CaseTable } from './peer-case.ts';
@@ -30,4 +31,5 @@ export const CASE_TABLES: CaseTable = {
   ...SELECTION_CASES,
   ...RBAC_CASES,
   ...RETRY_CASES,
+  ...RATE_LIMIT_CASES,
 };

@@ -1,0 +1,85 @@
+// @hot
+// Token buckets by a key that requests bring (a caller, the value of a header), so many of them and no more. In one
+// thread the key that was not seen for longest makes room, as in Envoy. Where threads share them, a key has a few places by
+// its hash, and the bucket with the most tokens makes room there: one that is full is as good as a new one.
+// A caller that invents keys gets new buckets that way: limits by keys that anybody may choose need one for all beside them.
+import { LocalRateBucket, type FillRate, type RateBucket } from './rate-bucket.ts';
+
+export interface KeyedBuckets {
+  /** The bucket of this key now; good for the current turn only. */
+  of(key: string, nowMs: number, rate: FillRate): RateBucket;
+}
+
+export class LocalKeyedBuckets implements KeyedBuckets {
+  readonly #countMax: number;
+  /** In the order in which they were asked for last. */
+  readonly #buckets = new Map<string, LocalRateBucket>();
+
+  constructor(countMax: number) {
+    this.#countMax = countMax;
+  }
+
+  of(key: string): RateBucket {
+    const buckets = this.#buckets;
+    const known = buckets.get(key);
+    if (known !== undefined) buckets.delete(key);
+    else if (buckets.size >= this.#countMax) {
+      for (const oldest of buckets.keys()) {
+        buckets.delete(oldest);
+        break;
+      }
+    }
+    const bucket = known ?? new LocalRateBucket();
+    buckets.set(key, bucket);
+    return bucket;
+  }
+}
+
+/** One place of a shared table: whose bucket it is, by the hash of the key, and the bucket. */
+export interface KeyedSlot {
+  /** Index of the owner's cell. */
+  readonly owner: number;
+  readonly bucket: RateBucket;
+}
+
+/** Places that a key may have. */
+const PROBES = 8;
+
+export class SharedKeyedBuckets implements KeyedBuckets {
+  readonly #cells: Int32Array<SharedArrayBuffer>;
+  readonly #slots: readonly KeyedSlot[];
+  readonly #hashOf: (key: string) => number;
+
+  /** `hashOf` never gives 0; config time. */
+  constructor(cells: Int32Array<SharedArrayBuffer>, slots: readonly KeyedSlot[], hashOf: (key: string) => number) {
+    this.#cells = cells;
+    this.#slots = slots;
+    this.#hashOf = hashOf;
+  }
+
+  of(key: string, nowMs: number, rate: FillRate): RateBucket {
+    const cells = this.#cells;
+    const hash = this.#hashOf(key);
+    const count = this.#slots.length;
+    const probes = Math.min(PROBES, count);
+    let fullest = this.#slotAt(hash, 0);
+    let most = -1;
+    for (let i = 0; i < probes; i++) {
+      const slot = this.#slotAt(hash, i);
+      const owner = Atomics.load(cells, slot.owner);
+      if (owner === hash) return slot.bucket;
+      if (owner === 0 && Atomics.compareExchange(cells, slot.owner, 0, hash) === 0) return slot.bucket;
+      const tokens = slot.bucket.tokens(nowMs, rate);
+      if (tokens <= most) continue;
+      most = tokens;
+      fullest = slot;
+    }
+    Atomics.store(cells, fullest.owner, hash);
+    fullest.bucket.fill(nowMs, rate, rate.tokensMax);
+    return fullest.bucket;
+  }
+
+  #slotAt(hash: number, probe: number): KeyedSlot {
+    return this.#slots[((hash >>> 1) + probe) % this.#slots.length] as KeyedSlot;
+  }
+}

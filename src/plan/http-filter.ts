@@ -3,9 +3,11 @@
 // and sidecar/filter-settings.ts which settings win; here stands the contract.
 import type { Any } from '@bufbuild/protobuf/wkt';
 import type { Clock } from '../base/clock.ts';
+import type { Problem } from '../base/problem.ts';
 import type { Limits } from '../base/shared-limits.ts';
-import type { Route, VirtualHost } from '../xds/gen/envoy/config/route/v3/route_components_pb.js';
 import type { ClusterRef } from './cluster.ts';
+import type { Route, RouteMatch, VirtualHost } from '../xds/gen/envoy/config/route/v3/route_components_pb.js';
+import type { Exchange } from './exchange.ts';
 import type { FilterStat, FilterTally } from './filter-tally.ts';
 import type { CompileEnv, PlanPart } from './plan.ts';
 import type { RemoteCalls } from './remote-call.ts';
@@ -26,11 +28,15 @@ export interface FilterScope {
   /** The cluster whose members share limits with this process; absent: the bootstrap names none. */
   readonly localCluster?: ClusterRef;
   readonly isInbound: boolean;
+  /** The manager is one of our mesh's: rules of our own hold that Envoy does not have. */
+  readonly isMesh: boolean;
   readonly clock: Clock;
   /** Budgets and buckets that hold for all threads. */
   readonly limits: Limits;
   /** Calls to other services while a request waits; plan/waiting-step.ts has the steps for it. */
   readonly remote: RemoteCalls;
+  /** A RouteMatch outside of a route table; null after reporting why it is refused. */
+  readonly routeMatch: (match: RouteMatch, problems: Problem[], path: string) => ((x: Exchange) => boolean) | null;
   /** The statistics `http.PREFIX.NAME.*`, or `http.PREFIX.NAME.PART.*`; the same object whenever it is asked for. */
   readonly tally: (name: string, stats: readonly FilterStat[], part?: FilterStatPart) => FilterTally;
 }

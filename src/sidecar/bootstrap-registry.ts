@@ -16,6 +16,10 @@ import { AdaptiveConcurrencySchema } from '../xds/gen/envoy/extensions/filters/h
 import { AdmissionControlSchema } from '../xds/gen/envoy/extensions/filters/http/admission_control/v3/admission_control_pb.js';
 import { HTTPFaultSchema } from '../xds/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js';
 import { LocalRateLimitSchema } from '../xds/gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.js';
+import {
+  JwtAuthenticationSchema,
+  PerRouteConfigSchema as JwtPerRouteSchema,
+} from '../xds/gen/envoy/extensions/filters/http/jwt_authn/v3/config_pb.js';
 import { FilterConfigSchema as GrpcStatsSchema } from '../xds/gen/envoy/extensions/filters/http/grpc_stats/v3/config_pb.js';
 import { RBACPerRouteSchema, RBACSchema } from '../xds/gen/envoy/extensions/filters/http/rbac/v3/rbac_pb.js';
 import { RouterSchema } from '../xds/gen/envoy/extensions/filters/http/router/v3/router_pb.js';
@@ -72,6 +76,8 @@ export const extensions: Registry = createRegistry(
   RBACPerRouteSchema,
   NetworkRbacSchema,
   LocalRateLimitSchema,
+  JwtAuthenticationSchema,
+  JwtPerRouteSchema,
   StatefulSessionSchema,
   StatefulSessionPerRouteSchema,
   CookieBasedSessionStateSchema,

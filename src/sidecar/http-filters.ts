@@ -13,12 +13,18 @@ import { compileAttemptFault } from '../policy/attempt-fault.ts';
 import { compileFault } from '../policy/fault-compile.ts';
 import { compileRbac } from '../policy/rbac-compile.ts';
 import { compileLocalLimit } from '../policy/local-rate-limit-compile.ts';
+import { compileJwt } from '../policy/jwt-compile.ts';
 import { compileSession } from '../policy/session-compile.ts';
 import { compileShedding } from '../policy/shedding-compile.ts';
+import { compileLoneMatch } from '../routing/lone-match.ts';
 import { AdaptiveConcurrencySchema } from '../xds/gen/envoy/extensions/filters/http/adaptive_concurrency/v3/adaptive_concurrency_pb.js';
 import { AdmissionControlSchema } from '../xds/gen/envoy/extensions/filters/http/admission_control/v3/admission_control_pb.js';
 import { HTTPFaultSchema } from '../xds/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js';
 import { LocalRateLimitSchema } from '../xds/gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.js';
+import {
+  JwtAuthenticationSchema,
+  PerRouteConfigSchema as JwtPerRouteSchema,
+} from '../xds/gen/envoy/extensions/filters/http/jwt_authn/v3/config_pb.js';
 import { FilterConfigSchema as GrpcStatsSchema } from '../xds/gen/envoy/extensions/filters/http/grpc_stats/v3/config_pb.js';
 import {
   StatefulSessionPerRouteSchema,
@@ -47,6 +53,7 @@ const KINDS: ReadonlyMap<string, FilterKind> = new Map([
   [AdaptiveConcurrencySchema.typeName, { compile: compileAdaptive, settings: [] }],
   [RBACSchema.typeName, { compile: compileRbac, settings: [RBACPerRouteSchema] }],
   [LocalRateLimitSchema.typeName, { compile: compileLocalLimit, settings: [LocalRateLimitSchema] }],
+  [JwtAuthenticationSchema.typeName, { compile: compileJwt, settings: [JwtPerRouteSchema] }],
   [StatefulSessionSchema.typeName, { compile: compileSession, settings: [StatefulSessionPerRouteSchema] }],
 ]);
 
@@ -100,7 +107,7 @@ export function compileHttpFilters(
     const found = proto.disabled ? null : unpack(any, RouterSchema);
     if (found !== null) router = found;
     else {
-      const filter = compileOne(proto, any, scopeOf(config, scope, { at, name: proto.name, isInbound, index }));
+      const filter = compileOne(proto, any, scopeOf(config, scope, { at, name: proto.name, isInbound, isMesh, index }));
       if (filter !== null) filters.push({ name: proto.name, filter, isOff: proto.disabled });
     }
   }
@@ -119,6 +126,7 @@ interface FilterPlace {
   readonly name: string;
   readonly index: number;
   readonly isInbound: boolean;
+  readonly isMesh: boolean;
 }
 
 function scopeOf(config: HttpConnectionManager, scope: CompileScope, place: FilterPlace): FilterScope {
@@ -132,6 +140,8 @@ function scopeOf(config: HttpConnectionManager, scope: CompileScope, place: Filt
     place: `${scope.place ?? scope.path} ${config.statPrefix} ${place.name}`,
     serviceCluster: context.node.cluster,
     isInbound: place.isInbound,
+    isMesh: place.isMesh,
+    routeMatch: (match, problems, path) => compileLoneMatch(match, env, problems, path),
     clock: context.clock,
     limits: context.limits,
     remote: context.remote,

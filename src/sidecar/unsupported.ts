@@ -14,6 +14,7 @@ import { CLUSTER_FIELDS } from './unsupported-cluster-fields.ts';
 import { FIELDS } from './unsupported-fields.ts';
 import { HEALTH_FIELDS } from './unsupported-health-fields.ts';
 import { RATE_FIELDS } from './unsupported-rate-fields.ts';
+import { JWT_FIELDS } from './unsupported-jwt-fields.ts';
 import { ROUTE_FIELDS } from './unsupported-route-fields.ts';
 import { TLS_FIELDS } from './unsupported-tls-fields.ts';
 import { isPeakEwma } from '../resilience/peak-ewma-compile.ts';
@@ -48,7 +49,9 @@ const OWN_FILTERS: ReadonlySet<string> = new Set(['outrigger.mesh', 'outrigger.s
 export const MUST_BE_SET = 'must be set';
 
 const MESSAGES: ReadonlyMap<string, MessageFields> = new Map(
-  Object.entries({ ...FIELDS, ...CLUSTER_FIELDS, ...HEALTH_FIELDS, ...RATE_FIELDS, ...ROUTE_FIELDS, ...TLS_FIELDS }),
+  [FIELDS, CLUSTER_FIELDS, HEALTH_FIELDS, JWT_FIELDS, RATE_FIELDS, ROUTE_FIELDS, TLS_FIELDS].flatMap((table) =>
+    Object.entries(table),
+  ),
 );
 const fieldSets = new Map<string, ReadonlySet<string>>();
 

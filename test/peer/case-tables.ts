@@ -14,6 +14,7 @@ import { RBAC_CASES } from './cases/rbac-cases.ts';
 import { RATE_LIMIT_CASES } from './cases/rate-limit-cases.ts';
 import { RETRY_CASES } from './cases/retry-cases.ts';
 import { SELECTION_CASES } from './cases/selection-cases.ts';
+import { TOKEN_CASES } from './cases/token-cases.ts';
 import type { CaseTable } from './peer-case.ts';
 
 export const CASE_TABLES: CaseTable = {
@@ -32,4 +33,5 @@ export const CASE_TABLES: CaseTable = {
   ...RBAC_CASES,
   ...RETRY_CASES,
   ...RATE_LIMIT_CASES,
+  ...TOKEN_CASES,
 };

@@ -53,6 +53,8 @@ function aFilter(config: JsonObject, random: () => number = () => 0): Bench {
     place: 'in',
     serviceCluster: 'web',
     isInbound: false,
+    isMesh: false,
+    routeMatch: () => null,
     clock: { now: () => 1234, wall: () => 0 },
     limits: new LocalLimits(),
     remote: NO_REMOTE,

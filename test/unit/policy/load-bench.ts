@@ -46,6 +46,8 @@ export class LoadBench {
       place: 'in',
       serviceCluster: 'web',
       isInbound: true,
+      isMesh: false,
+      routeMatch: () => null,
       clock: { now: () => this.nowMs, wall: () => this.nowMs },
       limits: new LocalLimits(),
       remote: NO_REMOTE,

@@ -57,6 +57,8 @@ class Bench {
       serviceCluster: 'web',
       ...(members === 0 ? {} : { localCluster: ref }),
       isInbound: false,
+      isMesh: false,
+      routeMatch: () => null,
       clock: { now: () => this.nowMs, wall: () => 0 },
       limits,
       remote: NO_REMOTE,

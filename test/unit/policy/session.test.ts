@@ -50,6 +50,8 @@ function scopeOf(): FilterScope {
     place: 'in',
     serviceCluster: 'web',
     isInbound: false,
+    isMesh: false,
+    routeMatch: () => null,
     clock: { now: () => 0, wall: () => NOW_SECONDS * 1000 },
     limits: new LocalLimits(),
     remote: NO_REMOTE,

@@ -5,6 +5,7 @@ import { LOG_LEVELS, type LogLevel } from '../base/log.ts';
 import type { ControlAddress } from '../sidecar/discovery.ts';
 import { APP_PROTOCOLS, MESH_MODES, type AppPort, type MeshMode, type WorkloadIdentity } from '../sidecar/node.ts';
 import type { DrainStrategy } from '../sidecar/proxy.ts';
+import { readIdentity, type IdentitySettings } from './identity-flags.ts';
 import type { SidecarFlags } from './sidecar.ts';
 
 export interface CommonSettings {
@@ -29,6 +30,8 @@ export type SidecarSettings = CommonSettings &
         readonly control: ControlAddress;
         /** The address is empty when it must be found out. */
         readonly workload: WorkloadIdentity;
+        /** Null: none, and the control service is talked to in plaintext. */
+        readonly identity: IdentitySettings | null;
         readonly adminPort: number;
       }
   );
@@ -83,11 +86,14 @@ function readJoin(reader: FlagReader, common: CommonSettings): SidecarSettings {
     serviceAccount: 'default',
     locality: readLocality(reader),
   };
+  const control = readControl(reader);
+  const identity = readIdentity(reader, control);
   return {
     ...common,
     kind: 'join',
-    control: readControl(reader),
-    workload,
+    control,
+    identity,
+    workload: { ...workload, isMeshed: identity !== null, serviceAccount: reader.text('serviceAccount') || 'default' },
     adminPort: reader.number('admin', 15_000, PORTS),
   };
 }

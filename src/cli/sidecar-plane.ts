@@ -2,6 +2,7 @@
 // only workers need is loaded with them.
 import type { Log } from '../base/log.ts';
 import type { AdminSource } from '../sidecar/admin/source.ts';
+import type { Identity } from '../sidecar/identity.ts';
 import type { OpenSocket } from '../sidecar/handover/socket-record.ts';
 import { adminSourceOf, type AdminOptions } from '../sidecar/proxy-admin.ts';
 import { Proxy } from '../sidecar/proxy.ts';
@@ -33,15 +34,16 @@ export interface SidecarPlaneOptions {
   readonly log: Log;
   readonly settings: CommonSettings;
   readonly succession: Succession;
+  readonly identity: Identity | null;
 }
 
 export async function makePlane(options: SidecarPlaneOptions): Promise<SidecarPlane> {
-  const { bootstrap, log, settings, succession } = options;
+  const { bootstrap, log, settings, succession, identity } = options;
   const { drainSeconds, drainDelaySeconds, drainStrategy, concurrency } = settings;
   const draining = { drainSeconds, drainDelaySeconds, drainStrategy };
   if (concurrency > 1) return pooledPlane(options, draining);
   const { host } = succession;
-  return singlePlane(new Proxy({ bootstrap, log, ...draining, ...(host === null ? {} : { host }) }));
+  return singlePlane(new Proxy({ bootstrap, log, identity, ...draining, ...(host === null ? {} : { host }) }));
 }
 
 function singlePlane(proxy: Proxy): SidecarPlane {
@@ -67,14 +69,14 @@ function singlePlane(proxy: Proxy): SidecarPlane {
 }
 
 async function pooledPlane(
-  { bootstrap, log, settings, succession }: SidecarPlaneOptions,
+  { bootstrap, log, settings, succession, identity }: SidecarPlaneOptions,
   draining: Pick<CommonSettings, 'drainSeconds' | 'drainDelaySeconds' | 'drainStrategy'>,
 ): Promise<SidecarPlane> {
   const { WorkerPool } = await import('../sidecar/workers/worker-pool.ts');
   const { poolAdmin } = await import('../sidecar/workers/pool-admin.ts');
   const inherit = (address: string, port: number): readonly number[] => succession.takeAll('listener', address, port);
   const pool = new WorkerPool({ workers: settings.concurrency, bootstrap, log, ...draining, inherit });
-  const proxy = new Proxy({ bootstrap, log, ...draining, host: pool.host, connect: pool.connect });
+  const proxy = new Proxy({ bootstrap, log, identity, ...draining, host: pool.host, connect: pool.connect });
   return {
     proxy,
     adminSource: (options) => poolAdmin(adminSourceOf(proxy, options), proxy, pool),

@@ -3,7 +3,9 @@
 import { createLog, silentLog, type Log } from '../base/log.ts';
 import { formatProblem, refuses, type Problem } from '../base/problem.ts';
 import type { RunningServer } from '../sidecar/admin/server.ts';
+import type { Identity } from '../sidecar/identity.ts';
 import { joinBootstrap, ownAddress } from '../sidecar/join.ts';
+import type { WorkloadIdentity as Workload } from '../sidecar/node.ts';
 import { Proxy } from '../sidecar/proxy.ts';
 import type { Bootstrap } from '../xds/gen/envoy/config/bootstrap/v3/bootstrap_pb.js';
 import { meetPredecessor, type Succession } from './sidecar-succession.ts';
@@ -35,7 +37,7 @@ async function runFile(settings: SidecarSettings & { kind: 'file' }, flags: Side
   const log = isValidation ? silentLog : createLog('sidecar', logLevel);
   const check = ({ problems: more }: Proxy): number =>
     report([...problems, ...more.map((problem) => ({ ...problem, place: locate(problem.path) }))]);
-  if (!isValidation) return begin({ bootstrap, log, settings, flags, check });
+  if (!isValidation) return begin({ bootstrap, log, settings, flags, identity: null, check });
   const proxy = new Proxy({ bootstrap, log });
   const code = check(proxy);
   await proxy.stop(0);
@@ -44,12 +46,23 @@ async function runFile(settings: SidecarSettings & { kind: 'file' }, flags: Side
 }
 
 async function runJoin(settings: SidecarSettings & { kind: 'join' }, flags: SidecarFlags): Promise<number> {
-  const { control, workload, adminPort, logLevel } = settings;
+  const { control, adminPort, logLevel } = settings;
+  const log = createLog('sidecar', logLevel);
+  const { identity, workload } = await identify(settings, log);
   const address = workload.address === '' ? await ownAddress(control) : workload.address;
   const bootstrap = joinBootstrap({ control, workload: { ...workload, address }, adminPort });
-  const log = createLog('sidecar', logLevel);
-  if (flags['tokenFile'] !== undefined) log.warning('--token-file has no effect yet: the stream is plaintext');
-  return begin({ bootstrap, log, settings, flags, check: reportErrors });
+  return begin({ bootstrap, log, settings, flags, identity, check: reportErrors });
+}
+
+/** The workload with the account of its identity, if it has one. */
+async function identify(
+  { control, workload, identity: settings }: SidecarSettings & { kind: 'join' },
+  log: Log,
+): Promise<{ readonly identity: Identity | null; readonly workload: Workload }> {
+  if (settings === null) return { identity: null, workload };
+  const { makeIdentity } = await import('./workload-identity.ts');
+  const { identity, serviceAccount } = await makeIdentity(settings, control, workload, log);
+  return { identity, workload: { ...workload, serviceAccount } };
 }
 
 function reportErrors({ problems }: Proxy): number {
@@ -61,12 +74,13 @@ interface Beginning {
   readonly log: Log;
   readonly settings: CommonSettings;
   readonly flags: SidecarFlags;
+  readonly identity: Identity | null;
   /** Reports what is wrong with the bootstrap; the exit code. */
   readonly check: (proxy: Proxy) => number;
 }
 
 /** Makes the proxy, after the sidecar that it replaces was asked for its sockets. */
-async function begin({ bootstrap, log, settings, flags, check }: Beginning): Promise<number> {
+async function begin({ bootstrap, log, settings, flags, identity, check }: Beginning): Promise<number> {
   let succession: Succession;
   try {
     succession = await meetPredecessor(settings.handoverPath, log);
@@ -74,7 +88,7 @@ async function begin({ bootstrap, log, settings, flags, check }: Beginning): Pro
     log.error('cannot take over', { error: messageOf(cause) });
     return FAILED;
   }
-  const plane = await makePlane({ bootstrap, log, settings, succession });
+  const plane = await makePlane({ bootstrap, log, settings, succession, identity });
   const code = check(plane.proxy);
   if (code === DONE) return run(plane, { settings, flags, succession });
   succession.abandon();

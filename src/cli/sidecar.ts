@@ -2,6 +2,7 @@
 // (--control). Everything heavy is imported when the command runs, so that other commands start fast.
 // Logs are JSON lines on standard error; problems of a file are one line each.
 import type { Command } from 'commander';
+import { addIdentityFlags } from './identity-flags.ts';
 
 /** Options as commander hands them over: text, lists of text, flags. */
 export type SidecarFlags = Readonly<Record<string, string | string[] | boolean | undefined>>;
@@ -9,8 +10,7 @@ export type SidecarFlags = Readonly<Record<string, string | string[] | boolean |
 const collect = (value: string, before: string[]): string[] => [...before, value];
 
 export function register(program: Command): void {
-  program
-    .command('sidecar')
+  addIdentityFlags(program.command('sidecar'))
     .description('run a sidecar, from an Envoy bootstrap file or as a member of a mesh')
     .option('-c, --config-path <file>', 'Envoy v3 bootstrap, YAML or JSON')
     .option('--validate', 'check the bootstrap and exit: 0 clean, 65 with problems')
@@ -32,7 +32,6 @@ export function register(program: Command): void {
     .option('--metrics <port>', 'serve /stats/prometheus on this port of every interface')
     .option('--address <ip>', 'the address under which others reach this workload')
     .option('--locality <region[/zone[/subzone]]>', 'where this workload is: for locality aware balancing')
-    .option('--token-file <file>', 'a token that proves who this workload is')
     .option('--concurrency <n>', 'threads that serve traffic', '1')
     .option('--drain-seconds <n>', 'how long leaving may take, in all', '5')
     .option('--drain-delay-seconds <n>', 'how long it goes on accepting while readiness fails', '1')

@@ -17,7 +17,7 @@ import type { SdsSecretConfig } from '../xds/gen/envoy/extensions/transport_sock
 import type { CommonTlsContext } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
 import { durationMs } from './compile-duration.ts';
 import { fileSource } from './secret-path.ts';
-import { ADS, STATIC, type NamedRequest, type SecretStore } from './secrets.ts';
+import { ADS, IDENTITY, STATIC, type NamedRequest, type SecretStore } from './secrets.ts';
 
 export interface TlsScope {
   readonly secrets: SecretStore;
@@ -81,10 +81,10 @@ function compileTrust(context: CommonTlsContext | undefined, scope: TlsScope): S
 }
 
 /** Where a named secret comes from, and how long it is waited for; null after saying why it is refused. */
-export function requestOf(config: SdsSecretConfig, { problems, path }: TlsScope): NamedRequest | null {
-  const source = sourceOf(config.sdsConfig);
+export function requestOf(config: SdsSecretConfig, { secrets, problems, path }: TlsScope): NamedRequest | null {
+  const source = sourceOf(config.sdsConfig, secrets);
   if (source === null) {
-    const text = 'only ADS, files and static secrets are a source of secrets yet';
+    const text = 'only ADS, files, static secrets and the own identity are a source of secrets yet';
     const remedy = 'write ads: {} or path_config_source, or leave sds_config out';
     problems.push(error(`${path}.sds_config`, text, remedy));
     return null;
@@ -98,9 +98,14 @@ export function requestOf(config: SdsSecretConfig, { problems, path }: TlsScope)
   return { name: config.name, source, waitMs, problems, path };
 }
 
-function sourceOf(config: ConfigSource | undefined): string | null {
+function sourceOf(config: ConfigSource | undefined, { identityCluster }: SecretStore): string | null {
   if (config === undefined) return STATIC;
   const { case: kind, value } = config.configSourceSpecifier;
+  if (kind === 'apiConfigSource') {
+    const target = value.grpcServices[0]?.targetSpecifier;
+    const isOwn = target?.case === 'envoyGrpc' && target.value.clusterName === identityCluster;
+    return isOwn ? IDENTITY : null;
+  }
   if (kind === 'pathConfigSource') return fileSource(value.path, value.watchedDirectory?.path ?? '');
   return kind === 'ads' || kind === 'self' ? ADS : null;
 }

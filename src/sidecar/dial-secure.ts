@@ -1,7 +1,7 @@
 // Dials an endpoint as its cluster wants it: in plaintext, or over TLS once the handshake is over and the server
 // was accepted; with a PROXY header as the very first bytes of the connection, before TLS, where the cluster
 // announces whom it forwards. Either way exactly one of the two callbacks is called, later, unless the dial is cancelled.
-import { SECRETS_MISSING, type UpstreamTls } from '../tls/upstream-tls.ts';
+import type { UpstreamTls } from '../tls/upstream-tls.ts';
 import type { Endpoint } from '../plan/cluster.ts';
 import type { Connection } from '../plan/exchange.ts';
 import { proxyHeader } from './arrival/proxy-protocol-writer.ts';
@@ -62,7 +62,7 @@ class SecureDial implements Dial, DialUser {
     if (!tls.isReady) {
       tls.init.tally.secretsNotReady++;
       wire.destroy();
-      this.onDialFailed(SECRETS_MISSING);
+      this.onDialFailed(tls.obstacle);
       return;
     }
     const { protocols = [] } = this.#secure;

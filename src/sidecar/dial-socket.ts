@@ -3,7 +3,6 @@
 // is called, later, unless the dial is cancelled first.
 import type { Socket } from 'node:net';
 import type { Endpoint } from '../plan/cluster.ts';
-import { SECRETS_MISSING } from '../tls/upstream-tls.ts';
 import { dialEndpoint, type SecureTarget } from './dial-secure.ts';
 import type { Dial } from './wire-dial.ts';
 
@@ -36,7 +35,7 @@ export function dialSocket(target: Endpoint, secure: SecureTarget | null, user: 
       securing = connected;
       if (connected !== null) return;
       socket.destroy();
-      user.onDialFailed(SECRETS_MISSING);
+      user.onDialFailed(tls.obstacle);
     },
   });
   return {

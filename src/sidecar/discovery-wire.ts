@@ -29,15 +29,27 @@ export interface AdsWire {
   close(): void;
 }
 
-const SERVICE = '/envoy.service.discovery.v3.AggregatedDiscoveryService';
+export type DiscoveryService = 'aggregated' | 'secrets';
 
-export function adsWire(variant: Variant, node: Node): AdsWire {
+const PATHS: Readonly<Record<DiscoveryService, Readonly<Record<Variant, string>>>> = {
+  aggregated: {
+    delta: '/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources',
+    sotw: '/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources',
+  },
+  secrets: {
+    delta: '/envoy.service.secret.v3.SecretDiscoveryService/DeltaSecrets',
+    sotw: '/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets',
+  },
+};
+
+export function adsWire(variant: Variant, node: Node, service: DiscoveryService = 'aggregated'): AdsWire {
+  const path = PATHS[service][variant];
   return variant === 'delta'
-    ? wire(`${SERVICE}/DeltaAggregatedResources`, new DeltaClient({ node }), {
+    ? wire(path, new DeltaClient({ node }), {
         request: DeltaDiscoveryRequestSchema,
         response: DeltaDiscoveryResponseSchema,
       })
-    : wire(`${SERVICE}/StreamAggregatedResources`, new SotwClient({ node }), {
+    : wire(path, new SotwClient({ node }), {
         request: DiscoveryRequestSchema,
         response: DiscoveryResponseSchema,
       });

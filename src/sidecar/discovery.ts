@@ -11,12 +11,15 @@ import { error } from '../base/problem.ts';
 import type { Node } from '../xds/gen/envoy/config/core/v3/base_pb.js';
 import type { TypeUrl } from '../xds/type-url.ts';
 import type { Refusal, Update, Variant } from '../xds/update.ts';
-import { adsWire, type AdsWire } from './discovery-wire.ts';
+import type { Access, ControlAccess } from './control-access.ts';
+import { adsWire, type AdsWire, type DiscoveryService } from './discovery-wire.ts';
 import { GrpcConnection, type GrpcStream } from './grpc-client.ts';
 
 export interface ControlAddress {
   readonly host: string;
   readonly port: number;
+  /** A Unix socket, which then counts instead of host and port. */
+  readonly socketPath?: string;
 }
 
 export type ConnectionState = 'connected' | 'disconnected';
@@ -27,6 +30,10 @@ export interface DiscoveryClientOptions {
   readonly node: Node;
   /** `delta` by default. */
   readonly variant?: Variant;
+  /** Whose methods are called: all types on one stream by default, or SDS. */
+  readonly service?: DiscoveryService;
+  /** What is shown and trusted; by default the connection is plaintext. */
+  readonly access?: ControlAccess;
   readonly log: Log;
   readonly clock: Clock;
   /** Called once per response. What is returned is NACKed by name; the rest counts as accepted. */
@@ -45,6 +52,8 @@ export interface DiscoveryClientOptions {
   readonly keepaliveTimeoutMs?: number;
 }
 
+type Granted = Extract<Access, { kind: 'granted' }>;
+
 export class DiscoveryClient {
   readonly #options: DiscoveryClientOptions;
   readonly #wire: AdsWire;
@@ -52,6 +61,8 @@ export class DiscoveryClient {
   readonly #retryMsMax: number;
   #connection: GrpcConnection | null = null;
   #stream: GrpcStream | null = null;
+  /** What the connection shows; null once the other side has taken it, and in plaintext. */
+  #granted: Granted | null = null;
   #retryTimer: NodeJS.Timeout | null = null;
   #state: ConnectionState = 'disconnected';
   #attempts = 0;
@@ -65,9 +76,9 @@ export class DiscoveryClient {
     const { retryMsMin = 250, retryMsMax = 1500 } = options;
     this.#retryMsMax = retryMsMax;
     this.#backoff = createBackoff({ baseMs: retryMsMin, maxMs: retryMsMax });
-    this.#wire = adsWire(options.variant ?? 'delta', options.node);
+    this.#wire = adsWire(options.variant ?? 'delta', options.node, options.service);
     // The owner subscribes first, so that everything travels in one go.
-    queueMicrotask(() => this.#connect());
+    queueMicrotask(() => void this.#connect());
   }
 
   get state(): ConnectionState {
@@ -89,15 +100,29 @@ export class DiscoveryClient {
     this.#drop();
   }
 
-  #connect(): void {
+  async #connect(): Promise<void> {
     this.#retryTimer = null;
-    const { control, log } = this.#options;
+    const { control, access } = this.#options;
     const address = control[this.#attempts % control.length];
     if (this.#isClosed || address === undefined) return;
     this.#attempts++;
+    if (access === undefined) {
+      this.#dial(address, null);
+      return;
+    }
+    const granted = await access.prepare();
+    if (this.#isClosed) return;
+    if (granted.kind === 'denied') this.#retry(granted.reason);
+    else this.#dial(address, granted);
+  }
+
+  #dial(address: ControlAddress, granted: Granted | null): void {
+    const { log } = this.#options;
+    this.#granted = granted;
     const { connectMsMax = 5000, keepaliveMs = 30_000, keepaliveTimeoutMs = 10_000 } = this.#options;
     const connection = new GrpcConnection({
       ...address,
+      tls: granted?.tls ?? null,
       connectMsMax,
       keepaliveMs,
       keepaliveTimeoutMs,
@@ -114,22 +139,22 @@ export class DiscoveryClient {
 
   #open(connection: GrpcConnection): void {
     this.#connectedAtMs = this.#options.clock.now();
-    const stream = connection.stream(
-      this.#wire.path,
-      {},
-      {
-        onMessage: (message) => {
-          if (this.#stream === stream) this.#receive(message);
-        },
-        onEnd: ({ code, message }) => this.#lost(connection, `stream ended with code ${code}: ${message}`),
+    const stream = connection.stream(this.#wire.path, this.#granted?.metadata ?? {}, {
+      onMessage: (message) => {
+        if (this.#stream === stream) this.#receive(message);
       },
-    );
+      onEnd: ({ code, message }) => this.#lost(connection, `stream ended with code ${code}: ${message}`),
+    });
     this.#stream = stream;
     for (const request of this.#wire.open()) stream.write(request);
     this.#setState('connected');
   }
 
   #receive(message: Uint8Array): void {
+    if (this.#granted !== null) {
+      this.#granted = null;
+      this.#options.access?.worked();
+    }
     this.#deferred = [];
     const answer = this.#wire.receive(message, (update) => this.#hand(update));
     const deferred = this.#deferred;
@@ -158,8 +183,13 @@ export class DiscoveryClient {
 
   #lost(connection: GrpcConnection, reason: string): void {
     if (this.#connection !== connection) return;
+    const granted = this.#granted;
+    if (granted !== null) this.#options.access?.failed(granted.shows);
     this.#drop();
-    if (this.#isClosed) return;
+    if (!this.#isClosed) this.#retry(reason);
+  }
+
+  #retry(reason: string): void {
     // A connection that broke at once must not be tried again at once, for ever.
     if (this.#connectedAtMs > 0 && this.#options.clock.now() - this.#connectedAtMs > this.#retryMsMax) {
       this.#backoff.reset();
@@ -167,7 +197,7 @@ export class DiscoveryClient {
     this.#connectedAtMs = 0;
     const delayMs = this.#backoff.next();
     this.#options.log.info('control lost', { reason, retryMs: Math.round(delayMs) });
-    this.#retryTimer = setTimeout(() => this.#connect(), delayMs);
+    this.#retryTimer = setTimeout(() => void this.#connect(), delayMs);
   }
 
   #drop(): void {

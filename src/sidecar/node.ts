@@ -33,16 +33,26 @@ export interface WorkloadIdentity {
   /** Makes ids of several instances of one service differ. */
   readonly instance: string;
   readonly serviceAccount: string;
+  /** It has an identity, and speaks mutual TLS with others that have one; absent: it does not. */
+  readonly isMeshed?: boolean;
   /** `REGION/ZONE/SUBZONE`, from the left; empty or absent: not known. */
   readonly locality?: string;
 }
+
+/** Istio's label of a workload that takes mutual TLS. */
+const TLS_MODE = 'security.istio.io/tlsMode';
 
 export function nodeOf(workload: WorkloadIdentity): Node {
   const { service, namespace, version, address, inboundPort, outboundPort, mode, locality = '' } = workload;
   const isCaptured = mode === 'redirect';
   const workloadName = version === '' ? service : `${service}-${version}`;
   const name = `${workloadName}-${workload.instance}`;
-  const labels: JsonObject = { app: service, ...(version === '' ? {} : { version }), ...workload.labels };
+  const labels: JsonObject = {
+    app: service,
+    ...(version === '' ? {} : { version }),
+    ...(workload.isMeshed === true ? { [TLS_MODE]: 'istio' } : {}),
+    ...workload.labels,
+  };
   const outrigger: JsonObject = {
     service,
     version,

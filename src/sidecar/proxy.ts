@@ -4,7 +4,6 @@
 //
 //   start() ─► static clusters ─► static listeners ─┐
 //           └► ADS ─► CDS ─► EDS ─► LDS ─► RDS ─────┴─► ready ─► drain() ─► stop()
-import { create } from '@bufbuild/protobuf';
 import { systemClock, type Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import type { Problem } from '../base/problem.ts';
@@ -21,34 +20,28 @@ import type { HealthWatcher } from '../resilience/checked-endpoints.ts';
 import { createNodeResolver } from '../resilience/resolver.ts';
 import { compileUpstreamBind } from '../resilience/upstream-bind.ts';
 import type { Bootstrap } from '../xds/gen/envoy/config/bootstrap/v3/bootstrap_pb.js';
-import { NodeSchema } from '../xds/gen/envoy/config/core/v3/base_pb.js';
-import { CLUSTER_TYPE, LISTENER_TYPE, type TypeUrl } from '../xds/type-url.ts';
 import type { ProxyState } from './admin/source.ts';
-import { compileBootstrap, grpcClustersOf, type CompiledBootstrap } from './compile-bootstrap.ts';
+import { compileBootstrap, grpcClustersOf, type CompiledBootstrap, type DynamicPlan } from './compile-bootstrap.ts';
 import type { CompileContext } from './compile.ts';
 import { connectionLimitOf } from './connection-limit.ts';
 import { readRuntime } from './compile-runtime.ts';
-import { DiscoveryClient, type DiscoveryClientOptions } from './discovery.ts';
+import type { DiscoveryClientOptions } from './discovery.ts';
 import { newEngineCounters, type Engine } from './engine.ts';
 import { HealthMonitor } from './health-monitor.ts';
+import type { Identity } from './identity.ts';
 import type { ListenerHost } from './listener-host.ts';
 import { outlierLogOf } from './outlier-log.ts';
 import { ChainBook } from './chain-book.ts';
 import type { Books } from './books.ts';
 import { DynamicResources } from './proxy-dynamic.ts';
+import { ProxyFeed, type DiscoveryFeed } from './proxy-feed.ts';
 import { ListenerSet } from './proxy-listeners.ts';
 import { Book } from './snapshot.ts';
 import { SidecarRemoteCalls } from './remote-calls.ts';
 import { secureTargetOf } from './secure-target.ts';
-import { SecretStore } from './secrets.ts';
+import { IDENTITY_CLUSTER, SecretStore } from './secrets.ts';
 import { homeOf, StateStore } from './state-store.ts';
 import { PoolRegistry } from './upstream-pool.ts';
-
-/** The part of a DiscoveryClient that the proxy uses; tests feed updates by hand. */
-export interface DiscoveryFeed {
-  subscribe(typeUrl: TypeUrl, names: ReadonlySet<string> | '*'): void;
-  close(): void;
-}
 
 export interface ProxyOptions {
   readonly bootstrap: Bootstrap;
@@ -72,6 +65,9 @@ export interface ProxyOptions {
   readonly watchHealth?: (own: HealthWatcher, pools: PoolRegistry) => HealthWatcher;
   /** Makes the discovery client; the real one by default. */
   readonly connect?: (options: DiscoveryClientOptions) => DiscoveryFeed;
+  /** Who this workload is. A worker thread has none, but `hasIdentity`: its secrets come from the main thread. */
+  readonly identity?: Identity | null;
+  readonly hasIdentity?: boolean;
 }
 
 /** Envoy's `--drain-strategy`. */
@@ -120,7 +116,8 @@ export class Proxy {
   readonly #spans: SpanPipeline;
   readonly #remote: SidecarRemoteCalls;
   readonly #isReadyNow: () => void;
-  #feed: DiscoveryFeed | null = null;
+  readonly identity: Identity | null;
+  readonly #feed: ProxyFeed | null;
   #isReady = false;
   #areStaticsReady = false;
   #isDraining = false;
@@ -154,7 +151,8 @@ export class Proxy {
     const health = options.watchHealth?.(this.health, pools) ?? this.health;
     const dependencies = { clock, random, resolver, log: log.child('cluster'), health, outliers };
     this.store = new StateStore(dependencies, pools, homeOf(bootstrap));
-    this.secrets = new SecretStore(log.child('secret'));
+    this.identity = options.identity ?? null;
+    this.secrets = new SecretStore(log.child('secret'), identityClusterOf(options));
     pools.secureTarget = (cluster, endpoint, origin) => secureTargetOf(this.books, cluster.name, endpoint, origin);
     this.stats = new ProxyStats(() => this.store.clusters.values());
     this.stats.addNumbers(() => this.#numbers());
@@ -195,7 +193,8 @@ export class Proxy {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.ready = promise;
     this.#isReadyNow = resolve;
-    this.dynamic = this.#compiled.dynamic === null ? null : this.#makeDynamic(context);
+    this.#feed = this.#makeFeed(this.#compiled.dynamic);
+    this.dynamic = this.#feed === null ? null : this.#makeDynamic(context);
   }
 
   /** The address of the admin server that the bootstrap asks for; null for none. */
@@ -210,7 +209,7 @@ export class Proxy {
 
   get state(): ProxyState {
     if (this.#isDraining || this.#hasFailedHealthcheck) return 'DRAINING';
-    if (this.#isReady) return 'LIVE';
+    if (this.#isReady && this.identity?.isExpired !== true) return 'LIVE';
     return this.#areStaticsReady ? 'INITIALIZING' : 'PRE_INITIALIZING';
   }
 
@@ -220,14 +219,15 @@ export class Proxy {
 
   /** Puts the static resources in force and begins discovery. Rejects with StartFailed when a static listener cannot listen. */
   async start(): Promise<void> {
-    const { clusters, dynamic } = this.#compiled;
+    const { clusters } = this.#compiled;
     const now = this.clock.wall();
     for (const { message, value } of clusters) {
       this.store.put(value);
       const config = { message, origin: 'static', version: '', updatedMs: now } as const;
       this.books.clusters.accept(message.name, { config, bytes: NO_BYTES, value });
     }
-    if (dynamic !== null) this.#connect();
+    this.identity?.start(this.secrets);
+    if (this.dynamic !== null) this.#feed?.open(this.dynamic);
     await this.#clustersWarm();
     const starting = this.#startListeners();
     this.dynamic?.followStatics();
@@ -299,6 +299,7 @@ export class Proxy {
       await pause(DRAIN_POLL_MS);
     }
     this.dynamic?.close();
+    this.identity?.close();
     this.listeners.destroy();
     this.#remote.close();
     this.store.close();
@@ -323,6 +324,13 @@ export class Proxy {
     });
   }
 
+  #makeFeed(plan: DynamicPlan | null): ProxyFeed | null {
+    if (plan === null) return null;
+    const { bootstrap, clock, identity } = this;
+    const { connect } = this.#options;
+    return new ProxyFeed({ bootstrap, plan, clock, identity, log: this.log.child('xds'), connect });
+  }
+
   #makeDynamic(context: CompileContext): DynamicResources {
     const { fetchTimeoutMs } = this.#options;
     return new DynamicResources({
@@ -336,27 +344,6 @@ export class Proxy {
       onProgress: () => this.#checkReady(),
       ...(fetchTimeoutMs === undefined ? {} : { fetchTimeoutMs }),
     });
-  }
-
-  #connect(): void {
-    const { dynamic } = this;
-    const plan = this.#compiled.dynamic;
-    if (dynamic === null || plan === null) return;
-    const connect = this.#options.connect ?? ((options) => new DiscoveryClient(options));
-    const log = this.log.child('xds');
-    this.#feed = connect({
-      control: plan.control,
-      node: this.bootstrap.node ?? create(NodeSchema),
-      variant: plan.variant,
-      log,
-      clock: this.clock,
-      onUpdate: dynamic.onUpdate,
-      onState: (state) => log.info(`control service ${state}`),
-    });
-    if (plan.hasClusters) this.#feed.subscribe(CLUSTER_TYPE, '*');
-    else dynamic.expectNoClusters();
-    if (plan.hasListeners) this.#feed.subscribe(LISTENER_TYPE, '*');
-    dynamic.followStatics();
   }
 
   /** Static listeners listen when the clusters of the bootstrap are known, as Envoy has it. */
@@ -389,6 +376,10 @@ export class Proxy {
     this.#isReady = true;
     this.#isReadyNow();
   }
+}
+
+function identityClusterOf({ identity = null, hasIdentity = identity !== null }: ProxyOptions): string | null {
+  return hasIdentity ? IDENTITY_CLUSTER : null;
 }
 
 const NO_BYTES = new Uint8Array();

@@ -1,7 +1,8 @@
 // The secrets of the process. A context asks for a slot, for what stands in the configuration or for a name
 // that SDS or the bootstrap fills, and holds it as long as it lives; a slot that nobody holds is forgotten.
 // Files behind a secret are watched: a new version is put in force when it is good and whole; a bad one is
-// logged once and the last good one stays in force.
+// logged once and the last good one stays in force. What the process itself provides (its identity, SDS clients) is
+// kept for whoever asks later, and told to `onProvided` for the worker threads.
 import { clone, create, equals, fromBinary } from '@bufbuild/protobuf';
 import type { Log } from '../base/log.ts';
 import { error, formatProblem, refuses, type Problem } from '../base/problem.ts';
@@ -29,21 +30,34 @@ import {
 } from './secret-reading.ts';
 import { findUnsupported } from './unsupported.ts';
 
-/** The bootstrap's own secrets, the stream that everything comes by, or a file (see secret-path.ts). */
+/** The bootstrap's own secrets, the stream that everything comes by, a file (secret-path.ts), or a provider. */
 export type SecretSource = string;
 export const STATIC = 'static';
 export const ADS = 'ads';
+/** The workload's own certificate and the roots that it trusts (identity.ts). */
+export const IDENTITY = 'identity';
+/** The cluster that stands for it in sds_config, by Istio's convention. */
+export const IDENTITY_CLUSTER = 'sds-grpc';
 
 /** Tries a version for one slot: its Problems, and how to put it in force when there is no error among them. */
-interface Attempt {
+export interface Attempt {
   readonly problems: readonly Problem[];
   readonly commit: () => void;
 }
 
-/** A slot that is filled from a secret. */
+/** A slot that is filled from a secret, or whoever else wants to have it. */
 interface Use {
   /** Null when nobody holds the slot any longer. */
   attempt(secret: Secret): Attempt | null;
+  revoke(reason: string): void;
+}
+
+/** A secret that the process provides by itself; null for one that must not be used any more, for `reason`. */
+export interface Provided {
+  readonly source: SecretSource;
+  readonly name: string;
+  readonly secret: Secret | null;
+  readonly reason: string;
 }
 
 interface Kept {
@@ -85,12 +99,18 @@ export class SecretStore {
   readonly #files = new Map<SecretSource, SecretPath>();
   /** Secrets that stand in a configuration and point to files. */
   readonly #inline = new Set<Kept>();
+  readonly #provided = new Map<string, Provided>();
+  /** Told of each secret that is provided from now on. */
+  onProvided: ((provided: Provided) => void) | null = null;
+  /** The cluster by which SDS means the workload's own identity; null: the process has none. */
+  readonly identityCluster: string | null;
   /** Versions that were not put in force, and those that took the place of another. */
   rejected = 0;
   rotated = 0;
 
-  constructor(log: Log) {
+  constructor(log: Log, identityCluster: string | null = null) {
     this.#log = log;
+    this.identityCluster = identityCluster;
   }
 
   /** static_resources.secrets, before anything is compiled. */
@@ -139,6 +159,31 @@ export class SecretStore {
     return names;
   }
 
+  /** What was provided last, by source and name. */
+  get provided(): readonly Provided[] {
+    return [...this.#provided.values()];
+  }
+
+  /** Puts a secret in force that comes from the process itself; the Problems of one that is refused. */
+  provide(provided: Provided): readonly Problem[] {
+    const { source, name, secret, reason } = provided;
+    const kept = this.#kept.get(keyOf(source, name));
+    const problems = kept === undefined || secret === null ? [] : this.#take(kept, secret, '');
+    if (refuses(problems)) return problems;
+    if (secret === null && kept !== undefined) {
+      kept.secret = null;
+      for (const use of kept.uses) use.revoke(reason);
+    }
+    this.#provided.set(keyOf(source, name), provided);
+    this.onProvided?.(provided);
+    return problems;
+  }
+
+  /** Asks a source for a secret on behalf of something else than a TLS context. `read` says what is wrong with it. */
+  watch(source: SecretSource, name: string, read: (secret: Secret) => Attempt): void {
+    this.#keep(source, name).uses.push({ attempt: read, revoke: () => {} });
+  }
+
   /** A response of SDS. A secret that the server takes away stays as it was. */
   apply(source: SecretSource, { changed }: Pick<Update, 'changed'>): readonly Refusal[] {
     const refusals: Refusal[] = [];
@@ -163,6 +208,11 @@ export class SecretStore {
   /** Takes a secret from the file that is its source, if one is; the file is watched from then on. */
   #fill(kept: Kept): void {
     const { source, name } = kept;
+    const provided = this.#provided.get(keyOf(source, name));
+    if (provided !== undefined) {
+      if (provided.secret !== null) this.#take(kept, provided.secret, '');
+      return;
+    }
     const file = this.#files.get(source) ?? this.#open(source);
     const secret = file?.secrets.get(name);
     if (secret !== undefined) this.#take(kept, secret, '');
@@ -331,6 +381,7 @@ function useOf<Value>(slot: Slot<Value>, { read, idOf }: Reader<Value>, path: st
       const value = read(secret, problems, path);
       return { problems, commit: () => (value === null ? undefined : held.deref()?.set(value, idOf(value))) };
     },
+    revoke: (reason) => held.deref()?.revoke(reason),
   };
 }
 

@@ -9,7 +9,7 @@ import type { SecureContext, SecureContextOptions, TLSSocket } from 'node:tls';
 import { WheelTimer, type TimerWheel } from '../base/timer-wheel.ts';
 import { serverNamesOf, type KeyPair } from './key-pair.ts';
 import { nodeTls } from './node-tls.ts';
-import type { Slot } from './slot.ts';
+import { revocationOf, type Slot } from './slot.ts';
 import { TlsPeer } from './tls-peer.ts';
 import { contextOptions, type TlsSettings } from './tls-settings.ts';
 import type { TlsTally } from './tls-tally.ts';
@@ -75,7 +75,7 @@ export class DownstreamTls {
     if (contexts === null) {
       this.init.tally.secretsNotReady++;
       socket.destroy();
-      user.onInsecure('secrets are not ready');
+      user.onInsecure(revocationOf([...this.init.certificates, this.init.trust]) || 'secrets are not ready');
       return;
     }
     const { protocols } = this.init.settings;
@@ -94,6 +94,7 @@ export class DownstreamTls {
     let generation = '';
     for (const slot of [...certificates, trust, ticketKeys]) generation += `${slot?.generation ?? 0} `;
     if (this.#contexts?.generation === generation) return this.#contexts;
+    if (revocationOf([...certificates, trust]) !== '') return null;
     const pairs = certificates.flatMap(({ value }) => (value === null ? [] : [value]));
     const isMissing = pairs.length < certificates.length || (trust !== null && trust.value === null);
     if (isMissing || pairs.length === 0 || (ticketKeys !== null && ticketKeys.value === null)) return this.#contexts;

@@ -8,7 +8,7 @@ import type { KeyPair } from './key-pair.ts';
 import { hostMatcher } from './name-match.ts';
 import { nodeTls } from './node-tls.ts';
 import { SessionCache } from './session-cache.ts';
-import type { Slot } from './slot.ts';
+import { revocationOf, type Slot } from './slot.ts';
 import { TlsPeer } from './tls-peer.ts';
 import { contextOptions, type TlsSettings } from './tls-settings.ts';
 import type { TlsTally } from './tls-tally.ts';
@@ -50,8 +50,8 @@ interface Context {
   readonly sessions: SessionCache;
 }
 
-/** The cause of a connection that could not begin. */
-export const SECRETS_MISSING = 'TLS_error:Secret is not supplied by SDS';
+/** The cause of a connection that could not begin, as Envoy words it. */
+const SECRETS_MISSING = 'Secret is not supplied by SDS';
 
 /** As Envoy frames it in %UPSTREAM_TRANSPORT_FAILURE_REASON%, with its library's name and without a number. */
 function tlsError(text: string): string {
@@ -71,6 +71,11 @@ export class UpstreamTls {
 
   get isReady(): boolean {
     return this.#current() !== null;
+  }
+
+  /** Why no connection can begin while it is not ready. */
+  get obstacle(): string {
+    return `TLS_error:${revocationOf([...this.init.certificates, this.init.trust]) || SECRETS_MISSING}`;
   }
 
   /** Dials `options` (address and stream options); null, and `connected` is never called, when secrets are missing. */
@@ -165,6 +170,7 @@ export class UpstreamTls {
     for (const slot of certificates) generation += `${slot.generation} `;
     generation += trust?.generation ?? 0;
     if (this.#context?.generation === generation) return this.#context;
+    if (revocationOf([...certificates, trust]) !== '') return null;
     const pairs = certificates.flatMap(({ value }) => (value === null ? [] : [value]));
     if (pairs.length < certificates.length || (trust !== null && trust.value === null)) return this.#context;
     if (this.#refused === generation) return this.#context;

@@ -6,10 +6,12 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { createLog, type Log } from '../../base/log.ts';
 import { SharedLimits } from '../../base/shared-limits.ts';
 import { BootstrapSchema } from '../../xds/gen/envoy/config/bootstrap/v3/bootstrap_pb.js';
+import { SecretSchema } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
 import type { Refusal, Update } from '../../xds/update.ts';
 import { loadDescriptorCalls } from '../descriptor-calls.ts';
 import { Proxy } from '../proxy.ts';
 import { ReportedHealth } from '../reported-health.ts';
+import type { Provided } from '../secrets.ts';
 import { ConnectionShares } from './connection-shares.ts';
 import { reportOf } from './worker-report.ts';
 import type { FromWorker, ToWorker, UpdateBytes, WorkerStart } from './worker-message.ts';
@@ -52,6 +54,7 @@ async function runWorker(start: WorkerStart): Promise<void> {
     drainStrategy: start.drainStrategy,
     host: seat,
     limits,
+    hasIdentity: start.hasIdentity,
     watchHealth: (own, pools) => (health = new ReportedHealth(own, pools, post)),
     connect: (options) => {
       ({ onUpdate } = options);
@@ -63,6 +66,7 @@ async function runWorker(start: WorkerStart): Promise<void> {
   parentPort?.on('message', (message: ToWorker) => {
     if (message.kind === 'update') onUpdate?.(updateOf(message.update));
     else if (message.kind === 'verdict') health?.report(message);
+    else if (message.kind === 'secret') proxy.secrets.provide(providedOf(message));
     else obey(message, { proxy, seat, log });
   });
   void proxy.ready.then(() => post({ kind: 'ready' }));
@@ -79,7 +83,10 @@ interface Thread {
   readonly log: Log;
 }
 
-function obey(message: Exclude<ToWorker, { kind: 'update' | 'verdict' }>, { proxy, seat, log }: Thread): void {
+function obey(
+  message: Exclude<ToWorker, { kind: 'update' | 'verdict' | 'secret' }>,
+  { proxy, seat, log }: Thread,
+): void {
   switch (message.kind) {
     case 'claimed':
       return seat.claimed(message.id, message.claim);
@@ -113,6 +120,10 @@ async function leave(
   seat.close();
   post({ kind: 'left' });
   parentPort?.close();
+}
+
+function providedOf({ source, name, value, reason }: Extract<ToWorker, { kind: 'secret' }>): Provided {
+  return { source, name, secret: value === null ? null : fromBinary(SecretSchema, value), reason };
 }
 
 function updateOf({ typeUrl, version, changed, removed }: UpdateBytes): Update {

@@ -24,6 +24,8 @@ export interface WorkerStart {
   readonly drainDelaySeconds: number;
   readonly drainStrategy: DrainStrategy;
   readonly logLevel: LogLevel;
+  /** The workload's identity is among the secrets that are handed over. */
+  readonly hasIdentity: boolean;
 }
 
 /** An Update of xDS whose resources are bytes. */
@@ -36,6 +38,14 @@ export interface UpdateBytes {
 
 export type ToWorker =
   | { readonly kind: 'update'; readonly update: UpdateBytes }
+  /** A secret of the process itself (SecretStore.provide); `value` null: it must not be used any more, for `reason`. */
+  | {
+      readonly kind: 'secret';
+      readonly source: string;
+      readonly name: string;
+      readonly value: Uint8Array | null;
+      readonly reason: string;
+    }
   | { readonly kind: 'claimed'; readonly id: number; readonly claim: SocketClaim }
   | { readonly kind: 'unclaimed'; readonly id: number; readonly message: string }
   /** A way to another worker. */

@@ -7,11 +7,14 @@ import { createBackoff, type Backoff } from '../../base/backoff.ts';
 import type { Log } from '../../base/log.ts';
 import { SharedLimits } from '../../base/shared-limits.ts';
 import { BootstrapSchema, type Bootstrap } from '../../xds/gen/envoy/config/bootstrap/v3/bootstrap_pb.js';
+import { SecretSchema } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
 import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, ROUTE_TYPE, SECRET_TYPE } from '../../xds/type-url.ts';
 import type { Update } from '../../xds/update.ts';
 import { DiscoveryClient, type DiscoveryClientOptions } from '../discovery.ts';
 import type { ListenerHost } from '../listener-host.ts';
-import type { DiscoveryFeed, DrainStrategy, Proxy } from '../proxy.ts';
+import type { DiscoveryFeed } from '../proxy-feed.ts';
+import type { DrainStrategy, Proxy } from '../proxy.ts';
+import type { Provided } from '../secrets.ts';
 import type { Book } from '../snapshot.ts';
 import { isCheckedOnce, verdictsOf } from '../reported-health.ts';
 import { ConnectionShares } from './connection-shares.ts';
@@ -115,6 +118,7 @@ export class WorkerPool {
   /** Starts the workers. `proxy` is the main thread's. */
   start(proxy: Proxy): void {
     this.#proxy = proxy;
+    proxy.secrets.onProvided = (provided) => this.broadcast(secretMessage(provided));
     proxy.health.onVerdict = (cluster, { authority }, verdict) => {
       if (isCheckedOnce(cluster)) this.broadcast({ kind: 'verdict', cluster: cluster.name, authority, verdict });
     };
@@ -172,6 +176,7 @@ export class WorkerPool {
       drainDelaySeconds,
       drainStrategy,
       logLevel: log.level,
+      hasIdentity: this.#proxy?.identity != null,
     };
     const thread = new WorkerThread({
       start,
@@ -181,6 +186,7 @@ export class WorkerPool {
     for (const other of this.threads) WorkerThread.introduce(thread, other);
     this.#threads[index] = thread;
     for (const message of this.#lasting.values()) thread.post(message);
+    for (const provided of this.#proxy?.secrets.provided ?? []) thread.post(secretMessage(provided));
     for (const message of verdictsOf(this.#proxy?.store.clusters.values() ?? [])) thread.post(message);
   }
 
@@ -277,6 +283,11 @@ function dynamicOf(book: Pick<Book<unknown, unknown>, 'names' | 'get'>): UpdateB
     if (entry === undefined || entry.config.origin !== 'dynamic') return [];
     return [{ name, version: entry.config.version, value: entry.bytes }];
   });
+}
+
+function secretMessage({ source, name, secret, reason }: Provided): ToWorker {
+  const value = secret === null ? null : toBinary(SecretSchema, secret);
+  return { kind: 'secret', source, name, value, reason };
 }
 
 function bytesOf({ typeUrl, version, changed, removed }: Update): UpdateBytes {

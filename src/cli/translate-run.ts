@@ -32,6 +32,7 @@ export async function runTranslate(flags: TranslateFlags): Promise<number> {
     mode,
     address: flags.address,
     isEnvoy: flags.envoy === true || flags.bootstrap === true,
+    isMeshed: flags.meshed === true,
   });
   if (typeof node === 'string') {
     process.stderr.write(`outrigger translate: ${node}\n`);

@@ -12,6 +12,7 @@ export interface TranslateFlags {
   readonly bootstrap?: boolean;
   readonly mode: string;
   readonly address: string;
+  readonly meshed?: boolean;
 }
 
 const collect = (value: string, before: readonly string[]): readonly string[] => [...before, value];
@@ -26,6 +27,7 @@ export function register(program: Command): void {
     .option('--app <port[/protocol]>', 'a port of its application; may be given again', collect, [])
     .option('--mode <mode>', 'how it meets its sidecar: explicit or redirect', 'explicit')
     .option('--address <ip>', 'the address of the workload', '127.0.0.1')
+    .option('--meshed', 'it has an identity of the mesh, for mutual TLS')
     .option('--domain <domain>', 'the domain of services', 'cluster.local')
     .option('--envoy', 'what a real Envoy would get: with upgrades, HTTP/2 and TLS')
     .option('--bootstrap', 'a static bootstrap that Envoy starts from, instead of the resources')

@@ -18,6 +18,10 @@ export interface ClientTls {
   readonly subjectAltNames: readonly string[];
   readonly sni: string;
   readonly skipsVerification: boolean;
+  /** A Secret of the client's namespace, in the place of the files; empty: none. */
+  readonly credentialName: string;
+  /** The path of revocation lists; empty: none. */
+  readonly caCrl: string;
 }
 
 /** What a port may have for itself. */
@@ -112,18 +116,18 @@ function readSections(fields: Fields): PortPolicy {
 
 function readTls(fields: Fields): ClientTls {
   const mode = fields.choice('mode', ['DISABLE', 'SIMPLE', 'MUTUAL', 'ISTIO_MUTUAL']) ?? 'DISABLE';
-  if (mode === 'ISTIO_MUTUAL')
-    fields.warning(
-      'mode',
-      'ISTIO_MUTUAL is not supported yet: the connection is plain',
-      'remove it, or wait for the version that gives sidecars their identities',
-    );
   const isMutual = mode === 'MUTUAL';
-  if (isMutual && !fields.has('clientCertificate'))
-    fields.error('clientCertificate', 'MUTUAL needs clientCertificate', 'add the path of a PEM file');
-  if (isMutual && !fields.has('privateKey'))
-    fields.error('privateKey', 'MUTUAL needs privateKey', 'add the path of a PEM file');
-  fields.later('credentialName', 'caCrl');
+  const credentialName = fields.text('credentialName');
+  if (isMutual && credentialName === '') {
+    for (const name of ['clientCertificate', 'privateKey'])
+      if (!fields.has(name))
+        fields.error(name, `MUTUAL needs ${name}`, 'add the path of a PEM file, or credentialName');
+  }
+  const files = ['clientCertificate', 'privateKey', 'caCertificates', 'caCrl'].filter((name) => fields.has(name));
+  if (credentialName !== '' && files.length > 0)
+    fields.error('credentialName', `takes the place of ${files.join(' and ')}`, 'remove one or the others');
+  if (mode === 'ISTIO_MUTUAL' && (credentialName !== '' || files.length > 0))
+    fields.error('mode', 'ISTIO_MUTUAL uses the identity of the mesh', 'remove the certificates, or write MUTUAL');
   return {
     mode,
     clientCertificate: fields.text('clientCertificate'),
@@ -132,5 +136,7 @@ function readTls(fields: Fields): ClientTls {
     subjectAltNames: fields.texts('subjectAltNames'),
     sni: fields.text('sni'),
     skipsVerification: fields.flag('insecureSkipVerify') ?? false,
+    credentialName,
+    caCrl: fields.text('caCrl'),
   };
 }

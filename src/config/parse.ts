@@ -15,6 +15,7 @@ import { readMeshConfigSpec } from './mesh-config.ts';
 import { readMeta } from './meta.ts';
 import type { Meta, Source } from './meta.ts';
 import { Report, locate } from './report.ts';
+import { readPeerAuthenticationSpec } from './peer-authentication.ts';
 import { readResiliencePolicySpec } from './resilience-policy.ts';
 import { resourceKey } from './resource.ts';
 import type { Resource } from './resource.ts';
@@ -53,6 +54,7 @@ const GROUPS: Readonly<Record<string, string>> = {
   HTTPRoute: 'gateway.networking.k8s.io',
   ReferenceGrant: 'gateway.networking.k8s.io',
   Telemetry: 'telemetry.istio.io',
+  PeerAuthentication: 'security.istio.io',
   XBackendTrafficPolicy: EXPERIMENTAL_GROUP,
   ResiliencePolicy: OWN_GROUP,
 };
@@ -296,6 +298,8 @@ function readSpec(kind: string, fields: Fields, meta: Meta, source: Source): Res
         return { ...base, kind, spec: readTelemetrySpec(spec) };
       case 'Sidecar':
         return { ...base, kind, spec: readSidecarSpec(spec) };
+      case 'PeerAuthentication':
+        return { ...base, kind, spec: readPeerAuthenticationSpec(spec) };
       case 'XBackendTrafficPolicy':
         return { ...base, kind, spec: readBackendTrafficPolicySpec(spec) };
       case 'ResiliencePolicy':

@@ -4,6 +4,7 @@ import type { DestinationRuleSpec } from './destination-rule.ts';
 import type { HttpRouteSpec, ReferenceGrantSpec } from './http-route.ts';
 import type { MeshConfigSpec } from './mesh-config.ts';
 import type { Meta, Source } from './meta.ts';
+import type { PeerAuthenticationSpec } from './peer-authentication.ts';
 import type { ResiliencePolicySpec } from './resilience-policy.ts';
 import type { ServiceEntrySpec, WorkloadSpec } from './service-entry.ts';
 import type { SidecarSpec } from './sidecar-scope.ts';
@@ -31,6 +32,7 @@ export type Telemetry = Typed<'Telemetry', TelemetrySpec>;
 export type MeshConfig = Typed<'MeshConfig', MeshConfigSpec>;
 export type Sidecar = Typed<'Sidecar', SidecarSpec>;
 export type BackendTrafficPolicy = Typed<'XBackendTrafficPolicy', ResiliencePolicySpec>;
+export type PeerAuthentication = Typed<'PeerAuthentication', PeerAuthenticationSpec>;
 export type ResiliencePolicy = Typed<'ResiliencePolicy', ResiliencePolicySpec>;
 
 export type Resource =
@@ -48,6 +50,7 @@ export type Resource =
   | MeshConfig
   | Sidecar
   | BackendTrafficPolicy
+  | PeerAuthentication
   | ResiliencePolicy;
 
 export type Kind = Resource['kind'];

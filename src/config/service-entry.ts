@@ -35,6 +35,7 @@ export interface ServiceEntrySpec {
   /** Null when the entry selects no workloads. */
   readonly workloadLabels: ReadonlyMap<string, string> | null;
   readonly exportTo: readonly string[];
+  readonly subjectAltNames: readonly string[];
 }
 
 const RESOLUTIONS = ['NONE', 'STATIC', 'DNS', 'DNS_ROUND_ROBIN', 'DYNAMIC_DNS'] as const;
@@ -81,7 +82,6 @@ export function readServiceEntrySpec(fields: Fields): ServiceEntrySpec {
     fields.error('addresses', `"${text}" is not an address`, 'write one like 10.1.2.3 or 10.1.0.0/16');
     return [];
   });
-  fields.later('subjectAltNames');
   return {
     hosts,
     addresses,
@@ -91,6 +91,7 @@ export function readServiceEntrySpec(fields: Fields): ServiceEntrySpec {
     endpoints,
     workloadLabels,
     exportTo: fields.texts('exportTo'),
+    subjectAltNames: fields.texts('subjectAltNames'),
   };
 }
 

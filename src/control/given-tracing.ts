@@ -41,6 +41,7 @@ export function parseTracing(text: string): GivenTracing | null {
     isHeadless: false,
     nearness: null,
     exportTo: [],
+    subjectAltNames: [],
     meta: { name, namespace: '', labels: new Map(), annotations: new Map(), createdAtMs: 0, generation: 1 },
     source: null,
   };

@@ -60,6 +60,8 @@ export interface MeshService {
   /** Its instances have names below its own. */
   readonly isHeadless: boolean;
   readonly exportTo: readonly string[];
+  /** ServiceEntry.subjectAltNames: names that its servers have. */
+  readonly subjectAltNames: readonly string[];
   /** Service.spec.trafficDistribution; null when there is none. */
   readonly nearness: 'zone' | 'subzone' | null;
   readonly meta: Meta;

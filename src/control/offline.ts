@@ -87,6 +87,8 @@ export interface OfflineNode {
   readonly address?: string;
   /** `REGION/ZONE/SUBZONE`; empty, the default: not known. */
   readonly locality?: string;
+  /** It has an identity of the mesh; false by default. */
+  readonly isMeshed?: boolean;
 }
 
 /** A sidecar that is not there, or what is wrong with its description. */
@@ -98,6 +100,7 @@ export function offlineNode({
   mode = 'explicit',
   address = '127.0.0.1',
   locality = '',
+  isMeshed = false,
 }: OfflineNode): MeshNode | string {
   const [name = '', namespace = 'default'] = service.split('.');
   const described: unknown[] = [];
@@ -109,6 +112,7 @@ export function offlineNode({
     NAMESPACE: namespace,
     WORKLOAD_NAME: name,
     INSTANCE_IPS: address,
+    ...(isMeshed ? { LABELS: { 'security.istio.io/tlsMode': 'istio' } } : {}),
     OUTRIGGER: { service: name, version, apps: described, outboundPort: 15_001, mode },
   };
   const node = readNode({
@@ -117,7 +121,7 @@ export function offlineNode({
     metadata,
     locality: localityOf(locality),
   });
-  return typeof node === 'string' || !isEnvoy ? node : { ...node, abilities: ALL_ABILITIES };
+  return typeof node === 'string' || !isEnvoy ? node : { ...node, abilities: { ...ALL_ABILITIES, mtls: isMeshed } };
 }
 
 const registry = createRegistry(

@@ -7,13 +7,17 @@ import type { ServiceEntryPort, WorkloadSpec } from '../config/service-entry.ts'
 import type { Source } from '../config/meta.ts';
 import type { Problem } from '../base/problem.ts';
 import type { MeshApp, MeshNode } from './mesh-node.ts';
-import { localityOf, localityOfLabels, meshPort, selects, takesMtls } from './mesh-service.ts';
+import { bare, entryEndpoint, nodeEndpoint, podEndpoint, type Named } from './instances.ts';
+import { meshPort, selects } from './mesh-service.ts';
 import type { MeshEndpoint, MeshPort, MeshService } from './mesh-service.ts';
+import type { PeerAuthentications } from './peer-authentications.ts';
 
 export interface ServiceInputs {
   readonly resources: readonly Resource[];
   readonly workloads: readonly MeshNode[];
   readonly domain: string;
+  /** Who takes mutual TLS. */
+  readonly authentications: PeerAuthentications;
 }
 
 export interface BuiltServices {
@@ -34,6 +38,7 @@ class ServiceBuilder {
   readonly services = new Map<string, MeshService>();
   readonly problems: Problem[] = [];
   readonly #domain: string;
+  readonly #authentications: PeerAuthentications;
   readonly #workloads: readonly MeshNode[];
   readonly #slices = new Map<string, EndpointSlice[]>();
   readonly #pods: Pod[] = [];
@@ -42,8 +47,9 @@ class ServiceBuilder {
   /** Sidecars that are sent to by name take only HTTP. */
   readonly #isExplicit: boolean;
 
-  constructor({ resources, workloads, domain }: ServiceInputs) {
+  constructor({ resources, workloads, domain, authentications }: ServiceInputs) {
     this.#domain = domain;
+    this.#authentications = authentications;
     this.#workloads = workloads;
     this.#isExplicit = workloads.some((node) => node.mode === 'explicit');
     for (const resource of resources) {
@@ -94,6 +100,7 @@ class ServiceBuilder {
       nearness:
         spec.trafficDistribution === null ? null : spec.trafficDistribution === 'PreferSameZone' ? 'zone' : 'subzone',
       exportTo,
+      subjectAltNames: [],
       meta,
       source,
     });
@@ -110,20 +117,20 @@ class ServiceBuilder {
           const isOurs = pod.meta.namespace === meta.namespace && pod.spec.isReady && pod.spec.ip !== '';
           const target = typeof port.targetPort === 'number' ? port.targetPort : pod.spec.ports.get(port.targetPort);
           if (isOurs && target !== undefined && selects(spec.selector, pod.meta.labels))
-            found.push(podEndpoint(pod, pod.spec.ip, target, ''));
+            found.push(this.#podEndpoint(pod, pod.spec.ip, target, ''));
         }
       }
       for (const entry of this.#entries) {
         if (entry.meta.namespace !== meta.namespace || !selects(spec.selector, entry.spec.labels)) continue;
         const target = typeof port.targetPort === 'number' ? port.targetPort : port.number;
-        found.push(entryEndpoint(entry.spec, port.name, target, entry.meta));
+        found.push(this.#entryEndpoint(entry.spec, port.name, target, entry.meta));
       }
     }
     for (const node of this.#workloads) {
       if (node.namespace !== meta.namespace) continue;
       const isOurs = spec.selector.size === 0 ? node.service === meta.name : selects(spec.selector, node.labels);
       const app = isOurs ? appFor(node, port.targetPort, spec.ports.length) : null;
-      if (app !== null) found.push(nodeEndpoint(node, app));
+      if (app !== null) found.push(this.#nodeEndpoint(node, app));
     }
     return unique(found);
   }
@@ -146,7 +153,7 @@ class ServiceBuilder {
             workload: endpoint.podName,
             namespace: meta.namespace,
           });
-        else found.push(podEndpoint(pod, address, target.port, endpoint.zone));
+        else found.push(this.#podEndpoint(pod, address, target.port, endpoint.zone));
       }
     }
     return found;
@@ -195,6 +202,7 @@ class ServiceBuilder {
         isHeadless: false,
         nearness: null,
         exportTo: spec.exportTo,
+        subjectAltNames: spec.subjectAltNames,
         meta,
         source,
       });
@@ -205,24 +213,24 @@ class ServiceBuilder {
     const { spec, meta } = entry;
     if (spec.workloadLabels === null) {
       if (spec.endpoints.length === 0) return spec.resolution === 'STATIC' ? [] : [bare(host, port.targetPort)];
-      return spec.endpoints.map((endpoint) => entryEndpoint(endpoint, port.name, port.targetPort, meta));
+      return spec.endpoints.map((endpoint) => this.#entryEndpoint(endpoint, port.name, port.targetPort, meta));
     }
     const found: MeshEndpoint[] = [];
     const selector = spec.workloadLabels;
     for (const candidate of this.#entries) {
       if (candidate.meta.namespace === meta.namespace && selects(selector, candidate.spec.labels))
-        found.push(entryEndpoint(candidate.spec, port.name, port.targetPort, candidate.meta));
+        found.push(this.#entryEndpoint(candidate.spec, port.name, port.targetPort, candidate.meta));
     }
     for (const pod of this.#pods) {
       if (pod.meta.namespace === meta.namespace && pod.spec.isReady && selects(selector, pod.meta.labels))
-        found.push(podEndpoint(pod, pod.spec.ip, port.targetPort, ''));
+        found.push(this.#podEndpoint(pod, pod.spec.ip, port.targetPort, ''));
     }
     for (const node of this.#workloads) {
       const app =
         node.namespace === meta.namespace && selects(selector, node.labels)
           ? appFor(node, port.targetPort, spec.ports.length)
           : null;
-      if (app !== null) found.push(nodeEndpoint(node, app));
+      if (app !== null) found.push(this.#nodeEndpoint(node, app));
     }
     return unique(found);
   }
@@ -247,7 +255,7 @@ class ServiceBuilder {
       const endpoints = new Map<number, readonly MeshEndpoint[]>();
       for (const port of ports.keys()) {
         const serving = nodes.flatMap((node) =>
-          node.apps.filter((app) => areReplicas || app.port === port).map((app) => nodeEndpoint(node, app)),
+          node.apps.filter((app) => areReplicas || app.port === port).map((app) => this.#nodeEndpoint(node, app)),
         );
         endpoints.set(port, unique(serving));
       }
@@ -276,10 +284,30 @@ class ServiceBuilder {
         isHeadless: false,
         nearness: null,
         exportTo: [],
+        subjectAltNames: [],
         meta,
         source: null,
       });
     }
+  }
+
+  #podEndpoint(pod: Pod, address: string, port: number, zone: string): MeshEndpoint {
+    return this.#secured(podEndpoint(pod, address, port, zone), port);
+  }
+
+  #entryEndpoint(spec: WorkloadSpec, portName: string, port: number, meta: Named): MeshEndpoint {
+    const endpoint = entryEndpoint(spec, portName, port, meta);
+    return this.#secured(endpoint, endpoint.port);
+  }
+
+  #nodeEndpoint(node: MeshNode, app: MeshApp): MeshEndpoint {
+    return this.#secured(nodeEndpoint(node, app), app.port);
+  }
+
+  /** Whoever could take mutual TLS but is told not to is called in plaintext. `port`: of the workload itself. */
+  #secured(endpoint: MeshEndpoint, port: number): MeshEndpoint {
+    if (!endpoint.isMeshed || this.#authentications.modeOf(endpoint, port) !== 'DISABLE') return endpoint;
+    return { ...endpoint, isMeshed: false };
   }
 
   #warnOfTcp(source: Source, path: string, port: number): void {
@@ -306,64 +334,6 @@ export function appFor(node: MeshNode, targetPort: number | string, portCount: n
 
 function joinedPort({ port, protocol }: MeshApp): MeshPort {
   return { number: port, name: `${protocol}-${port}`, protocol, isTls: false, isGuessed: false };
-}
-
-function bare(address: string, port: number): MeshEndpoint {
-  return {
-    address,
-    port,
-    labels: new Map(),
-    weight: 1,
-    locality: { region: '', zone: '', subZone: '' },
-    workload: '',
-    namespace: '',
-    serviceAccount: '',
-    isMeshed: false,
-  };
-}
-
-function podEndpoint(pod: Pod, address: string, port: number, zone: string): MeshEndpoint {
-  const { labels, name, namespace } = pod.meta;
-  const told = localityOfLabels(labels);
-  const locality = told.region === '' ? { region: '', zone, subZone: '' } : told;
-  const serviceAccount = pod.spec.serviceAccount || 'default';
-  const isMeshed = takesMtls(labels);
-  return { address, port, labels, weight: 1, locality, workload: name, namespace, serviceAccount, isMeshed };
-}
-
-function entryEndpoint(
-  spec: WorkloadSpec,
-  portName: string,
-  port: number,
-  meta: { readonly name: string; readonly namespace: string },
-): MeshEndpoint {
-  const isPipe = spec.address.startsWith('unix://');
-  return {
-    address: isPipe ? spec.address.slice('unix://'.length) : spec.address,
-    port: isPipe ? 0 : (spec.ports.get(portName) ?? port),
-    labels: spec.labels,
-    weight: Math.max(spec.weight, 1),
-    locality: localityOf(spec.locality),
-    workload: meta.name,
-    namespace: meta.namespace,
-    serviceAccount: spec.serviceAccount,
-    isMeshed: takesMtls(spec.labels),
-  };
-}
-
-function nodeEndpoint(node: MeshNode, app: MeshApp): MeshEndpoint {
-  const { ip: address, labels, workload, namespace, locality } = node;
-  return {
-    address,
-    port: app.inboundPort,
-    labels,
-    weight: 1,
-    locality,
-    workload,
-    namespace,
-    serviceAccount: node.serviceAccount,
-    isMeshed: node.isMeshed,
-  };
 }
 
 function unique(endpoints: readonly MeshEndpoint[]): readonly MeshEndpoint[] {

@@ -15,6 +15,7 @@ import type {
 } from '../config/resource.ts';
 import type { MeshNode } from './mesh-node.ts';
 import { expandHost } from './mesh-service.ts';
+import { PeerAuthentications } from './peer-authentications.ts';
 import type { MeshService } from './mesh-service.ts';
 import { ResilienceIndex } from './resilience-index.ts';
 import { buildServices } from './services.ts';
@@ -32,6 +33,7 @@ export interface Snapshot {
   readonly telemetries: readonly Telemetry[];
   readonly sidecars: readonly Sidecar[];
   readonly resilience: ResilienceIndex;
+  readonly peerAuthentications: PeerAuthentications;
   /** Some route or backend has sessions that stay with an endpoint. */
   readonly usesSessions: boolean;
   readonly workloads: readonly MeshNode[];
@@ -49,9 +51,6 @@ export interface SnapshotInputs {
 
 export function buildSnapshot({ resources, workloads, domain, providers, services: extra }: SnapshotInputs): Snapshot {
   const sorted = resources.toSorted(compareAge);
-  const built = buildServices({ resources: sorted, workloads, domain });
-  const services = new Map(built.services);
-  for (const service of extra) services.set(service.host, service);
   const meshes = sorted.filter((resource) => resource.kind === 'MeshConfig');
   const written = meshes[0]?.spec ?? DEFAULT_MESH;
   const given = providers.map((provider) => provider.name);
@@ -59,6 +58,13 @@ export function buildSnapshot({ resources, workloads, domain, providers, service
     ...written,
     providers: [...written.providers.filter((provider) => !given.includes(provider.name)), ...providers],
   };
+  const peerAuthentications = new PeerAuthentications(
+    sorted.filter((resource) => resource.kind === 'PeerAuthentication'),
+    mesh.rootNamespace,
+  );
+  const built = buildServices({ resources: sorted, workloads, domain, authentications: peerAuthentications });
+  const services = new Map(built.services);
+  for (const service of extra) services.set(service.host, service);
   const virtualServices = sorted.filter((resource) => resource.kind === 'VirtualService');
   const destinationRules = sorted.filter((resource) => resource.kind === 'DestinationRule');
   const resilience = new ResilienceIndex(
@@ -68,7 +74,7 @@ export function buildSnapshot({ resources, workloads, domain, providers, service
   const usesSessions =
     resilience.policies.some(({ spec }) => spec.sections.some(({ kind }) => kind === 'sessionPersistence')) ||
     httpRoutes.some(({ spec }) => spec.rules.some((rule) => rule.session !== null));
-  const problems = [...built.problems, ...resilience.problems];
+  const problems = [...built.problems, ...resilience.problems, ...peerAuthentications.problems];
   for (const rival of meshes.slice(1))
     problems.push(ignored(rival, '', 'another MeshConfig is in force', 'remove one of them'));
   rivals(virtualServices, domain, problems);
@@ -84,6 +90,7 @@ export function buildSnapshot({ resources, workloads, domain, providers, service
     telemetries: sorted.filter((resource) => resource.kind === 'Telemetry'),
     sidecars: sorted.filter((resource) => resource.kind === 'Sidecar'),
     resilience,
+    peerAuthentications,
     usesSessions,
     workloads,
     problems,

@@ -10,15 +10,18 @@ import type { Filter, FilterChain } from '../../xds/gen/envoy/config/listener/v3
 import { RouteConfigurationSchema } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
 import type { RouteConfiguration } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
 import { RouteActionSchema, RouteSchema } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
+import type { MtlsMode } from '../../config/peer-authentication.ts';
 import type { MeshNode } from '../mesh-node.ts';
 import { clusterName } from '../mesh-service.ts';
 import type { MeshService } from '../mesh-service.ts';
+import { ANY_PORT } from '../peer-authentications.ts';
 import type { Scope } from '../scope.ts';
 import { accessLogs } from './access-log.ts';
-import { DETECTION_TIMEOUT_MS, everywhere, plaintextHttp, wildcard } from './captured-outbound.ts';
+import { everywhere, plaintextHttp, wildcard } from './captured-outbound.ts';
 import { BLACK_HOLE, INBOUND_PASSTHROUGH } from './fixed-clusters.ts';
-import { httpManager } from './http-manager.ts';
-import { inspectors, originalDestination, tcpFilter } from './listener-parts.ts';
+import { httpManager, type ManagerParts } from './http-manager.ts';
+import { entrancesOf, modeFor, type Spoken } from './inbound-tls.ts';
+import { DETECTION_TIMEOUT_MS, inspectors, originalDestination, tcpFilter } from './listener-parts.ts';
 import { inboundRoutes } from './listeners.ts';
 import { duration, timeouts } from './proto.ts';
 import { matchAll } from './route-match.ts';
@@ -35,12 +38,20 @@ export interface InboundPort {
 }
 
 export function capturedInbound(node: MeshNode, scope: Scope, ports: readonly InboundPort[]): Listener {
-  const undetected = ports.filter((port) => port.protocol === 'tcp').map(({ port }) => port);
+  const { peerAuthentications: authentications } = scope.snapshot;
+  const modeOf = (port: number): MtlsMode => modeFor(node, authentications.modeOf(node, port));
+  const declared = new Set(ports.map(({ port }) => port));
+  const undeclared = authentications.portsOf(node).filter((port) => !declared.has(port) && port !== node.inboundPort);
+  const opaque = ports.filter(({ protocol }) => protocol === 'tcp').map(({ port }) => port);
+  const unlooked = opaque.filter((port) => modeOf(port) === 'DISABLE');
   return create(ListenerSchema, {
     name: INBOUND_LISTENER,
     ...everywhere(node, node.inboundPort),
     trafficDirection: TrafficDirection.INBOUND,
-    listenerFilters: [originalDestination(), ...inspectors([node.inboundPort, ...undetected])],
+    listenerFilters: [
+      originalDestination(),
+      ...inspectors([node.inboundPort, ...unlooked], [node.inboundPort, ...opaque]),
+    ],
     listenerFiltersTimeout: duration(scope.snapshot.mesh.detectionTimeoutMs ?? DETECTION_TIMEOUT_MS),
     continueOnListenerFiltersTimeout: true,
     filterChains: [
@@ -51,32 +62,17 @@ export function capturedInbound(node: MeshNode, scope: Scope, ports: readonly In
         filters: [toCluster(BLACK_HOLE, node, scope)],
       },
       ...ports.flatMap((port) => chainsOf(port, node, scope)),
-      {
-        name: `${INBOUND_LISTENER}-catchall-http`,
-        filterChainMatch: { applicationProtocols: plaintextHttp(node) },
-        filters: [passthrough(node, scope)],
-      },
+      ...[...undeclared, ANY_PORT].flatMap((port) => passthroughs(port, node, scope)),
     ],
-    defaultFilterChain: {
-      name: INBOUND_LISTENER,
-      filters: [toCluster(INBOUND_PASSTHROUGH, node, scope)],
-    },
   });
 }
 
 function chainsOf(inbound: InboundPort, node: MeshNode, scope: Scope): readonly FilterChain[] {
   const { port, protocol, isGuessed, owner } = inbound;
   const cluster = clusterName('inbound', port, '', '');
-  const chain = (applicationProtocols: string[], filter: Filter): FilterChain =>
-    create(FilterChainSchema, {
-      name: `${wildcard(node)}_${port}`,
-      filterChainMatch: { destinationPort: port, applicationProtocols },
-      filters: [filter],
-    });
-  const tcp = (protocols: string[]): FilterChain => chain(protocols, toCluster(cluster, node, scope));
   const needsHttp2 = protocol === 'http2' || protocol === 'grpc';
-  if (protocol === 'tcp' || (needsHttp2 && !node.abilities.http2)) return [tcp([])];
-  const http = httpManager({
+  const isOpaque = protocol === 'tcp' || (needsHttp2 && !node.abilities.http2);
+  const parts: ManagerParts = {
     node,
     scope,
     direction: 'server',
@@ -86,21 +82,56 @@ function chainsOf(inbound: InboundPort, node: MeshNode, scope: Scope): readonly 
       case: 'routeConfig',
       value: inboundRoutes(inbound, cluster, owner, scope.snapshot.mesh.inboundRetries),
     },
-  });
-  if (isGuessed) return [chain(plaintextHttp(node), http), tcp([])];
-  // A sidecar without HTTP/2 lets it pass to the app instead of breaking it.
-  return node.abilities.http2 ? [chain([], http)] : [chain([], http), tcp(['h2c'])];
-}
-
-/** Of ports that nobody declared. */
-function passthrough(node: MeshNode, scope: Scope): Filter {
-  return httpManager({
+  };
+  return chains(isOpaque ? 'tcp' : isGuessed ? 'guessed' : 'http', {
+    name: `${wildcard(node)}_${port}`,
+    port,
+    tcp: toCluster(cluster, node, scope),
+    http: isOpaque ? null : httpManager(parts),
     node,
     scope,
-    direction: 'server',
-    statPrefix: INBOUND_PASSTHROUGH,
-    routes: { case: 'routeConfig', value: passthroughRoutes() },
   });
+}
+
+/** Of ports that nobody declared; ANY_PORT: all of them. */
+function passthroughs(port: number, node: MeshNode, scope: Scope): readonly FilterChain[] {
+  return chains('guessed', {
+    name: port === ANY_PORT ? INBOUND_LISTENER : `${wildcard(node)}_${port}`,
+    port,
+    tcp: toCluster(INBOUND_PASSTHROUGH, node, scope),
+    http: httpManager({
+      node,
+      scope,
+      direction: 'server',
+      statPrefix: INBOUND_PASSTHROUGH,
+      routes: { case: 'routeConfig', value: passthroughRoutes() },
+    }),
+    node,
+    scope,
+  });
+}
+
+interface ChainParts {
+  readonly name: string;
+  readonly port: number;
+  readonly tcp: Filter;
+  /** Null: HTTP is not looked for. */
+  readonly http: Filter | null;
+  readonly node: MeshNode;
+  readonly scope: Scope;
+}
+
+function chains(spoken: Spoken, { name, port, tcp, http, node, scope }: ChainParts): readonly FilterChain[] {
+  const { mesh, peerAuthentications: authentications } = scope.snapshot;
+  const mode = modeFor(node, authentications.modeOf(node, port));
+  return entrancesOf(spoken, mode, plaintextHttp(node), mesh).map(({ to, match, socket }) =>
+    create(FilterChainSchema, {
+      name: port === ANY_PORT && to === 'http' ? `${name}-catchall-http` : name,
+      filterChainMatch: { ...match, ...(port === ANY_PORT ? {} : { destinationPort: port }) },
+      filters: [to === 'http' && http !== null ? http : tcp],
+      ...(socket === null ? {} : { transportSocket: socket }),
+    }),
+  );
 }
 
 function toCluster(cluster: string, node: MeshNode, scope: Scope): Filter {

@@ -17,13 +17,10 @@ import type { CapturedPort } from './captured-ports.ts';
 import { adsSource } from './clusters.ts';
 import { BLACK_HOLE, PASSTHROUGH } from './fixed-clusters.ts';
 import { httpManager } from './http-manager.ts';
-import { inspectors, socket, tcpFilter, tlsInspector } from './listener-parts.ts';
+import { DETECTION_TIMEOUT_MS, inspectors, socket, tcpFilter, tlsInspector } from './listener-parts.ts';
 import { OUTBOUND_LISTENER } from './listeners.ts';
 import { duration } from './proto.ts';
 import type { TcpChain } from './tcp-chains.ts';
-
-/** How long a connection may keep what it speaks to itself, unless MeshConfig says otherwise. */
-export const DETECTION_TIMEOUT_MS = 5000;
 
 /** What an inspector calls the versions of HTTP that a sidecar serves; all else passes as TCP. */
 export function plaintextHttp(node: MeshNode): string[] {

@@ -27,7 +27,6 @@ import type { Abilities } from '../mesh-node.ts';
 import { applyRetryBudget, limitRetries } from './circuit-breakers.ts';
 import { duration, pack } from './proto.ts';
 import { withProxyHeader } from './proxy-header.ts';
-import { upstreamTls } from './upstream-tls.ts';
 
 const HTTP_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
 const RING_SIZE = 1024n;
@@ -52,8 +51,6 @@ export function applyPolicy(cluster: Cluster, policy: EffectivePolicy | null, co
   if (policy?.outlier != null) applyOutlier(cluster, policy.outlier);
   const options = httpOptions(pool, context);
   if (options !== null) cluster.typedExtensionProtocolOptions[HTTP_OPTIONS] = pack(HttpProtocolOptionsSchema, options);
-  const socket = policy?.tls == null || !context.abilities.tls ? null : upstreamTls(policy.tls);
-  if (socket !== null) cluster.transportSocket = socket;
   if (policy?.proxyProtocol != null)
     cluster.transportSocket = withProxyHeader(cluster.transportSocket, policy.proxyProtocol);
 }

@@ -28,6 +28,7 @@ import { inboundSource, keepDestination } from './fixed-clusters.ts';
 import { duration } from './proto.ts';
 import { applyResilience } from './resilience.ts';
 import { policyFor } from './traffic-policy.ts';
+import { applyTls } from './upstream-tls.ts';
 
 const CONNECT_TIMEOUT_MS = 10_000;
 const DNS_REFRESH_MS = 60_000;
@@ -115,6 +116,9 @@ function outboundCluster(
       plan,
     );
   }
+  const { mesh } = scope.snapshot;
+  const tls = policy?.tls ?? null;
+  applyTls(cluster, { service, port, subset: subset?.name ?? '', tls, mesh, abilities });
   applyPolicy(cluster, policy, { isHttp2, abilities });
   applyResilience(cluster, sections, { service, port, abilities });
   if (plan?.kind === 'distribute') weighLocalities(cluster);

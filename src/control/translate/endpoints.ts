@@ -13,6 +13,9 @@ import type { MeshEndpoint } from '../mesh-service.ts';
 import { closeGaps, distribute, type LocalityPlan } from './locality.ts';
 
 const CLUSTER_ID = 'Kubernetes';
+/** What a cluster chooses how to connect by (transport_socket_matches). */
+const MATCH_NAMESPACE = 'envoy.transport_socket_match';
+export const MESHED = { tlsMode: 'istio' };
 
 /** `plan`: what the localities mean for whoever gets it; null: nothing. */
 export function loadAssignment(
@@ -75,7 +78,10 @@ function lbEndpoint(endpoint: MeshEndpoint): LbEndpoint {
     'latest';
   made.metadata = {
     $typeName: 'envoy.config.core.v3.Metadata',
-    filterMetadata: { istio: { workload: `${workload};${namespace};${canonicalName};${revision};${CLUSTER_ID}` } },
+    filterMetadata: {
+      istio: { workload: `${workload};${namespace};${canonicalName};${revision};${CLUSTER_ID}` },
+      ...(endpoint.isMeshed ? { [MATCH_NAMESPACE]: MESHED } : {}),
+    },
     typedFilterMetadata: {},
   };
   return made;

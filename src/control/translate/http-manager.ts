@@ -8,7 +8,9 @@ import type { Filter } from '../../xds/gen/envoy/config/listener/v3/listener_com
 import { RouterSchema } from '../../xds/gen/envoy/extensions/filters/http/router/v3/router_pb.js';
 import type { Router } from '../../xds/gen/envoy/extensions/filters/http/router/v3/router_pb.js';
 import {
+  HttpConnectionManager_ForwardClientCertDetails as ForwardClientCert,
   HttpConnectionManager_PathWithEscapedSlashesAction as EscapedSlashes,
+  HttpConnectionManager_SetCurrentClientCertDetailsSchema as ClientCertDetailsSchema,
   HttpConnectionManagerSchema,
   HttpFilterSchema,
 } from '../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
@@ -63,6 +65,7 @@ export function httpManager({ node, scope, direction, statPrefix, routes, owner 
   if (sessions !== null) manager.httpFilters.unshift(sessions);
   manager.routeSpecifier = routes;
   if (direction === 'server') manager.serverName = INBOUND_SERVER_NAME;
+  if (direction === 'server' && node.abilities.mtls) tellClient(manager);
   if (node.abilities.upgrades)
     manager.upgradeConfigs.push({
       $typeName: 'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.UpgradeConfig',
@@ -75,6 +78,12 @@ export function httpManager({ node, scope, direction, statPrefix, routes, owner 
     name: 'envoy.filters.network.http_connection_manager',
     configType: { case: 'typedConfig', value: pack(HttpConnectionManagerSchema, manager) },
   });
+}
+
+/** The app learns who calls it: X-Forwarded-Client-Cert, which counts from peers with a certificate only. */
+function tellClient(manager: HttpConnectionManager): void {
+  manager.forwardClientCertDetails = ForwardClientCert.APPEND_FORWARD;
+  manager.setCurrentClientCertDetails = create(ClientCertDetailsSchema, { subject: true, dns: true, uri: true });
 }
 
 /** Istio's names for Envoy's three switches; each level has all of the one before. */

@@ -25,6 +25,8 @@ import { duration, pack } from './proto.ts';
 import type { TcpShare } from './tcp-chains.ts';
 
 const TCP_IDLE_MS = 3_600_000;
+/** How long a connection may keep what it speaks to itself, unless MeshConfig says otherwise. */
+export const DETECTION_TIMEOUT_MS = 5000;
 
 export function socket(address: string, port: number): Address {
   return create(AddressSchema, {
@@ -65,15 +67,17 @@ export function originalDestination(): ListenerFilter {
 }
 
 /**
- * The inspectors of TLS and of HTTP. Connections to the ports of `except` are not looked at: there the server may
- * speak first, and nothing would come to look at.
+ * The inspectors of TLS and of HTTP. Connections to the ports of `exceptTls` and `exceptHttp` are not looked at: there the
+ * server may speak first, and nothing would come to look at.
  */
-export function inspectors(except: readonly number[]): readonly ListenerFilter[] {
-  return [tlsInspector(), httpInspector()].map((filter) => {
-    const disabled = anyPort(except);
-    if (disabled !== null) filter.filterDisabled = disabled;
-    return filter;
-  });
+export function inspectors(exceptTls: readonly number[], exceptHttp = exceptTls): readonly ListenerFilter[] {
+  return [disabledFor(tlsInspector(), exceptTls), disabledFor(httpInspector(), exceptHttp)];
+}
+
+function disabledFor(filter: ListenerFilter, ports: readonly number[]): ListenerFilter {
+  const disabled = anyPort(ports);
+  if (disabled !== null) filter.filterDisabled = disabled;
+  return filter;
 }
 
 export function tlsInspector(): ListenerFilter {

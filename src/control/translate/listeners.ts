@@ -15,8 +15,9 @@ import type { Scope } from '../scope.ts';
 import { accessLogs } from './access-log.ts';
 import { adsSource } from './clusters.ts';
 import { httpManager } from './http-manager.ts';
-import { socket, tcpFilter } from './listener-parts.ts';
-import { timeouts } from './proto.ts';
+import { entrancesOf, modeFor } from './inbound-tls.ts';
+import { DETECTION_TIMEOUT_MS, socket, tcpFilter, tlsInspector } from './listener-parts.ts';
+import { duration, timeouts } from './proto.ts';
 import { inboundRetryPolicy } from './retry-policy.ts';
 import { matchAll } from './route-match.ts';
 import { OUTBOUND_ROUTES } from './virtual-hosts.ts';
@@ -63,12 +64,32 @@ export function inboundListener(node: MeshNode, app: MeshApp, scope: Scope, owne
     shares: [{ cluster, weight: 1 }],
     accessLog: accessLogs(scope, node, 'server'),
   });
+  const { mesh, peerAuthentications } = scope.snapshot;
+  const mode = modeFor(node, peerAuthentications.modeOf(node, app.port));
+  const filter = app.protocol === 'tcp' ? tcp : manager;
+  if (mode === 'DISABLE') {
+    return create(ListenerSchema, { ...inboundFrame(app), filterChains: [{ filters: [filter] }] });
+  }
+  const ways = entrancesOf(app.protocol === 'tcp' ? 'tcp' : 'http', mode, ['http/1.1', 'h2c'], mesh);
   return create(ListenerSchema, {
+    ...inboundFrame(app),
+    listenerFilters: [tlsInspector()],
+    listenerFiltersTimeout: duration(mesh.detectionTimeoutMs ?? DETECTION_TIMEOUT_MS),
+    continueOnListenerFiltersTimeout: true,
+    filterChains: ways.map(({ to, match, socket: transportSocket }) => ({
+      filterChainMatch: match,
+      filters: [to === 'http' ? filter : tcp],
+      ...(transportSocket === null ? {} : { transportSocket }),
+    })),
+  });
+}
+
+function inboundFrame(app: MeshApp) {
+  return {
     name: `virtualInbound_${app.port}`,
     address: socket(EVERYWHERE, app.inboundPort),
     trafficDirection: TrafficDirection.INBOUND,
-    filterChains: [{ filters: [app.protocol === 'tcp' ? tcp : manager] }],
-  });
+  };
 }
 
 /** Everything goes to the app, whatever host it is for. */

@@ -1,43 +1,160 @@
-// TLS that a DestinationRule asks the sidecar to originate. ISTIO_MUTUAL comes with the mesh's own identity.
+// How a sidecar connects to a service: by mutual TLS of the mesh to every instance that takes it and in plaintext to
+// the rest, or as a DestinationRule says.
 import { create } from '@bufbuild/protobuf';
 import type { ClientTls } from '../../config/destination-rule.ts';
+import { spiffeId } from '../../tls/spiffe-id.ts';
+import type { Cluster } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
+import { Cluster_TransportSocketMatchSchema } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import { TransportSocketSchema } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import type { TransportSocket } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
-import { SubjectAltNameMatcher_SanType } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js';
-import { UpstreamTlsContextSchema } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
+import { ApiVersion, ConfigSourceSchema } from '../../xds/gen/envoy/config/core/v3/config_source_pb.js';
+import { RawBufferSchema } from '../../xds/gen/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.js';
+import {
+  CertificateValidationContextSchema,
+  SubjectAltNameMatcher_SanType,
+  TlsCertificateSchema,
+} from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js';
+import type { CertificateValidationContext } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js';
+import {
+  CommonTlsContextSchema,
+  CommonTlsContext_CombinedCertificateValidationContextSchema as CombinedSchema,
+  UpstreamTlsContextSchema,
+} from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
+import type { CommonTlsContext } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
+import type { MeshConfigSpec } from '../../config/mesh-config.ts';
+import type { Abilities } from '../mesh-node.ts';
+import type { MeshEndpoint, MeshPort, MeshService } from '../mesh-service.ts';
+import { MESHED } from './endpoints.ts';
+import { alpnOf, meshClient } from './mesh-tls.ts';
 import { pack } from './proto.ts';
 
 /** Where Debian and its kin keep the public certificate authorities. */
 const SYSTEM_ROOTS = '/etc/ssl/certs/ca-certificates.crt';
+/** What the authorities of a credential are called beside it (Istio's convention). */
+const AUTHORITIES = '-cacert';
 
-export function upstreamTls(tls: ClientTls): TransportSocket | null {
-  if (tls.mode === 'DISABLE' || tls.mode === 'ISTIO_MUTUAL') return null;
-  const roots = tls.caCertificates === '' ? SYSTEM_ROOTS : tls.caCertificates;
-  const certificate = { certificateChain: file(tls.clientCertificate), privateKey: file(tls.privateKey) };
-  const matchTypedSubjectAltNames = tls.subjectAltNames.map((name) => ({
-    sanType: name.includes('://') ? SubjectAltNameMatcher_SanType.URI : SubjectAltNameMatcher_SanType.DNS,
-    matcher: { matchPattern: { case: 'exact' as const, value: name } },
-  }));
-  const context = create(UpstreamTlsContextSchema, {
-    sni: tls.sni,
-    commonTlsContext: {
-      tlsCertificates: tls.mode === 'MUTUAL' ? [certificate] : [],
-      ...(tls.skipsVerification
-        ? {}
-        : {
-            validationContextType: {
-              case: 'validationContext' as const,
-              value: { trustedCa: file(roots), matchTypedSubjectAltNames },
-            },
-          }),
-    },
+export interface Connecting {
+  readonly service: MeshService;
+  readonly port: MeshPort;
+  /** Empty: all instances. */
+  readonly subset: string;
+  /** Null: nothing is said, and what the instances announce decides. */
+  readonly tls: ClientTls | null;
+  readonly mesh: MeshConfigSpec;
+  readonly abilities: Abilities;
+}
+
+/** Sets how connections of the cluster are made. */
+export function applyTls(cluster: Cluster, connecting: Connecting): void {
+  const { tls, abilities, mesh } = connecting;
+  if (!abilities.tls || tls?.mode === 'DISABLE') return;
+  if (tls === null) {
+    if (abilities.mtls && mesh.enableAutoMtls) applyAutomatic(cluster, connecting);
+  } else if (tls.mode !== 'ISTIO_MUTUAL') cluster.transportSocket = originated(tls);
+  else if (abilities.mtls) cluster.transportSocket = ofMesh(connecting, tls);
+}
+
+function applyAutomatic(cluster: Cluster, connecting: Connecting): void {
+  const { service, port } = connecting;
+  if (!(service.endpoints.get(port.number) ?? []).some(({ isMeshed }) => isMeshed)) return;
+  const plain = create(TransportSocketSchema, {
+    name: 'envoy.transport_sockets.raw_buffer',
+    configType: { case: 'typedConfig', value: pack(RawBufferSchema, create(RawBufferSchema)) },
   });
+  cluster.transportSocketMatches = [
+    create(Cluster_TransportSocketMatchSchema, {
+      name: 'tlsMode-istio',
+      match: MESHED,
+      transportSocket: ofMesh(connecting, null),
+    }),
+    create(Cluster_TransportSocketMatchSchema, { name: 'tlsMode-disabled', match: {}, transportSocket: plain }),
+  ];
+}
+
+function ofMesh({ service, port, subset, mesh, abilities }: Connecting, tls: ClientTls | null): TransportSocket {
+  const { protocol, isGuessed, number } = port;
+  const told = tls?.subjectAltNames ?? [];
+  return meshClient({
+    sni: tls === null || tls.sni === '' ? `outbound_.${number}_.${subset}_.${service.host}` : tls.sni,
+    servers: told.length > 0 ? told : [...service.subjectAltNames, ...accountsOf(service, mesh)],
+    alpn: alpnOf(protocol, isGuessed, abilities.ownFilters),
+    mesh,
+  });
+}
+
+/** The identities that instances of the service have, in every trust domain of the mesh; none when some are not known. */
+function accountsOf(service: MeshService, { trustDomain, trustDomainAliases }: MeshConfigSpec): readonly string[] {
+  const meshed = [...service.endpoints.values()].flat().filter(({ isMeshed }) => isMeshed);
+  if (meshed.some(({ serviceAccount }) => serviceAccount === '')) return [];
+  const ids = meshed.flatMap(({ namespace, serviceAccount }: MeshEndpoint) =>
+    [trustDomain, ...trustDomainAliases].map((domain) => spiffeId({ trustDomain: domain, namespace, serviceAccount })),
+  );
+  return [...new Set(ids.filter((id) => id !== null))].toSorted();
+}
+
+/** TLS to a server outside of the mesh. */
+function originated(tls: ClientTls): TransportSocket {
+  const context = create(UpstreamTlsContextSchema, { sni: tls.sni, commonTlsContext: commonOf(tls) });
   return create(TransportSocketSchema, {
     name: 'envoy.transport_sockets.tls',
     configType: { case: 'typedConfig', value: pack(UpstreamTlsContextSchema, context) },
   });
 }
 
+function commonOf(tls: ClientTls): CommonTlsContext {
+  const common = create(CommonTlsContextSchema);
+  const isCredential = tls.credentialName !== '';
+  if (tls.mode === 'MUTUAL') {
+    if (isCredential) common.tlsCertificateSdsSecretConfigs = [credential(tls.credentialName)];
+    else
+      common.tlsCertificates = [
+        create(TlsCertificateSchema, {
+          certificateChain: file(tls.clientCertificate),
+          privateKey: file(tls.privateKey),
+        }),
+      ];
+  }
+  if (tls.skipsVerification) return common;
+  const names = namesOf(tls);
+  common.validationContextType = isCredential
+    ? {
+        case: 'combinedValidationContext',
+        value: create(CombinedSchema, {
+          defaultValidationContext: names,
+          validationContextSdsSecretConfig: credential(`${tls.credentialName}${AUTHORITIES}`),
+        }),
+      }
+    : { case: 'validationContext', value: { ...names, trustedCa: file(tls.caCertificates || SYSTEM_ROOTS) } };
+  if (tls.caCrl !== '' && common.validationContextType.case === 'validationContext')
+    common.validationContextType.value.crl = file(tls.caCrl);
+  return common;
+}
+
+function namesOf(tls: ClientTls): CertificateValidationContext {
+  return create(CertificateValidationContextSchema, {
+    matchTypedSubjectAltNames: tls.subjectAltNames.map((name) => ({
+      sanType: name.includes('://') ? SubjectAltNameMatcher_SanType.URI : SubjectAltNameMatcher_SanType.DNS,
+      matcher: { matchPattern: { case: 'exact' as const, value: name } },
+    })),
+  });
+}
+
+/** A Secret of the workload's own namespace. */
+function credential(name: string) {
+  const sdsConfig = create(ConfigSourceSchema, {
+    configSourceSpecifier: { case: 'ads', value: {} },
+    resourceApiVersion: ApiVersion.V3,
+  });
+  return {
+    $typeName: 'envoy.extensions.transport_sockets.tls.v3.SdsSecretConfig' as const,
+    name: `kubernetes://${name}`,
+    sdsConfig,
+  };
+}
+
 function file(path: string) {
-  return { specifier: { case: 'filename' as const, value: path } };
+  return {
+    $typeName: 'envoy.config.core.v3.DataSource' as const,
+    specifier: { case: 'filename' as const, value: path },
+  };
 }

@@ -3,7 +3,7 @@
 //
 //   # show: vhost reviews          vhost|table|cluster|endpoints|listener NAME (a part of the name), or problems, or names
 //   # for: frontend.default v1     service[.namespace] and version; `app: 9080/http`; `as: envoy`; `base: none`;
-//                                `locality: r/z/s`; `mode: redirect` and `address: 10.0.0.1` for a captured pod
+//                                `locality: r/z/s`; `meshed: true`; `mode: redirect` and `address: 10.0.0.1` for a captured pod
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -43,6 +43,7 @@ function run(input: string): string {
     mode: setting(input, 'mode') === 'redirect' ? 'redirect' : 'explicit',
     address: setting(input, 'address') || '127.0.0.1',
     locality: setting(input, 'locality'),
+    isMeshed: setting(input, 'meshed') === 'true',
   });
   if (typeof node === 'string') return `${node}\n`;
   return stringify(select(printedView(viewOf(node)), show, wanted), { lineWidth: 0, aliasDuplicateObjects: false });

@@ -3,8 +3,11 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { parseFile } from '../../../src/config/parse.ts';
 import { readNode } from '../../../src/control/mesh-node.ts';
 import type { MeshNode } from '../../../src/control/mesh-node.ts';
+import { PeerAuthentications } from '../../../src/control/peer-authentications.ts';
 import { buildServices } from '../../../src/control/services.ts';
 import { WorkloadRegistry } from '../../../src/control/workload-registry.ts';
+
+const NO_POLICIES = new PeerAuthentications([], 'istio-system');
 
 interface Joining {
   readonly service?: string;
@@ -39,6 +42,7 @@ function endpointsOf(workloads: readonly MeshNode[], text: string): Readonly<Rec
     resources: parseFile('f.yaml', text).resources,
     workloads,
     domain: 'cluster.local',
+    authentications: NO_POLICIES,
   });
   const found = [...services.values()].flatMap((service) =>
     [...service.endpoints].map(
@@ -126,6 +130,7 @@ describe('services of joined workloads', () => {
         .resources,
       workloads: [aNode({ mode })],
       domain: 'cluster.local',
+      authentications: NO_POLICIES,
     });
     expect(problems.map(({ path, message }) => [path, message.split(';')[0]])).toEqual(
       wanted.map((text) => ['spec.ports[1]', text]),

@@ -1,0 +1,50 @@
+// PeerAuthentication (security.istio.io): whether workloads take mutual TLS, plaintext or both, for the mesh (root
+// namespace), a namespace, or the workloads that a selector names, there also for single ports.
+// Source: istio/security/v1beta1/peer_authentication.proto.
+import type { Fields } from './fields.ts';
+import { EVERY_WORKLOAD, type WorkloadSelector } from './workload-selector.ts';
+
+const MODES = ['UNSET', 'DISABLE', 'PERMISSIVE', 'STRICT'] as const;
+/** Without UNSET, which is what a wider policy says. */
+export type MtlsMode = Exclude<(typeof MODES)[number], 'UNSET'>;
+
+export interface PeerAuthenticationSpec {
+  readonly selector: WorkloadSelector;
+  /** Null: what a wider policy says. */
+  readonly mode: MtlsMode | null;
+  /** By port of the workload; null as above. */
+  readonly ports: ReadonlyMap<number, MtlsMode | null>;
+}
+
+const PORT_MAX = 65_535;
+
+export function readPeerAuthenticationSpec(fields: Fields): PeerAuthenticationSpec {
+  // A policy that is not read as it was meant would let plaintext in.
+  fields.refuseUnknown();
+  const labels = fields.object('selector', (selector) => {
+    selector.refuseUnknown();
+    return selector.textMap('matchLabels');
+  });
+  const mode = fields.object('mtls', readMode);
+  const ports = new Map<number, MtlsMode | null>();
+  for (const [name, portMode] of fields.objectMap('portLevelMtls', readMode)) {
+    const port = Number(name);
+    if (/^\d+$/.test(name) && port >= 1 && port <= PORT_MAX) ports.set(port, portMode);
+    else
+      fields.error(
+        'portLevelMtls',
+        `${JSON.stringify(name)} is not a port`,
+        'write the number of a port of the workload',
+      );
+  }
+  const isSelecting = labels !== null && labels.size > 0;
+  if (ports.size > 0 && !isSelecting)
+    fields.error('portLevelMtls', 'ports are those of chosen workloads', 'add selector: { matchLabels: { app: … } }');
+  return { selector: isSelecting ? { labels, targets: [] } : EVERY_WORKLOAD, mode, ports };
+}
+
+function readMode(fields: Fields): MtlsMode | null {
+  fields.refuseUnknown();
+  const mode = fields.choice('mode', MODES);
+  return mode === 'UNSET' ? null : mode;
+}

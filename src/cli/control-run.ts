@@ -5,6 +5,7 @@ import { LOG_LEVELS, createLog } from '../base/log.ts';
 import { ControlService } from '../control/control.ts';
 import { parseTracing } from '../control/given-tracing.ts';
 import type { GivenTracing } from '../control/given-tracing.ts';
+import { secureOptions } from './control-secure.ts';
 import type { ControlFlags } from './control.ts';
 
 const EXIT_FAILED = 1;
@@ -31,6 +32,8 @@ export async function runControl(flags: ControlFlags): Promise<number> {
   }
   const found = await stat(flags.rules).catch(() => null);
   if (found === null || !found.isDirectory()) return wrong(`--rules: there is no directory ${flags.rules}`);
+  const secure = await secureOptions(flags);
+  if (typeof secure === 'string') return wrong(secure);
   const control = new ControlService({
     rules: flags.rules,
     log: createLog('control', level),
@@ -40,6 +43,8 @@ export async function runControl(flags: ControlFlags): Promise<number> {
     debounceMs,
     settleMs,
     tracing,
+    secure,
+    ...(flags.trustDomain === undefined ? {} : { trustDomain: flags.trustDomain }),
   });
   const ended = new Promise<void>((done) => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => done());

@@ -12,6 +12,13 @@ export interface ControlFlags {
   readonly debounceMs: string;
   readonly settleMs: string;
   readonly tracing: readonly string[];
+  readonly caDir?: string;
+  readonly secure?: string;
+  readonly secureName: readonly string[];
+  readonly trustDomain?: string;
+  readonly kubernetes?: string;
+  readonly kubernetesTokenFile: string;
+  readonly kubernetesCa: string;
   readonly logLevel: string;
 }
 
@@ -35,6 +42,16 @@ export function register(program: Command): void {
       collect,
       [],
     )
+    .option(
+      '--ca-dir <directory>',
+      'the certificate authority, made there when there is none: callers prove who they are',
+    )
+    .option('--secure <host:port>', 'where they do, over TLS (0.0.0.0:15012 with --ca-dir)')
+    .option('--secure-name <name>', 'a name or IP address for our certificate; may be given again', collect, [])
+    .option('--trust-domain <domain>', 'of the identities that are given out; comes before MeshConfig')
+    .option('--kubernetes <url|in-cluster>', 'the API server that knows the tokens of service accounts')
+    .option('--kubernetes-token-file <file>', 'our own token for it', '')
+    .option('--kubernetes-ca <file>', 'the authorities of its certificate, in PEM', '')
     .option('--log-level <level>', 'debug, info, warning, error or off', 'info')
     .action(async (flags: ControlFlags) => {
       const { runControl } = await import('./control-run.ts');

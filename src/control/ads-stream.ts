@@ -13,7 +13,9 @@ import { ServerStream, TYPES_MAX } from '../xds/server-stream.ts';
 import type { TypeUrl } from '../xds/type-url.ts';
 import type { Variant } from '../xds/update.ts';
 import type { Watch } from '../xds/watch.ts';
+import { answerOf, statusOf, type Refusal } from './authentication/refusal.ts';
 import type { SyncState, SyncStatus, View, ViewSource, ViewSubscription } from './flow.ts';
+import { accountOf, type VerifiedPeer } from './verified-peer.ts';
 
 export type AdsRequest = DiscoveryRequest | DeltaDiscoveryRequest;
 export type AdsCall = ServerDuplexStream<AdsRequest, Uint8Array>;
@@ -45,18 +47,23 @@ export interface AdsStreamEnvironment {
   readonly log: Log;
   readonly clock: Clock;
   readonly identifier: string;
+  /** Who it is; null when the client proved nothing. */
+  readonly peer: VerifiedPeer | null;
   readonly answerMsMax: number;
   readonly holdMsMax: number;
   readonly onSent: (typeUrl: TypeUrl) => void;
   readonly onStale: (typeUrl: TypeUrl) => void;
   readonly onAnswer: (answer: Answer) => void;
   readonly onSynced: (synced: Synced) => void;
+  readonly onRefused: (refused: Refusal, node: string) => void;
   readonly onClosed: () => void;
 }
 
 export class AdsStream {
   readonly connectionId: string;
   readonly variant: Variant;
+  /** `address:port` of the client. */
+  readonly address: string;
   readonly #call: AdsCall;
   readonly #environment: AdsStreamEnvironment;
   readonly #stream: ServerStream;
@@ -76,6 +83,7 @@ export class AdsStream {
     this.#call = call;
     this.variant = variant;
     this.connectionId = connectionId;
+    this.address = call.getPeer();
     this.#environment = environment;
     this.#stream = new ServerStream(`${connectionId}.`);
     this.#connectedAtMs = environment.clock.wall();
@@ -113,6 +121,11 @@ export class AdsStream {
   #hear(request: AdsRequest): void {
     if (this.#isClosed) return;
     const fault = this.#admit(request);
+    if (typeof fault !== 'string') {
+      this.#environment.onRefused(fault, this.#nodeId);
+      this.close({ code: statusOf(fault.reason), details: `${answerOf(fault.reason)} (${fault.details})` });
+      return;
+    }
     if (fault !== '') {
       this.#environment.log.warning('stream refused', { node: this.#nodeId, cause: fault });
       this.close({ code: status.INVALID_ARGUMENT, details: fault });
@@ -128,7 +141,7 @@ export class AdsStream {
   }
 
   /** Looks at what only the first request has; returns what is wrong with the request, or nothing. */
-  #admit(request: AdsRequest): string {
+  #admit(request: AdsRequest): string | Refusal {
     if (request.typeUrl === '') return 'type_url is required';
     if (!this.#stream.watches.has(request.typeUrl) && this.#stream.watches.size >= TYPES_MAX) {
       return `more than ${TYPES_MAX} resource types`;
@@ -136,20 +149,23 @@ export class AdsStream {
     return this.#subscription === null ? this.#begin(request) : '';
   }
 
-  #begin(request: AdsRequest): string {
+  #begin(request: AdsRequest): string | Refusal {
     const node: Node | undefined = request.node;
     if (node === undefined || node.id === '') return 'the first request must have a node with an id';
     this.#nodeId = node.id;
     const { id, cluster, metadata = {}, locality, userAgentName: userAgent } = node;
-    const info = { id, cluster, metadata, locality, userAgent, isReturning: bringsState(request) };
+    const { peer } = this.#environment;
+    const info = { id, cluster, metadata, locality, userAgent, peer, isReturning: bringsState(request) };
     const opened = this.#environment.source.open(info, (view) => this.#setView(view));
-    if (opened.kind === 'refused') return opened.message;
+    if (opened.kind === 'refused') return opened.denial ?? opened.message;
     this.#subscription = opened.subscription;
     if (opened.subscription.view !== null) this.#takeView(opened.subscription.view);
     this.#environment.log.info('client connected', {
       node: id,
       connection: this.connectionId,
       protocol: this.variant,
+      account: peer === null ? '' : accountOf(peer.id),
+      by: peer === null ? 'plaintext' : peer.by,
     });
     return '';
   }

@@ -8,6 +8,7 @@ import { systemClock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import type { Problem } from '../base/problem.ts';
 import { parseFile } from '../config/parse.ts';
+import { RefusalBook } from './authentication/refusal-book.ts';
 import { ClientRoster } from './client-roster.ts';
 import { Debounce } from './debounce.ts';
 import { DirectorySource } from './directory-source.ts';
@@ -16,9 +17,11 @@ import type { NodeInfo, View, ViewListener, ViewSource, ViewSubscription } from 
 import type { GivenTracing } from './given-tracing.ts';
 import { readNode } from './mesh-node.ts';
 import type { MeshNode } from './mesh-node.ts';
+import { checkClaim } from './node-claim.ts';
 import { ProblemLog } from './problem-log.ts';
 import { ResourceIndex } from './resource-index.ts';
 import type { Touched } from './resource-index.ts';
+import type { SecureEndpoint, SecureOptions } from './secure-endpoint.ts';
 import { Settling } from './settling.ts';
 import type { Snapshot } from './snapshot.ts';
 import { StatusServer } from './status-server.ts';
@@ -41,6 +44,10 @@ export interface ControlOptions {
   /** How long a workload stays after its stream ended; 5 s by default. */
   readonly graceMs?: number;
   readonly tracing?: readonly GivenTracing[];
+  /** Comes before the `trustDomain` of MeshConfig. */
+  readonly trustDomain?: string;
+  /** An authority and the port where callers prove who they are; null, the default: there is neither. */
+  readonly secure?: SecureOptions | null;
   readonly clock?: Clock;
 }
 
@@ -50,6 +57,8 @@ const SETTLE_MS = 2_500;
 export interface ControlAddresses {
   readonly xds: string;
   readonly http: string;
+  /** Empty when there is no authority. */
+  readonly secure: string;
 }
 
 interface Subscriber {
@@ -73,6 +82,8 @@ export class ControlService implements ViewSource {
   readonly #settling: Settling;
   readonly #subscribers = new Set<Subscriber>();
   readonly #translator: Translator;
+  readonly #refusals: RefusalBook;
+  #secure: SecureEndpoint | null = null;
   #isStale = true;
   /** The sorts of nodes that the newest translation was tried with. */
   #tried: ReadonlySet<string> = new Set();
@@ -100,11 +111,19 @@ export class ControlService implements ViewSource {
       onFile: (file, text) => this.#touched(this.#index.apply(file, parseFile(file, text))),
       onRemoved: (file) => this.#touched(this.#index.remove(file)),
     });
-    this.#discovery = new DiscoveryServer({ source: this, log: log.child('xds'), clock, address: xdsAddress });
+    this.#refusals = new RefusalBook(log.child('refusals'), clock);
+    this.#discovery = new DiscoveryServer({
+      source: this,
+      log: log.child('xds'),
+      clock,
+      address: xdsAddress,
+      onRefused: (refused, fields) => this.#refusals.note('xds', refused, fields),
+    });
     this.#status = new StatusServer({ control: this, address: options.httpAddress ?? '127.0.0.1:15014' });
-    const { domain = 'cluster.local', tracing = [] } = options;
+    const { domain = 'cluster.local', tracing = [], trustDomain = '' } = options;
     const given = {
       domain,
+      trustDomain,
       providers: tracing.map(({ provider }) => provider),
       services: tracing.map(({ service }) => service),
     };
@@ -115,27 +134,49 @@ export class ControlService implements ViewSource {
   async start(): Promise<ControlAddresses> {
     await this.#source.start();
     this.#publish();
+    const { log, rules } = this.#options;
+    const secure = await this.#startSecure();
     const xds = await this.#discovery.start();
+    if (!isLoopback(xds))
+      log.warning('the plaintext port can be reached from other machines, and nobody is asked there who they are', {
+        xds,
+      });
     const http = await this.#status.start();
     this.#settling.start();
-    this.#options.log.info('control service listens', { xds, http, rules: this.#options.rules });
-    return { xds, http };
+    log.info('control service listens', { xds, http, secure, rules });
+    return { xds, http, secure };
+  }
+
+  async #startSecure(): Promise<string> {
+    const { secure = null, log, clock = systemClock } = this.#options;
+    if (secure === null) return '';
+    const { SecureEndpoint } = await import('./secure-endpoint.ts');
+    this.#secure = await SecureEndpoint.open(secure, {
+      discovery: this.#discovery,
+      refusals: this.#refusals,
+      log,
+      clock,
+      trustDomains: () => [this.snapshot.mesh.trustDomain, ...this.snapshot.mesh.trustDomainAliases],
+    });
+    return await this.#secure.start();
   }
 
   async stop(): Promise<void> {
     this.#settling.stop();
     this.#debounce.close();
-    await Promise.all([this.#source.stop(), this.#discovery.stop(), this.#status.stop()]);
+    await Promise.all([this.#source.stop(), this.#discovery.stop(), this.#status.stop(), this.#secure?.stop()]);
     this.#registry.close();
     this.#clients.close();
   }
 
   open(info: NodeInfo & { readonly isReturning?: boolean }, listener: ViewListener): ReturnType<ViewSource['open']> {
+    const denial = checkClaim(info);
+    if (denial !== null) return { kind: 'refused', message: denial.details, denial };
     const node = readNode(info);
     if (typeof node === 'string') return { kind: 'refused', message: node };
     const { isReturning = false } = info;
     if (isReturning) this.#settling.noteReturned();
-    const leavers = [this.#registry.join(node), this.#clients.join(node)];
+    const leavers = this.#mayCount(node) ? [this.#registry.join(node), this.#clients.join(node)] : [];
     const leave = (): void => {
       for (const leaver of leavers) leaver();
     };
@@ -158,6 +199,13 @@ export class ControlService implements ViewSource {
     return { kind: 'open', subscription };
   }
 
+  /** Where identities are there to be had, whoever has none is nobody's instance and has no share of anything. */
+  #mayCount(node: MeshNode): boolean {
+    if (this.#secure === null || node.identity !== null) return true;
+    this.#options.log.warning('a node without an identity is not registered', { node: node.id });
+    return false;
+  }
+
   get isReady(): boolean {
     return this.#settling.isOpen;
   }
@@ -177,6 +225,7 @@ export class ControlService implements ViewSource {
   counters(): ReadonlyMap<string, number> {
     return new Map([
       ...this.#discovery.counters(),
+      ...(this.#secure === null ? [] : [...this.#refusals.counters(), ...this.#secure.counters()]),
       ['pilot_xds', this.#subscribers.size],
       ['pilot_services', this.snapshot.services.size],
       ['pilot_virt_services', this.snapshot.virtualServices.length],
@@ -252,6 +301,11 @@ export class ControlService implements ViewSource {
       return view;
     }
   }
+}
+
+function isLoopback(address: string): boolean {
+  const host = address.slice(0, address.lastIndexOf(':'));
+  return host === 'localhost' || host === '[::1]' || host.startsWith('127.') || host.startsWith('unix:');
 }
 
 /** Nodes of one sort are translated alike but for their addresses. */

@@ -1,7 +1,8 @@
 // The xDS server of the control service: ADS over gRPC, state-of-the-world and delta. It opens a view per
 // stream, pushes what differs in make-before-break order, and keeps every ACK and NACK for status and
-// metrics. It computes no configuration, and resources reach it encoded.
-import { Server, ServerCredentials } from '@grpc/grpc-js';
+// metrics. It computes no configuration, and resources reach it encoded. Its own port is plaintext, where nobody has an
+// identity; `serve` puts the same service on a server that finds out first who calls.
+import { Server, ServerCredentials, status } from '@grpc/grpc-js';
 import { fromBinary } from '@bufbuild/protobuf';
 
 import type { Clock } from '../base/clock.ts';
@@ -14,7 +15,9 @@ import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, ROUTE_TYPE, SECRET_TYPE } f
 import type { TypeUrl } from '../xds/type-url.ts';
 import type { Variant } from '../xds/update.ts';
 import { AdsStream, type AdsCall, type AdsRequest, type Answer, type Synced } from './ads-stream.ts';
+import { answerOf, statusOf, type Refusal } from './authentication/refusal.ts';
 import type { DiscoveryEndpoint, SyncStatus, ViewSource } from './flow.ts';
+import type { VerifiedPeer } from './verified-peer.ts';
 
 export interface DiscoveryServerOptions {
   readonly source: ViewSource;
@@ -37,7 +40,22 @@ export interface DiscoveryServerOptions {
   readonly keepaliveTimeoutMs?: number;
   readonly onAnswer?: (answer: Answer) => void;
   readonly onSynced?: (synced: Synced) => void;
+  /** Somebody was refused something; the address is where they called from. */
+  readonly onRefused?: (refused: Refusal, fields: { readonly address: string; readonly node: string }) => void;
 }
+
+/** Somebody who was let in. */
+export interface Admitted {
+  readonly kind: 'admitted';
+  readonly peer: VerifiedPeer;
+  /** Why they would not be let in now; null: they would. */
+  readonly recheck: () => Refusal | null;
+}
+
+/** Finds out who calls. Never rejects. */
+export type Admission = (call: AdsCall) => Promise<Admitted | Refusal>;
+
+const TIMER_MS_MAX = 2 ** 31 - 1;
 
 /** What a request may carry: far above any list of names, far below harm. */
 const REQUEST_BYTES_MAX = 4 * 1024 * 1024;
@@ -56,6 +74,8 @@ export class DiscoveryServer implements DiscoveryEndpoint {
   readonly #options: DiscoveryServerOptions;
   readonly #server: Server;
   readonly #streams = new Set<AdsStream>();
+  /** Of those who were let in by something that ends. */
+  readonly #admitted = new Map<AdsStream, { readonly admitted: Admitted; timer: NodeJS.Timeout | null }>();
   readonly #counters = new Map<string, number>([
     ['pilot_xds_pushes', 0],
     ['pilot_total_xds_rejects', 0],
@@ -73,7 +93,16 @@ export class DiscoveryServer implements DiscoveryEndpoint {
       'grpc.keepalive_timeout_ms': keepaliveTimeoutMs,
       ...(connectionAgeMsMax > 0 ? { 'grpc.max_connection_age_ms': connectionAgeMsMax } : {}),
     });
-    this.#server.addService(
+    this.serve(this.#server, null);
+  }
+
+  /** Adds the service to a server. Without an admission nobody who calls has an identity. */
+  serve(server: Server, admission: Admission | null): void {
+    const accept = (variant: Variant) => (call: AdsCall) => {
+      if (admission === null) this.#accept(call, variant, null);
+      else void this.#admit(call, variant, admission);
+    };
+    server.addService(
       {
         StreamAggregatedResources: method('StreamAggregatedResources', (bytes) =>
           fromBinary(DiscoveryRequestSchema, bytes),
@@ -82,11 +111,13 @@ export class DiscoveryServer implements DiscoveryEndpoint {
           fromBinary(DeltaDiscoveryRequestSchema, bytes),
         ),
       },
-      {
-        StreamAggregatedResources: (call: AdsCall) => this.#accept(call, 'sotw'),
-        DeltaAggregatedResources: (call: AdsCall) => this.#accept(call, 'delta'),
-      },
+      { StreamAggregatedResources: accept('sotw'), DeltaAggregatedResources: accept('delta') },
     );
+  }
+
+  /** Ends the streams of those who would not be let in now: their certificate, or what signed it, is good no more. */
+  recheck(): void {
+    for (const stream of this.#admitted.keys()) this.#recheck(stream);
   }
 
   /** Rejects when the address cannot be bound. */
@@ -126,22 +157,71 @@ export class DiscoveryServer implements DiscoveryEndpoint {
     return this.#streams.size;
   }
 
-  #accept(call: AdsCall, variant: Variant): void {
+  async #admit(call: AdsCall, variant: Variant, admission: Admission): Promise<void> {
+    const address = call.getPeer();
+    const admitted = await admission(call);
+    if (call.cancelled || call.destroyed) return;
+    if (admitted.kind === 'admitted') {
+      this.#accept(call, variant, admitted);
+      return;
+    }
+    this.#options.onRefused?.(admitted, { address, node: '' });
+    call.emit('error', { code: statusOf(admitted.reason), details: answerOf(admitted.reason) });
+  }
+
+  #accept(call: AdsCall, variant: Variant, admitted: Admitted | null): void {
     const { source, log, clock, identifier = 'outrigger', answerMsMax = 25_000, holdMsMax = 1000 } = this.#options;
+    const address = call.getPeer();
     const stream = new AdsStream(call, variant, `c${++this.#connections}`, {
       source,
       log,
       clock,
       identifier,
+      peer: admitted?.peer ?? null,
       answerMsMax,
       holdMsMax,
       onSent: () => this.#count('pilot_xds_pushes'),
       onStale: () => this.#count('pilot_xds_expired_nonce'),
       onAnswer: (answer) => this.#answered(answer),
       onSynced: (synced) => this.#options.onSynced?.(synced),
-      onClosed: () => this.#streams.delete(stream),
+      onRefused: (refused, node) => this.#options.onRefused?.(refused, { address, node }),
+      onClosed: () => this.#forget(stream),
     });
     this.#streams.add(stream);
+    if (admitted === null) return;
+    this.#admitted.set(stream, { admitted, timer: null });
+    this.#awaitEnd(stream);
+  }
+
+  #forget(stream: AdsStream): void {
+    this.#streams.delete(stream);
+    const timer = this.#admitted.get(stream)?.timer ?? null;
+    if (timer !== null) clearTimeout(timer);
+    this.#admitted.delete(stream);
+  }
+
+  /** Looks again when what let the client in ends. */
+  #awaitEnd(stream: AdsStream): void {
+    const entry = this.#admitted.get(stream);
+    if (entry === undefined || entry.admitted.peer.untilMs === Infinity) return;
+    const dueMs = entry.admitted.peer.untilMs - this.#options.clock.wall();
+    entry.timer = setTimeout(() => this.#recheck(stream), Math.min(Math.max(1, dueMs), TIMER_MS_MAX)).unref();
+  }
+
+  #recheck(stream: AdsStream): void {
+    const entry = this.#admitted.get(stream);
+    if (entry === undefined) return;
+    const refused = entry.admitted.recheck();
+    if (entry.timer !== null) clearTimeout(entry.timer);
+    if (refused === null) {
+      this.#awaitEnd(stream);
+      return;
+    }
+    this.#options.onRefused?.(refused, { address: stream.address, node: stream.status().nodeId });
+    stream.close({
+      code: status.UNAUTHENTICATED,
+      details: 'the credentials of this stream are good no more: call again',
+    });
   }
 
   #answered(answer: Answer): void {

@@ -9,6 +9,7 @@
 
 import type { ResourceView } from '../xds/resource.ts';
 import type { TypeUrl } from '../xds/type-url.ts';
+import type { Refusal } from './authentication/refusal.ts';
 import type { VerifiedPeer } from './verified-peer.ts';
 
 /** Everything that one node may see, immutable. An unchanged type keeps the same Map object from view to view. */
@@ -42,10 +43,12 @@ export interface ViewSubscription {
   close(): void;
 }
 
-/** A node that the control service refuses; the stream ends with INVALID_ARGUMENT and this message. */
+/** A node that the control service refuses; the stream ends with this message. */
 export interface NodeRefused {
   readonly kind: 'refused';
   readonly message: string;
+  /** It says that it is somebody else than it has proved to be; absent: the status is INVALID_ARGUMENT. */
+  readonly denial?: Refusal;
 }
 
 /** Implemented by ControlService; the only thing that the discovery server needs of it. */

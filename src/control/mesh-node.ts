@@ -91,7 +91,7 @@ export function readNode(info: NodeInfo): MeshNode | string {
   const [, idAddress = '', idWorkload = ''] = info.id.split('~');
   const { metadata } = info;
   const own = recordOf(metadata['OUTRIGGER']);
-  const namespace = textOf(metadata['NAMESPACE']) || idWorkload.split('.')[1] || 'default';
+  const namespace = info.peer?.id.namespace || textOf(metadata['NAMESPACE']) || idWorkload.split('.')[1] || 'default';
   const mode = modeOf(own, metadata);
   const apps: MeshApp[] = [];
   for (const [index, entry] of listOf(own?.['apps']).entries()) {

@@ -47,15 +47,25 @@ export interface SnapshotInputs {
   /** Providers and services given on the command line. */
   readonly providers: readonly ExtensionProvider[];
   readonly services: readonly MeshService[];
+  /** Comes before the one of MeshConfig; empty, the default: not given. */
+  readonly trustDomain?: string;
 }
 
-export function buildSnapshot({ resources, workloads, domain, providers, services: extra }: SnapshotInputs): Snapshot {
+export function buildSnapshot({
+  resources,
+  workloads,
+  domain,
+  providers,
+  services: extra,
+  trustDomain = '',
+}: SnapshotInputs): Snapshot {
   const sorted = resources.toSorted(compareAge);
   const meshes = sorted.filter((resource) => resource.kind === 'MeshConfig');
   const written = meshes[0]?.spec ?? DEFAULT_MESH;
   const given = providers.map((provider) => provider.name);
   const mesh = {
     ...written,
+    trustDomain: trustDomain === '' ? written.trustDomain : trustDomain,
     providers: [...written.providers.filter((provider) => !given.includes(provider.name)), ...providers],
   };
   const peerAuthentications = new PeerAuthentications(

@@ -1,6 +1,8 @@
-// The HTTP port of the control service: readiness, metrics, and what it knows, as JSON. Read-only.
+// The HTTP port of the control service: readiness, metrics, and what it knows, as JSON. Read-only; what it knows
+// is told to this machine only.
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { isIP } from 'node:net';
 import type { Problem } from '../base/problem.ts';
 import type { DiscoveryEndpoint } from './flow.ts';
 import type { Snapshot } from './snapshot.ts';
@@ -64,7 +66,13 @@ export class StatusServer {
       return;
     }
     const { control } = this.#options;
-    switch ((request.url ?? '/').split('?')[0]) {
+    const path = (request.url ?? '/').split('?')[0] ?? '/';
+    // What all namespaces have in common is nobody's business from afar, whatever the port is bound to.
+    if (path.startsWith('/debug/') && !isLocal(request)) {
+      send(response, 403, 'text/plain', 'debug pages answer this machine only\n');
+      return;
+    }
+    switch (path) {
       case '/ready':
         return send(response, control.isReady ? 200 : 503, 'text/plain', control.isReady ? 'ready\n' : 'settling\n');
       case '/metrics':
@@ -84,6 +92,16 @@ export class StatusServer {
         );
     }
   }
+}
+
+/** Asked from this machine under a name of it: a page of another name in a browser here is not. */
+function isLocal({ socket, headers }: IncomingMessage): boolean {
+  const address = (socket.remoteAddress ?? '').replace(/^::ffff:/, '');
+  const host = (headers.host ?? '').replace(/:\d+$/, '');
+  return (
+    (address === '::1' || address.startsWith('127.')) &&
+    (host === 'localhost' || host === '[::1]' || (isIP(host) === 4 && host.startsWith('127.')))
+  );
 }
 
 function registryOf(snapshot: Snapshot): unknown {
@@ -114,11 +132,16 @@ function registryOf(snapshot: Snapshot): unknown {
   return { services, workloads };
 }
 
+/** Series of one name, which differ in their labels, stand together under one TYPE. */
 function metricsText(counters: ReadonlyMap<string, number>): string {
-  let text = '';
-  for (const [name, value] of counters)
-    text += `# TYPE ${name} ${COUNTERS.has(name) || name.endsWith('_reject') ? 'counter' : 'gauge'}\n${name} ${value}\n`;
-  return text;
+  const families = new Map<string, string>();
+  for (const [series, value] of counters) {
+    const brace = series.indexOf('{');
+    const name = brace < 0 ? series : series.slice(0, brace);
+    const type = COUNTERS.has(name) || /_(?:reject|total|count)$/.test(name) ? 'counter' : 'gauge';
+    families.set(name, `${families.get(name) ?? `# TYPE ${name} ${type}\n`}${series} ${value}\n`);
+  }
+  return [...families.values()].join('');
 }
 
 function sendJson(response: ServerResponse, value: unknown): void {

@@ -38,14 +38,17 @@ interface Trial {
 
 export class Translator {
   readonly interner = new Interner();
-  readonly #fixed: Pick<SnapshotInputs, 'domain' | 'providers' | 'services'>;
+  readonly #fixed: Pick<SnapshotInputs, 'domain' | 'providers' | 'services' | 'trustDomain'>;
   readonly #clients: Clients;
   #good: Resources = NONE;
   #last: Translation;
   #sequence = 0;
 
   /** `clients`: among whom service-wide limits are divided; nobody by default. */
-  constructor(fixed: Pick<SnapshotInputs, 'domain' | 'providers' | 'services'>, clients: Clients = NO_CLIENTS) {
+  constructor(
+    fixed: Pick<SnapshotInputs, 'domain' | 'providers' | 'services' | 'trustDomain'>,
+    clients: Clients = NO_CLIENTS,
+  ) {
     this.#clients = clients;
     this.#fixed = fixed;
     this.#last = this.#translate(NONE, { workloads: [], nodes: [] });

@@ -2,7 +2,8 @@
 // that node:crypto prints is escaped and writes IPv6 addresses in a form of its own. A name list that is
 // malformed has no names, so that nothing matches it.
 import { X509Certificate } from 'node:crypto';
-import { EXTENSIONS, OBJECT_ID, OCTET_STRING, readDer, readInside, SEQUENCE, type DerValue } from './der.ts';
+import { extensionOf } from './certificate-extension.ts';
+import { readInside, SEQUENCE } from './der.ts';
 
 export type NameKind = 'dns' | 'uri' | 'email' | 'ip';
 
@@ -23,7 +24,7 @@ const KINDS: ReadonlyMap<number, NameKind> = new Map([
 ]);
 
 export function alternativeNamesOf(certificate: X509Certificate): AlternativeNames {
-  const list = extensionOf(certificate.raw);
+  const list = extensionOf(certificate.raw, SUBJECT_ALT_NAME);
   const names = list === null ? null : readInside(list, SEQUENCE);
   if (names === null) return NO_NAMES;
   const found: Record<NameKind, string[]> = { dns: [], uri: [], email: [], ip: [] };
@@ -34,21 +35,6 @@ export function alternativeNamesOf(certificate: X509Certificate): AlternativeNam
     if (text !== '') found[kind].push(text);
   }
   return found;
-}
-
-/** The content of the subjectAltName extension: the last field of the certificate's first part. */
-function extensionOf(certificate: Buffer): Buffer | null {
-  const signed = readInside(certificate, SEQUENCE)?.[0];
-  const fields = signed?.tag === SEQUENCE ? readDer(signed.content) : null;
-  const extensions = fields?.find(({ tag }) => tag === EXTENSIONS);
-  const list = extensions === undefined ? null : readInside(extensions.content, SEQUENCE);
-  for (const extension of list ?? []) {
-    const parts: readonly DerValue[] = readDer(extension.content) ?? [];
-    const [id] = parts;
-    if (id?.tag !== OBJECT_ID || !id.content.equals(SUBJECT_ALT_NAME)) continue;
-    return parts.find(({ tag }) => tag === OCTET_STRING)?.content ?? null;
-  }
-  return null;
 }
 
 function addressText(bytes: Buffer): string {

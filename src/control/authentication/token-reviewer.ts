@@ -1,0 +1,161 @@
+// Asks a Kubernetes API server who a token belongs to (authentication.k8s.io/v1 TokenReview). Only so many are asked
+// about at once, each for a bounded time, and a server that fails is left alone for a while by a breaker. What was
+// answered is remembered for seconds under a hash of the token, and callers with the same token share one question.
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import type CircuitBreaker from 'opossum';
+import type { Clock } from '../../base/clock.ts';
+import type { Log } from '../../base/log.ts';
+import type { KubernetesAccess } from './kubernetes-access.ts';
+
+export type Review =
+  | { readonly kind: 'known'; readonly username: string; readonly audiences: readonly string[]; readonly pod: string }
+  /** The server knows that it is not good. Its words stay in our log. */
+  | { readonly kind: 'rejected'; readonly details: string }
+  | { readonly kind: 'unavailable'; readonly details: string };
+
+export interface TokenReviewerOptions extends KubernetesAccess {
+  readonly audience: string;
+  readonly log: Log;
+  readonly clock: Clock;
+  /** One question takes at most so long; 5 s by default. */
+  readonly timeoutMs?: number;
+  /** How long an answer is remembered; 10 s by default. */
+  readonly rememberMs?: number;
+}
+
+const PATH = '/apis/authentication.k8s.io/v1/tokenreviews';
+const ANSWER_BYTES_MAX = 256 * 1024;
+const QUESTIONS_MAX = 64;
+const REMEMBERED_MAX = 4096;
+const WINDOW_MS = 10_000;
+const FAILURES_MIN = 5;
+const PROBE_AFTER_MS = 2_000;
+const POD = 'authentication.kubernetes.io/pod-name';
+
+type Ask = CircuitBreaker<[string], Review>;
+
+export class TokenReviewer {
+  readonly #options: TokenReviewerOptions;
+  readonly #remembered = new Map<string, { readonly review: Review; readonly untilMs: number }>();
+  readonly #asked = new Map<string, Promise<Review>>();
+  #breaker: Promise<Ask> | null = null;
+  #close: () => Promise<void> = () => Promise.resolve();
+
+  constructor(options: TokenReviewerOptions) {
+    this.#options = options;
+  }
+
+  /** Never rejects. */
+  async review(token: string): Promise<Review> {
+    const key = createHash('sha256').update(token).digest('base64');
+    const known = this.#remembered.get(key);
+    if (known !== undefined && this.#options.clock.now() < known.untilMs) return known.review;
+    const asked = this.#asked.get(key);
+    if (asked !== undefined) return await asked;
+    const asking = this.#ask(token);
+    this.#asked.set(key, asking);
+    try {
+      const review = await asking;
+      if (review.kind !== 'unavailable') this.#remember(key, review);
+      return review;
+    } finally {
+      this.#asked.delete(key);
+    }
+  }
+
+  async close(): Promise<void> {
+    (await this.#breaker)?.shutdown();
+    await this.#close();
+  }
+
+  #remember(key: string, review: Review): void {
+    this.#remembered.delete(key);
+    for (const oldest of this.#remembered.keys()) {
+      if (this.#remembered.size < REMEMBERED_MAX) break;
+      this.#remembered.delete(oldest);
+    }
+    const { clock, rememberMs = 10_000 } = this.#options;
+    this.#remembered.set(key, { review, untilMs: clock.now() + rememberMs });
+  }
+
+  async #ask(token: string): Promise<Review> {
+    try {
+      this.#breaker ??= this.#build();
+      return await (await this.#breaker).fire(token);
+    } catch (cause) {
+      const details = cause instanceof Error ? cause.message : String(cause);
+      return { kind: 'unavailable', details: details.replaceAll(token, '…') };
+    }
+  }
+
+  async #build(): Promise<Ask> {
+    const [{ default: Breaker }, { Pool }] = await Promise.all([import('opossum'), import('undici')]);
+    const { url, authority, tokenFile, timeoutMs = 5_000, log, audience } = this.#options;
+    const pool = new Pool(url, {
+      connections: 4,
+      bodyTimeout: timeoutMs,
+      headersTimeout: timeoutMs,
+      ...(authority === '' ? {} : { connect: { ca: authority } }),
+    });
+    this.#close = async () => await pool.destroy();
+    const ask = async (token: string): Promise<Review> => {
+      const own = tokenFile === '' ? '' : (await readFile(tokenFile, 'utf8')).trim();
+      const { statusCode, body } = await pool.request({
+        method: 'POST',
+        path: PATH,
+        headers: {
+          'content-type': 'application/json',
+          accept: 'application/json',
+          ...(own === '' ? {} : { authorization: `Bearer ${own}` }),
+        },
+        body: JSON.stringify({
+          apiVersion: 'authentication.k8s.io/v1',
+          kind: 'TokenReview',
+          spec: { token, audiences: [audience] },
+        }),
+      });
+      let text = '';
+      for await (const chunk of body) {
+        text += String(chunk);
+        if (text.length > ANSWER_BYTES_MAX) throw new Error('the answer of the API server is too long');
+      }
+      // The body of a failure may say anything, the token included.
+      if (statusCode !== 201 && statusCode !== 200) throw new Error(`the API server answered ${statusCode}`);
+      return readReview(text);
+    };
+    const breaker: Ask = new Breaker(ask, {
+      timeout: timeoutMs,
+      capacity: QUESTIONS_MAX,
+      rollingCountTimeout: WINDOW_MS,
+      volumeThreshold: FAILURES_MIN,
+      errorThresholdPercentage: 50,
+      resetTimeout: PROBE_AFTER_MS,
+    });
+    breaker.on('open', () => log.warning('the API server does not answer token reviews, it is left alone for a while'));
+    breaker.on('close', () => log.info('the API server answers token reviews again'));
+    return breaker;
+  }
+}
+
+/** Throws when it is no TokenReview. */
+function readReview(text: string): Review {
+  const status = recordOf(recordOf(JSON.parse(text))['status']);
+  const user = recordOf(status['user']);
+  if (status['authenticated'] !== true) {
+    // The server's own words may quote the token.
+    return { kind: 'rejected', details: 'the API server does not know the token' };
+  }
+  const username = user['username'];
+  if (typeof username !== 'string') throw new Error('the API server named no user');
+  const [pod = ''] = textsOf(recordOf(user['extra'])[POD]);
+  return { kind: 'known', username, audiences: textsOf(status['audiences']), pod };
+}
+
+function recordOf(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null ? Object.fromEntries(Object.entries(value)) : {};
+}
+
+function textsOf(value: unknown): readonly string[] {
+  return Array.isArray(value) ? value.filter((entry): entry is string => typeof entry === 'string') : [];
+}

@@ -20,6 +20,10 @@ import {
   JwtAuthenticationSchema,
   PerRouteConfigSchema as JwtPerRouteSchema,
 } from '../xds/gen/envoy/extensions/filters/http/jwt_authn/v3/config_pb.js';
+import {
+  RateLimitPerRouteSchema,
+  RateLimitSchema,
+} from '../xds/gen/envoy/extensions/filters/http/ratelimit/v3/rate_limit_pb.js';
 import { FilterConfigSchema as GrpcStatsSchema } from '../xds/gen/envoy/extensions/filters/http/grpc_stats/v3/config_pb.js';
 import { RBACPerRouteSchema, RBACSchema } from '../xds/gen/envoy/extensions/filters/http/rbac/v3/rbac_pb.js';
 import { RouterSchema } from '../xds/gen/envoy/extensions/filters/http/router/v3/router_pb.js';
@@ -78,6 +82,8 @@ export const extensions: Registry = createRegistry(
   LocalRateLimitSchema,
   JwtAuthenticationSchema,
   JwtPerRouteSchema,
+  RateLimitSchema,
+  RateLimitPerRouteSchema,
   StatefulSessionSchema,
   StatefulSessionPerRouteSchema,
   CookieBasedSessionStateSchema,

@@ -12,6 +12,7 @@ import { compileAdmission } from '../policy/admission-compile.ts';
 import { compileAttemptFault } from '../policy/attempt-fault.ts';
 import { compileFault } from '../policy/fault-compile.ts';
 import { compileRbac } from '../policy/rbac-compile.ts';
+import { compileGlobalLimit } from '../policy/global-rate-limit-compile.ts';
 import { compileLocalLimit } from '../policy/local-rate-limit-compile.ts';
 import { compileJwt } from '../policy/jwt-compile.ts';
 import { compileSession } from '../policy/session-compile.ts';
@@ -25,6 +26,10 @@ import {
   JwtAuthenticationSchema,
   PerRouteConfigSchema as JwtPerRouteSchema,
 } from '../xds/gen/envoy/extensions/filters/http/jwt_authn/v3/config_pb.js';
+import {
+  RateLimitPerRouteSchema,
+  RateLimitSchema,
+} from '../xds/gen/envoy/extensions/filters/http/ratelimit/v3/rate_limit_pb.js';
 import { FilterConfigSchema as GrpcStatsSchema } from '../xds/gen/envoy/extensions/filters/http/grpc_stats/v3/config_pb.js';
 import {
   StatefulSessionPerRouteSchema,
@@ -54,6 +59,7 @@ const KINDS: ReadonlyMap<string, FilterKind> = new Map([
   [RBACSchema.typeName, { compile: compileRbac, settings: [RBACPerRouteSchema] }],
   [LocalRateLimitSchema.typeName, { compile: compileLocalLimit, settings: [LocalRateLimitSchema] }],
   [JwtAuthenticationSchema.typeName, { compile: compileJwt, settings: [JwtPerRouteSchema] }],
+  [RateLimitSchema.typeName, { compile: compileGlobalLimit, settings: [RateLimitPerRouteSchema] }],
   [StatefulSessionSchema.typeName, { compile: compileSession, settings: [StatefulSessionPerRouteSchema] }],
 ]);
 

@@ -25,6 +25,17 @@ export const RATE_FIELDS: Readonly<Record<string, MessageFields>> = {
   [`${ROUTE}.Override`]: ALL,
   [`${ROUTE}.Override.DynamicMetadata`]: ALL,
   'envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit': ALL,
+  'envoy.extensions.filters.http.ratelimit.v3.RateLimit': ALL,
+  'envoy.extensions.filters.http.ratelimit.v3.RateLimitPerRoute': {
+    supported: 'vh_rate_limits domain',
+    values: { vh_rate_limits: 'OVERRIDE INCLUDE IGNORE' },
+    refused: { rate_limits: 'write rate_limits of the route', override_option: 'write vh_rate_limits' },
+  },
+  'envoy.config.ratelimit.v3.RateLimitServiceConfig': {
+    supported: 'grpc_service transport_api_version',
+    required: 'grpc_service',
+    values: { transport_api_version: 'AUTO V3' },
+  },
   'envoy.extensions.common.ratelimit.v3.LocalRateLimitDescriptor': ALL,
   'envoy.extensions.common.ratelimit.v3.RateLimitDescriptor.Entry': ALL,
   'envoy.extensions.common.ratelimit.v3.LocalClusterRateLimit': ALL,

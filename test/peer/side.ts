@@ -13,8 +13,8 @@ export type SideName = (typeof SIDE_NAMES)[number];
 
 export const BOOTSTRAPS = join(import.meta.dirname, 'bootstraps');
 
-/** `$admin`, `$listen.main`, `$upstream.a`, `$closed` (nothing listens there). */
-export const PLACEHOLDER = /\$(admin|closed|listen\.\w+|upstream\.\w+)/g;
+/** `$admin`, `$listen.main`, `$upstream.a`, `$closed` (nothing listens there), `$service.x` (the test's own). */
+export const PLACEHOLDER = /\$(admin|closed|listen\.\w+|upstream\.\w+|service\.\w+)/g;
 
 export interface Side {
   readonly name: SideName;
@@ -32,7 +32,12 @@ export function commandOf(side: SideName, file: string): readonly [string, reado
   return [realPart('envoy'), ['-c', file, ...quiet]];
 }
 
-export async function startSide(name: SideName, bootstrap: string): Promise<Side> {
+/** `services` has the ports of `$service.x`, by x. */
+export async function startSide(
+  name: SideName,
+  bootstrap: string,
+  services: Readonly<Record<string, number>> = {},
+): Promise<Side> {
   const template = await readFile(join(BOOTSTRAPS, `${bootstrap}.yaml`), 'utf8');
   const keys = [...new Set([...template.matchAll(PLACEHOLDER)].map(([whole]) => whole.slice(1)))];
   const upstreams = keys.filter((key) => key.startsWith('upstream.')).map((key) => key.slice('upstream.'.length));
@@ -40,6 +45,8 @@ export async function startSide(name: SideName, bootstrap: string): Promise<Side
   const free = await freePorts(keys.length);
   const ports = new Map(keys.map((key, index) => [key, free[index] ?? 0]));
   for (const [upstreamName, port] of upstream.ports) ports.set(`upstream.${upstreamName}`, port);
+
+  for (const [service, port] of Object.entries(services)) ports.set(`service.${service}`, port);
 
   const folder = join(PROJECT_ROOT, '.cache/peer');
   await mkdir(folder, { recursive: true });

@@ -20,6 +20,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandFile>>> = {
   translate: () => import('./translate.ts'),
   redirect: () => import('./redirect.ts'),
   inject: () => import('./inject.ts'),
+  ca: () => import('./ca.ts'),
   token: () => import('./token.ts'),
 };
 

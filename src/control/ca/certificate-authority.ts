@@ -9,7 +9,6 @@ import { formatProblem, type Problem } from '../../base/problem.ts';
 import type { Certificate } from '../../tls/certificate.ts';
 import { spiffeId, type WorkloadId } from '../../tls/spiffe-id.ts';
 import {
-  AUTHORITY_NAMES,
   CHAIN,
   LIFETIME,
   ROOTS,
@@ -20,7 +19,7 @@ import {
 } from './authority-files.ts';
 import { readMaterial, type AuthorityMaterial } from './authority-material.ts';
 import { ExpiryWatch } from './expiry-watch.ts';
-import { makeRoot } from './root-certificate.ts';
+import { makeFirstRoot } from './first-root.ts';
 import { webKeyOf } from './signing-key.ts';
 import { readSigningRequest } from './signing-request.ts';
 import { issue, issuerOf, type Issuer } from './workload-certificate.ts';
@@ -78,7 +77,7 @@ export class CertificateAuthority {
   /** Reads the files, or makes a root where there are none. Rejects when the place cannot be read or written. */
   static async open(options: AuthorityOptions): Promise<OpenedAuthority> {
     const { store, trustDomain, clock = systemClock, log } = options;
-    await makeFirstRoot(store, trustDomain, clock);
+    await makeFirstRoot(store, trustDomain, clock.wall());
     const files = await store.read();
     const problems: Problem[] = [];
     const standing = await stand(files, clock.wall(), problems);
@@ -228,26 +227,6 @@ export class CertificateAuthority {
     this.#options.log.warning('a certificate was refused', { caller, fault, reason });
     return { kind: 'refused', fault, reason };
   }
-}
-
-function isEmpty(files: AuthorityFiles): boolean {
-  return !AUTHORITY_NAMES.some((name) => files.has(name));
-}
-
-async function makeFirstRoot(store: AuthorityStore, trustDomain: string, clock: Clock): Promise<void> {
-  const there = await store.read().catch(() => null);
-  if (there !== null && !isEmpty(there)) return;
-  await store.update(async (files) => {
-    // Another replica was faster: its root is the mesh's.
-    if (!isEmpty(files)) return null;
-    const { certificate, key } = await makeRoot(trustDomain, clock.wall());
-    return new Map([
-      [SIGNER_CERTIFICATE, certificate],
-      [SIGNER_KEY, key],
-      [ROOTS, certificate],
-      [CHAIN, ''],
-    ]);
-  });
 }
 
 async function stand(files: AuthorityFiles, nowMs: number, problems: Problem[]): Promise<Standing | null> {

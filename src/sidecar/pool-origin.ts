@@ -10,6 +10,8 @@ export interface PoolOrigin {
   readonly client: Connection | null;
   /** Requests of high priority, which have limits of their own. */
   readonly isHigh: boolean;
+  /** Not HTTP: bytes as they come. Absent: HTTP. */
+  readonly isOpaque?: boolean;
 }
 
 export const ANYBODY: PoolOrigin = { serverName: '', client: null, isHigh: false };

@@ -10,6 +10,7 @@ import { parseCertificates, type Certificate } from '../tls/certificate.ts';
 import { readKeyPair, type KeyPair } from '../tls/key-pair.ts';
 import type { NameMatcher } from '../tls/name-match.ts';
 import { nodeTls } from '../tls/node-tls.ts';
+import { isSpiffe } from '../tls/svid.ts';
 import type { Trust } from '../tls/trust.ts';
 import type { StringMatcher } from '../xds/gen/envoy/type/matcher/v3/string_pb.js';
 import {
@@ -177,6 +178,7 @@ function readTrust(message: CertificateValidationContext, problems: Problem[], p
     acceptsUntrusted: message.trustChainVerification === Verification.ACCEPT_UNTRUSTED,
     depthMax: message.maxVerifyDepth ?? null,
     names,
+    asksSpiffeId: asksSpiffeId(message),
     hashes: new Set(message.verifyCertificateHash.map((text) => text.replaceAll(':', '').toLowerCase())),
     keyHashes: new Set(message.verifyCertificateSpki),
   };
@@ -235,6 +237,14 @@ function compileNames(message: CertificateValidationContext, problems: Problem[]
     add(null, matcher, `${path}.match_subject_alt_names[${index}]`);
   }
   return matchers;
+}
+
+function asksSpiffeId(message: CertificateValidationContext): boolean {
+  return message.matchTypedSubjectAltNames.some(({ sanType, matcher }) => {
+    const pattern = matcher?.matchPattern;
+    const isText = pattern?.case === 'exact' || pattern?.case === 'prefix';
+    return sanType === SanType.URI && isText && isSpiffe(pattern.value);
+  });
 }
 
 function revocationLists(pem: string): readonly string[] {

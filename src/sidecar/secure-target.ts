@@ -11,7 +11,7 @@ export function secureTargetOf(
   books: Books,
   cluster: string,
   endpoint: Endpoint,
-  { serverName, client }: PoolOrigin,
+  { serverName, client, isOpaque = false }: PoolOrigin,
 ): SecureTarget | null {
   const transport = books.clusters.get(cluster)?.value.transport?.current ?? null;
   if (transport === null) return null;
@@ -20,5 +20,19 @@ export function secureTargetOf(
   const { names } = transport;
   const isName = isIP(serverName) === 0;
   const sni = names.sni && isName ? serverName : '';
-  return { tls, serverName: sni, expectedName: names.san ? serverName : '', proxyVersion, client };
+  const protocols = tls === null ? [] : protocolsFor(tls.init.settings.protocols, isOpaque);
+  return { tls, serverName: sni, expectedName: names.san ? serverName : '', proxyVersion, client, protocols };
+}
+
+/** Of HTTP inside a mesh's TLS; `istio` alone is any bytes. */
+const MESH_HTTP = 'istio-http/';
+
+/**
+ * A port of which nobody said what it speaks has a cluster that offers both (control/translate/mesh-tls.ts): what is
+ * known to be HTTP by now offers that, all else the other. Empty: as configured.
+ */
+function protocolsFor(configured: readonly string[], isOpaque: boolean): readonly string[] {
+  const fitting = configured.filter((name) => name.startsWith(MESH_HTTP) !== isOpaque);
+  const isMixed = configured.some((name) => name.startsWith(MESH_HTTP)) && fitting.length < configured.length;
+  return isMixed ? fitting : [];
 }

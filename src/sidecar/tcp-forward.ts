@@ -142,6 +142,7 @@ export class TcpForward implements Speculation, Follower {
       serverName: '',
       client: this.#x.connection,
       isHigh: false,
+      isOpaque: true,
     });
     this.#dial = dialEndpoint(endpoint, secure, {
       onDialled: (wire) => this.#connected(wire, endpoint),

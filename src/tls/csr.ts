@@ -2,10 +2,9 @@
 // subject alternative name. Written by hand, for it is a few lines of DER, and a package for it costs start-up time.
 // The key is used here to sign and goes nowhere.
 import { createPublicKey, sign, type KeyObject } from 'node:crypto';
-import { SEQUENCE, OBJECT_ID, OCTET_STRING, writeDer } from './der.ts';
+import { BIT_STRING, SEQUENCE, OBJECT_ID, OCTET_STRING, writeDer } from './der.ts';
 
 const INTEGER = 0x02;
-const BIT_STRING = 0x03;
 const BOOLEAN = 0x01;
 const SET = 0x31;
 /** `[0]` constructed: the attributes of a CertificationRequestInfo. */

@@ -9,6 +9,8 @@ export interface DerValue {
 
 export const SEQUENCE = 0x30;
 export const OBJECT_ID = 0x06;
+export const BOOLEAN = 0x01;
+export const BIT_STRING = 0x03;
 export const OCTET_STRING = 0x04;
 /** `[3]` constructed: the extensions of a TBSCertificate. */
 export const EXTENSIONS = 0xa3;

@@ -5,6 +5,7 @@ import type { X509Certificate } from 'node:crypto';
 import { alternativeNamesOf } from './alternative-names.ts';
 import { certificateOf, keyFingerprint, type Certificate } from './certificate.ts';
 import { matchesNames, type NameMatcher } from './name-match.ts';
+import { svidFault } from './svid.ts';
 
 export interface Trust {
   /** Tells one version from another: a session of another version is not resumed. */
@@ -22,6 +23,8 @@ export interface Trust {
   readonly depthMax: number | null;
   /** One of them must match; empty: any name will do. */
   readonly names: readonly NameMatcher[];
+  /** One of the names is a SPIFFE id or begins as one: the certificate must be a workload's. */
+  readonly asksSpiffeId: boolean;
   /** Lower-case hex SHA-256 of certificates, and base64 SHA-256 of keys: one of either must match. */
   readonly hashes: ReadonlySet<string>;
   readonly keyHashes: ReadonlySet<string>;
@@ -58,6 +61,8 @@ function judgeStrictly(trust: Trust, presented: Presented): Judgement {
   if (trust.names.length > 0 && !matchesNames(alternativeNamesOf(leaf), trust.names)) {
     return { kind: 'refused', reason: 'names', details: `SAN matcher, certificate SANs are [${allNames(leaf)}]` };
   }
+  const fault = trust.asksSpiffeId ? svidFault(leaf) : '';
+  if (fault !== '') return { kind: 'refused', reason: 'names', details: fault };
   const pins = trust.hashes.size + trust.keyHashes.size;
   if (pins > 0 && !trust.hashes.has(certificateOf(leaf).fingerprint256) && !trust.keyHashes.has(keyFingerprint(leaf))) {
     return { kind: 'refused', reason: 'hash', details: 'certificate hash' };

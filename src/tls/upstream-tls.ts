@@ -215,6 +215,7 @@ const NO_TRUST: Trust = {
   allowsExpired: false,
   acceptsUntrusted: false,
   depthMax: null,
+  asksSpiffeId: false,
   names: [],
   hashes: new Set(),
   keyHashes: new Set(),

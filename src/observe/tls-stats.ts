@@ -38,10 +38,34 @@ export class TlsTallies {
           labels: [name],
         });
       }
+      for (const [certificate, notAfterMs] of tally.expirations()) {
+        stats.push({
+          name: `${scope}.${name}.ssl.certificate.${certificate}.expiration_unix_time_seconds`,
+          kind: 'gauge',
+          value: Math.floor(notAfterMs / 1000),
+          metric: `${scope}_ssl_certificate_expiration_unix_time_seconds`,
+          labelNames: ['envoy_tls_certificate', LABELS[scope]],
+          labels: [certificate, name],
+        });
+      }
     }
+    if (stats.length > 0) stats.push(this.#days());
     return stats;
   }
+
+  /** Whole days until the first of them ends; 0 once it has. */
+  #days(): Stat {
+    const ends = [...this.#tallies.values()].flatMap(({ tally }) => [...tally.expirations()].map(([, endMs]) => endMs));
+    const days = ends.length === 0 ? NO_CERTIFICATE_DAYS : Math.floor((Math.min(...ends) - Date.now()) / DAY_MS);
+    const name = 'server.days_until_first_cert_expiring';
+    return { name, kind: 'gauge', value: Math.max(0, days), metric: DAYS_METRIC, labelNames: [], labels: [] };
+  }
 }
+
+const DAY_MS = 86_400_000;
+/** As Envoy says it. */
+const NO_CERTIFICATE_DAYS = 4_294_967_295;
+const DAYS_METRIC = 'server_days_until_first_cert_expiring';
 
 function numbersOf(scope: Scope, tally: TlsTally): readonly (readonly [string, number])[] {
   const side = scope === 'listener' ? 'server_ssl_socket_factory.downstream' : 'client_ssl_socket_factory.upstream';

@@ -12,6 +12,9 @@ export interface Validity {
 const RENEWAL_SHARE = 0.5;
 const RENEWAL_JITTER = 0.15;
 
+/** Dates of certificates are whole seconds, and an answer takes its time. */
+const ROUNDING_MS = 2000;
+
 export interface LifetimeOptions {
   readonly clock: Clock;
   /** Uniform in [0, 1). */
@@ -39,7 +42,8 @@ export class Lifetime {
     const wallMs = clock.wall();
     this.#wallMs = wallMs;
     this.notAfterMs = notAfterMs;
-    this.skewMs = wallMs < notBeforeMs ? wallMs - notBeforeMs : Math.max(0, wallMs - notAfterMs);
+    const isEarly = wallMs < notBeforeMs - ROUNDING_MS;
+    this.skewMs = isEarly ? wallMs - notBeforeMs : Math.max(0, wallMs - notAfterMs);
     // It was signed a moment ago: a clock beyond its dates is wrong, and only their difference can be used.
     this.totalMs = this.skewMs === 0 ? notAfterMs - wallMs : Math.min(askedMs, notAfterMs - notBeforeMs);
     this.renewAfterMs = this.totalMs * (RENEWAL_SHARE + (2 * random() - 1) * RENEWAL_JITTER);
@@ -56,6 +60,11 @@ export class Lifetime {
 
   get isExpired(): boolean {
     return this.leftMs <= 0;
+  }
+
+  /** By the monotonic clock, which cannot jump. */
+  get hasLivedOut(): boolean {
+    return this.#clock.now() - this.#monotonicMs >= this.totalMs;
   }
 
   /** By our wall clock. */

@@ -10,9 +10,11 @@ import { create } from '@bufbuild/protobuf';
 import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import { error, formatProblem, refuses, type Problem } from '../base/problem.ts';
+import type { Registry } from '../observe/registry.ts';
 import type { Certificate } from '../tls/certificate.ts';
 import { signingRequest } from '../tls/csr.ts';
 import { SecretSchema, type Secret } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
+import type { ContextCertificates } from './admin/certs.ts';
 import {
   FAILURES,
   requestCertificate,
@@ -23,6 +25,8 @@ import {
 import type { ControlAccess } from './control-access.ts';
 import { isRoot, judgeAnswer, readRoots, vouchesFor, type Expected, type Issued } from './identity-answer.ts';
 import { Lifetime } from './identity-lifetime.ts';
+import { identityNotices } from './identity-notices.ts';
+import { IdentityMetrics } from './identity-metrics.ts';
 import { ADS, IDENTITY, type Attempt, type SecretStore } from './secrets.ts';
 
 export interface IdentityOptions {
@@ -73,6 +77,7 @@ export class Identity {
   readonly #failures = new Map<FailureReason, number>(FAILURES.map((reason) => [reason, 0]));
   readonly #begun: PromiseWithResolvers<void> = Promise.withResolvers();
   #secrets: SecretStore | null = null;
+  #metrics: IdentityMetrics | null = null;
   #timer: NodeJS.Timeout | null = null;
   /** Monotonic; null: when the certificate's life says so. */
   #retryAtMs: number | null = null;
@@ -91,19 +96,28 @@ export class Identity {
   }
 
   /** Begins, and puts what comes into these secrets; roots that come by ADS count, too. */
-  start(secrets: SecretStore): void {
+  start(secrets: SecretStore, registry: Registry): void {
     this.#secrets = secrets;
+    this.#metrics = new IdentityMetrics(registry);
     secrets.watch(ADS, ROOTS, (secret) => this.#readRoots(secret));
     this.#look();
   }
 
+  /** Its secrets are revoked. */
   get isExpired(): boolean {
-    return this.lifetime?.isExpired === true;
+    return this.#isRevoked;
   }
 
-  /** Certificates and roots, for those who show them. */
-  get trusted(): readonly Certificate[] {
-    return readRoots(this.rootsPem);
+  /** As /certs shows them. */
+  get certificates(): Pick<ContextCertificates, 'authorities' | 'chains'> {
+    const { issued } = this;
+    const chains = issued === null ? [] : [{ path: '<inline>', certificates: readRoots(issued.chainPem) }];
+    return { authorities: readRoots(this.rootsPem), chains };
+  }
+
+  /** For the readiness page. `awaySinceMs`: when the discovery stream was lost. */
+  notices(awaySinceMs: number | null): readonly string[] {
+    return identityNotices(this, awaySinceMs);
   }
 
   close(): void {
@@ -114,12 +128,15 @@ export class Identity {
   #look(): void {
     if (this.#isClosed) return;
     const { lifetime } = this;
-    if (lifetime?.isExpired === true && !this.#isRevoked) this.#expire(lifetime);
+    if (lifetime !== null) this.#metrics?.look(lifetime);
+    // When only the wall clock says so, it has jumped: one attempt to renew comes before the end.
+    const isOver = lifetime?.isExpired === true && (lifetime.hasLivedOut || this.failingSinceMs !== null);
+    if (lifetime !== null && isOver && !this.#isRevoked) this.#expire(lifetime);
     else if (lifetime?.isOverdue === true && !this.#hasWarned) this.#warn(lifetime);
     if (!this.#isAsking && this.#dueInMs() <= 0) void this.#ask();
     if (this.#timer !== null) clearTimeout(this.#timer);
     const waits = [LOOK_MS, ...(this.#isAsking ? [] : [this.#dueInMs()])];
-    if (lifetime !== null && !this.#isRevoked) waits.push(lifetime.leftMs);
+    if (lifetime !== null && lifetime.leftMs > 0) waits.push(lifetime.leftMs);
     this.#timer = setTimeout(() => this.#look(), Math.max(1, Math.ceil(Math.min(...waits)))).unref();
   }
 
@@ -161,7 +178,7 @@ export class Identity {
     }
     const lifetime = new Lifetime(issued.leaf, { clock, random: this.#random, askedMs: lifetimeSeconds * 1000 });
     const isFirst = this.issued === null;
-    if (!isFirst) this.renewals++;
+    if (!isFirst) this.#countRenewal();
     this.issued = issued;
     this.lifetime = lifetime;
     this.rootsPem = issued.rootsPem;
@@ -184,8 +201,14 @@ export class Identity {
     this.#begun.resolve();
   }
 
+  #countRenewal(): void {
+    this.renewals++;
+    this.#metrics?.renewed();
+  }
+
   #fail(reason: FailureReason, detail: string): void {
     const { clock, log } = this.#options;
+    this.#metrics?.failed(reason);
     this.#failures.set(reason, (this.#failures.get(reason) ?? 0) + 1);
     this.failingSinceMs ??= clock.wall();
     const retryMs = this.#pauseMs();

@@ -28,6 +28,7 @@ export function adminSourceOf(proxy: Proxy, { version, commandLine, quit }: Admi
       commandLine,
     },
     state: () => proxy.state,
+    ...noticesOf(proxy),
     bootstrap: () => ({ message: bootstrap, origin: 'static', version: '', updatedMs: proxy.startedMs }),
     versions: () => ({
       clusters: dynamic?.version(CLUSTER_TYPE) ?? '',
@@ -80,18 +81,27 @@ function listenersOf({ books, listeners }: Proxy): readonly ListenerStatus[] {
   });
 }
 
-/** The contexts of clusters, then those of listeners, as Envoy lists them. */
-function certificatesOf({ books }: Proxy): readonly ContextCertificates[] {
+/** Its own identity first, then the contexts of clusters, then those of listeners, as Envoy lists them. */
+function certificatesOf({ books, identity }: Proxy): readonly ContextCertificates[] {
   const clusters = books.clusters.entries().flatMap(({ value }) => value.transport?.contexts() ?? []);
   const chains = books.listeners.entries().flatMap(({ value }) => value.config.chains);
   const contexts = [...clusters, ...chains.flatMap(({ transport }) => (transport === null ? [] : [transport]))];
-  return contexts.map(({ init: { certificates, trust } }) => ({
+  const configured = contexts.map(({ init: { certificates, trust } }) => ({
     authorities: trust?.value?.authorities ?? [],
     authoritiesPath: trust?.value?.path ?? '',
     chains: certificates.flatMap(({ value }) =>
       value === null ? [] : [{ path: value.path, certificates: value.chain }],
     ),
   }));
+  return identity === null ? configured : [{ ...identity.certificates, authoritiesPath: INLINE }, ...configured];
+}
+
+/** Envoy's word for what comes from no file. */
+const INLINE = '<inline>';
+
+/** The code of an identity is loaded where there is one. */
+function noticesOf({ identity, feed }: Proxy): Pick<AdminSource, 'notices'> {
+  return identity === null ? {} : { notices: () => identity.notices(feed?.awaySinceMs ?? null) };
 }
 
 function plansOf({ listeners }: Proxy): readonly PlanStatus[] {

@@ -117,7 +117,7 @@ export class Proxy {
   readonly #remote: SidecarRemoteCalls;
   readonly #isReadyNow: () => void;
   readonly identity: Identity | null;
-  readonly #feed: ProxyFeed | null;
+  readonly feed: ProxyFeed | null;
   #isReady = false;
   #areStaticsReady = false;
   #isDraining = false;
@@ -193,8 +193,8 @@ export class Proxy {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.ready = promise;
     this.#isReadyNow = resolve;
-    this.#feed = this.#makeFeed(this.#compiled.dynamic);
-    this.dynamic = this.#feed === null ? null : this.#makeDynamic(context);
+    this.feed = this.#makeFeed(this.#compiled.dynamic);
+    this.dynamic = this.feed === null ? null : this.#makeDynamic(context);
   }
 
   /** The address of the admin server that the bootstrap asks for; null for none. */
@@ -226,8 +226,8 @@ export class Proxy {
       const config = { message, origin: 'static', version: '', updatedMs: now } as const;
       this.books.clusters.accept(message.name, { config, bytes: NO_BYTES, value });
     }
-    this.identity?.start(this.secrets);
-    if (this.dynamic !== null) this.#feed?.open(this.dynamic);
+    this.identity?.start(this.secrets, this.registry);
+    if (this.dynamic !== null) this.feed?.open(this.dynamic);
     await this.#clustersWarm();
     const starting = this.#startListeners();
     this.dynamic?.followStatics();
@@ -283,10 +283,10 @@ export class Proxy {
     this.#isDraining = true;
     const deadlineMs = this.clock.now() + drainMs;
     // Ending the stream takes this workload out of the mesh; others hear of it a moment later.
-    this.#feed?.close();
+    this.feed?.close();
     if (drainMs === 0 || this.#areSocketsShared) this.drain();
     else {
-      const delayMs = this.#isReady ? Math.min(Math.max(wantedMs, this.#feed === null ? 0 : LEAVE_MS), drainMs) : 0;
+      const delayMs = this.#isReady ? Math.min(Math.max(wantedMs, this.feed === null ? 0 : LEAVE_MS), drainMs) : 0;
       this.listeners.drainGracefully(this.#options.drainStrategy === 'immediate' ? 0 : delayMs);
       const timer = setTimeout(this.#endDelay.resolve, delayMs);
       if (delayMs > 0) await this.#endDelay.promise;
@@ -340,7 +340,7 @@ export class Proxy {
       books: this.books,
       clock: this.clock,
       log: this.log.child('xds'),
-      subscribe: (typeUrl, names) => this.#feed?.subscribe(typeUrl, names),
+      subscribe: (typeUrl, names) => this.feed?.subscribe(typeUrl, names),
       onProgress: () => this.#checkReady(),
       ...(fetchTimeoutMs === undefined ? {} : { fetchTimeoutMs }),
     });

@@ -63,7 +63,7 @@ export class DownstreamTls {
 
   constructor(init: DownstreamTlsInit) {
     this.init = init;
-    init.tally.isUsed = true;
+    init.tally.use(init.certificates, init.trust);
   }
 
   /**

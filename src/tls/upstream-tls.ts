@@ -66,7 +66,7 @@ export class UpstreamTls {
 
   constructor(init: UpstreamTlsInit) {
     this.init = init;
-    init.tally.isUsed = true;
+    init.tally.use(init.certificates, init.trust);
   }
 
   get isReady(): boolean {

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/base/clock.ts';
 import { createLog, type Log } from '../../src/base/log.ts';
+import { Registry } from '../../src/observe/registry.ts';
 import { ControlAccess, CONTROL_NAME } from '../../src/sidecar/control-access.ts';
 import { Identity } from '../../src/sidecar/identity.ts';
 import { SecretStore } from '../../src/sidecar/secrets.ts';
@@ -60,7 +61,7 @@ function ask(
     clock: systemClock,
   });
   const secrets = new SecretStore(log);
-  identity.start(secrets);
+  identity.start(secrets, new Registry());
   ends.push(() => {
     identity.close();
     secrets.close();

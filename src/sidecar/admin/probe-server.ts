@@ -2,6 +2,7 @@
 // (15090). They serve one path each and can change nothing, which is why they may listen on every
 // address while the admin server may not.
 import { text, type AdminEndpoint } from './endpoint.ts';
+import { readiness } from './ready.ts';
 import { startAdminServer, type AdminAddress, type RunningServer } from './server.ts';
 import type { AdminSource } from './source.ts';
 import { prometheusAnswer } from './stats.ts';
@@ -12,8 +13,8 @@ const healthzReady: AdminEndpoint = {
   help: 'answer 200 when the sidecar is ready for traffic, else 503',
   parameters: [],
   answer: ({ source }) => {
-    const state = source.state();
-    return state === 'LIVE' ? text('') : text(`${state}\n`, 503);
+    if (source.state() !== 'LIVE') return text(readiness(source), 503);
+    return text((source.notices?.() ?? []).map((line) => `${line}\n`).join(''));
   },
 };
 

@@ -1,5 +1,6 @@
 // Readiness, and the switch that takes it away: `/ready`, `/healthcheck/fail`, `/healthcheck/ok`.
 import { text, type AdminEndpoint } from './endpoint.ts';
+import type { AdminSource } from './source.ts';
 
 export const ready: AdminEndpoint = {
   path: '/ready',
@@ -8,9 +9,14 @@ export const ready: AdminEndpoint = {
   parameters: [],
   answer: ({ source }) => {
     const state = source.state();
-    return text(`${state}\n`, state === 'LIVE' ? 200 : 503);
+    return text(readiness(source), state === 'LIVE' ? 200 : 503);
   },
 };
+
+/** The state, then what it depends on. */
+export function readiness(source: AdminSource): string {
+  return [source.state(), ...(source.notices?.() ?? [])].map((line) => `${line}\n`).join('');
+}
 
 export const healthcheckFail: AdminEndpoint = {
   path: '/healthcheck/fail',

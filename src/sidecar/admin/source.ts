@@ -95,6 +95,8 @@ export interface AdminSource {
   readonly log: Log;
   readonly identity: ServerIdentity;
   state(): ProxyState;
+  /** What readiness depends on beside the state, a sentence each: the identity, and until when it holds. */
+  readonly notices?: () => readonly string[];
   /** Brings numbers up to date that other threads count; awaited before each answer. */
   readonly refresh?: () => Promise<void>;
   bootstrap(): Configured<Bootstrap>;

@@ -9,7 +9,7 @@ import type { EndpointReport, FamilyReport, WorkerReport } from './worker-messag
 
 /** Gauges that every worker tells alike: the greatest counts. */
 const ALIKE =
-  /^(?:server\.(?!total_connections)|cluster_manager\.|listener_manager\.|cluster\..*\.(?:membership_|circuit_breakers\.[a-z]+\.[a-z_]+_open$))/;
+  /^(?:server\.(?!total_connections)|cluster_manager\.|listener_manager\.|cluster\..*\.(?:membership_|circuit_breakers\.[a-z]+\.[a-z_]+_open$)|(?:cluster|listener)\..*\.ssl\.certificate\.)/;
 /** Gauges of what is left of something that all share: a worker that has used none knows of nobody's use. */
 const SHARED_REST = /^cluster\..*\.circuit_breakers\.[a-z]+\.remaining_/;
 

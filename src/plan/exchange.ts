@@ -168,6 +168,13 @@ export class Exchange {
   readonly tried: Endpoint[] = [];
   /** After PAUSE: the driver goes on by itself after so many milliseconds; 0: whoever paused resumes. */
   pauseMs = 0;
+  /** After PAUSE: the driver takes so much of the request body in before it goes on; 0: none. */
+  holdBytesMax = 0;
+  /** A larger body goes on with what there is of it, instead of being answered with 413. */
+  holdsPartial = false;
+  /** What was held of the body, once it was; null: nothing was asked for, or it has none. */
+  heldBody: Buffer | null = null;
+  isHeldPartial = false;
   /** What filters hold for this exchange until its end: a bit each (FilterScope.bit). */
   held = 0;
   /**
@@ -247,6 +254,10 @@ export class Exchange {
     this.retry = null;
     if (this.tried.length > 0) this.tried.length = 0;
     this.pauseMs = 0;
+    this.holdBytesMax = 0;
+    this.holdsPartial = false;
+    this.heldBody = null;
+    this.isHeldPartial = false;
     this.held = 0;
     this.excludedPriorities = 0;
     this.deadlineMs = 0;

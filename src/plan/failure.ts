@@ -10,6 +10,7 @@ export type FailureKind =
   | 'timeout' // the route's timeout
   | 'per-try-timeout'
   | 'per-try-idle-timeout'
+  | 'too-large' // the body is more than a filter may hold
   | 'replay-overflow' // the body is more than is kept for a retry that was to come
   | 'idle-timeout'
   | 'request-timeout' // the request was not complete in time

@@ -14,6 +14,11 @@ import {
 import { ClusterConfigSchema as AggregateSchema } from '../xds/gen/envoy/extensions/clusters/aggregate/v3/cluster_pb.js';
 import { AdaptiveConcurrencySchema } from '../xds/gen/envoy/extensions/filters/http/adaptive_concurrency/v3/adaptive_concurrency_pb.js';
 import { AdmissionControlSchema } from '../xds/gen/envoy/extensions/filters/http/admission_control/v3/admission_control_pb.js';
+import { CorsPolicySchema, CorsSchema } from '../xds/gen/envoy/extensions/filters/http/cors/v3/cors_pb.js';
+import {
+  ExtAuthzPerRouteSchema,
+  ExtAuthzSchema,
+} from '../xds/gen/envoy/extensions/filters/http/ext_authz/v3/ext_authz_pb.js';
 import { HTTPFaultSchema } from '../xds/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js';
 import { LocalRateLimitSchema } from '../xds/gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.js';
 import {
@@ -74,6 +79,10 @@ export const extensions: Registry = createRegistry(
   StdoutAccessLogSchema,
   GrpcStatsSchema,
   HTTPFaultSchema,
+  CorsSchema,
+  CorsPolicySchema,
+  ExtAuthzSchema,
+  ExtAuthzPerRouteSchema,
   AdaptiveConcurrencySchema,
   AdmissionControlSchema,
   RBACSchema,

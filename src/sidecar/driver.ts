@@ -1,9 +1,6 @@
 // @hot
-// Drives one exchange from its parsed head to its end, and is the only place that switches on a
-// Verdict. It belongs to a downstream connection and is used again for each of its requests. What goes to
-// endpoints, and once more where that is safe, is upstream-request.ts. A protocol that changes (101, CONNECT)
-// makes the exchange a tunnel: bytes both ways until both sides have ended. onEnd runs exactly once on
-// every path.
+// Drives one exchange from its parsed head to its end, once for each request of a connection: the only place that
+// switches on a Verdict. A changed protocol makes it a tunnel, until both sides have ended. onEnd runs once on every path.
 //
 //   start ─► match ─► onRequest ─► forward ─► UpstreamRequest ─► response head ─► body ─► finish (onEnd)
 //              │          └► reply                 └► rescue        │ onResponse
@@ -33,7 +30,8 @@ import { cutShort, explain, frameReply, rescue } from './rescue.ts';
 import { FORWARD_PLAIN, REFUSE, chooseRoute } from './route-choice.ts';
 import { StreamTimers, type StreamTimersOwner } from './stream-timers.ts';
 import { layFields } from './upgrade.ts';
-import { UpstreamRequest, type UpstreamRequestOwner } from './upstream-request.ts';
+import { UpstreamRequest } from './upstream-request.ts';
+import type { UpstreamRequestOwner } from './upstream-request-owner.ts';
 
 export class Driver implements UpstreamRequestOwner, StreamTimersOwner, Resumer {
   readonly #engine: Engine;
@@ -127,7 +125,8 @@ export class Driver implements UpstreamRequestOwner, StreamTimersOwner, Resumer 
         else this.#forward();
         return;
       case PAUSE:
-        this.#timers.armPause(x);
+        if (x.holdBytesMax > 0) this.#request.hold();
+        else this.#timers.armPause(x);
         return;
       case REPLY:
         x.pc = 0;
@@ -160,6 +159,7 @@ export class Driver implements UpstreamRequestOwner, StreamTimersOwner, Resumer 
     this.#armDeadline(nowMs);
     if (x.plan !== null && x.plan.mirrors.length > 0 && x.upgrade === '') {
       this.#mirrors = startMirrors(this.#engine, x, x.plan.mirrors, this.#bodyKind);
+      if (x.heldBody !== null) this.#mirrors?.catchUp(this.#request.keptBody(), this.#request.isComplete);
     }
     if (this.#request.isComplete) this.onRequestComplete(nowMs);
     this.#request.start(cluster);

@@ -10,6 +10,8 @@ import type { CompileEnv, PlanPart } from '../plan/plan.ts';
 import { compileAdaptive } from '../policy/adaptive-compile.ts';
 import { compileAdmission } from '../policy/admission-compile.ts';
 import { compileAttemptFault } from '../policy/attempt-fault.ts';
+import { compileCors } from '../policy/cors-compile.ts';
+import { compileExtAuthz } from '../policy/ext-authz-compile.ts';
 import { compileFault } from '../policy/fault-compile.ts';
 import { compileRbac } from '../policy/rbac-compile.ts';
 import { compileGlobalLimit } from '../policy/global-rate-limit-compile.ts';
@@ -20,6 +22,11 @@ import { compileShedding } from '../policy/shedding-compile.ts';
 import { compileLoneMatch } from '../routing/lone-match.ts';
 import { AdaptiveConcurrencySchema } from '../xds/gen/envoy/extensions/filters/http/adaptive_concurrency/v3/adaptive_concurrency_pb.js';
 import { AdmissionControlSchema } from '../xds/gen/envoy/extensions/filters/http/admission_control/v3/admission_control_pb.js';
+import { CorsPolicySchema, CorsSchema } from '../xds/gen/envoy/extensions/filters/http/cors/v3/cors_pb.js';
+import {
+  ExtAuthzPerRouteSchema,
+  ExtAuthzSchema,
+} from '../xds/gen/envoy/extensions/filters/http/ext_authz/v3/ext_authz_pb.js';
 import { HTTPFaultSchema } from '../xds/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js';
 import { LocalRateLimitSchema } from '../xds/gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.js';
 import {
@@ -54,6 +61,8 @@ interface FilterKind {
 
 const KINDS: ReadonlyMap<string, FilterKind> = new Map([
   [HTTPFaultSchema.typeName, { compile: compileFault, settings: [HTTPFaultSchema] }],
+  [CorsSchema.typeName, { compile: compileCors, settings: [CorsPolicySchema] }],
+  [ExtAuthzSchema.typeName, { compile: compileExtAuthz, settings: [ExtAuthzPerRouteSchema] }],
   [AdmissionControlSchema.typeName, { compile: compileAdmission, settings: [] }],
   [AdaptiveConcurrencySchema.typeName, { compile: compileAdaptive, settings: [] }],
   [RBACSchema.typeName, { compile: compileRbac, settings: [RBACPerRouteSchema] }],

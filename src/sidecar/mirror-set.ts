@@ -25,6 +25,13 @@ export class MirrorSet {
     for (const request of this.#requests) request.onEnd(trailers);
   }
 
+  /** What was held of the body before the copies began. */
+  catchUp(held: Buffer, isComplete: boolean): void {
+    if (held.length > 0) this.onBody(held, 0, held.length);
+    if (isComplete) this.onEnd('');
+    else this.flush();
+  }
+
   /** The rest of the body will not come. */
   cut(): void {
     for (const request of this.#requests) request.giveUp();

@@ -52,6 +52,18 @@ export class ReplayBuffer {
     }
   }
 
+  /** Bytes that are kept. */
+  get size(): number {
+    return this.#bytes + this.#moreBytes;
+  }
+
+  /** The first bytes, at most `bytesMax`, as one. */
+  copy(bytesMax: number): Buffer {
+    const first = this.#block === null ? [] : [this.#block.subarray(0, this.#bytes)];
+    const all = this.#more === null ? first : first.concat(this.#more);
+    return Buffer.concat(all, Math.min(this.size, bytesMax));
+  }
+
   clear(): void {
     this.isOverflown = false;
     if (this.#block !== null || this.#more !== null) this.#release();

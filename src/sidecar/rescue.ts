@@ -106,6 +106,8 @@ function rescueOf(failed: Failure): Rescue {
         body: 'exceeded request buffer limit while retrying upstream',
         details: 'request_payload_exceeded_retry_buffer_limit',
       };
+    case 'too-large':
+      return { status: 413, flag: 0, body: 'Payload Too Large', details: 'request_payload_too_large' };
     case 'idle-timeout':
       return { status: 504, flag: FLAGS.SI, body: 'stream timeout', details: 'stream_idle_timeout' };
     case 'request-timeout':

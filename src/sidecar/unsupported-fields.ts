@@ -108,8 +108,8 @@ const BOOTSTRAP: Readonly<Record<string, MessageFields>> = {
     values: { transport_api_version: 'V3 AUTO', api_type: 'GRPC DELTA_GRPC AGGREGATED_GRPC AGGREGATED_DELTA_GRPC' },
   },
   'envoy.config.core.v3.GrpcService': {
-    supported: 'envoy_grpc',
-    harmless: { timeout: NO_EFFECT_YET, initial_metadata: NO_EFFECT_YET, retry_policy: NO_EFFECT_YET },
+    supported: 'envoy_grpc timeout initial_metadata',
+    harmless: { retry_policy: NO_EFFECT_YET },
     refused: { google_grpc: 'write envoy_grpc with cluster_name' },
   },
   'envoy.config.core.v3.GrpcService.EnvoyGrpc': {

@@ -18,12 +18,11 @@ export const ROUTE_FIELDS: Readonly<Record<string, MessageFields>> = {
     supported: `name domains routes require_tls request_headers_to_add request_headers_to_remove response_headers_to_add
       response_headers_to_remove include_request_attempt_count include_attempt_count_in_response
       request_mirror_policies metadata retry_policy retry_policy_typed_config hedge_policy include_is_timeout_retry_header
-      per_request_buffer_limit_bytes request_body_buffer_limit rate_limits`,
+      per_request_buffer_limit_bytes request_body_buffer_limit rate_limits cors`,
     opaque: 'typed_per_filter_config',
     required: 'name domains',
     harmless: {
       virtual_clusters: NO_EFFECT_YET,
-      cors: NO_EFFECT_YET,
     },
     refused: { matcher: 'write routes' },
   },
@@ -80,9 +79,8 @@ export const ROUTE_FIELDS: Readonly<Record<string, MessageFields>> = {
     supported: `cluster cluster_header weighted_clusters metadata_match cluster_not_found_response_code prefix_rewrite regex_rewrite
       path_rewrite_policy path_rewrite host_rewrite_literal host_rewrite auto_host_rewrite host_rewrite_header host_rewrite_path_regex
       append_x_forwarded_host timeout idle_timeout retry_policy retry_policy_typed_config hedge_policy request_mirror_policies max_stream_duration upgrade_configs
-      max_grpc_timeout grpc_timeout_offset priority hash_policy rate_limits include_vh_rate_limits`,
+      max_grpc_timeout grpc_timeout_offset priority hash_policy rate_limits include_vh_rate_limits cors`,
     harmless: {
-      cors: NO_EFFECT_YET,
       early_data_policy: 'has no effect without TLS',
     },
     refused: {

@@ -15,6 +15,7 @@ import { FIELDS } from './unsupported-fields.ts';
 import { HEALTH_FIELDS } from './unsupported-health-fields.ts';
 import { RATE_FIELDS } from './unsupported-rate-fields.ts';
 import { JWT_FIELDS } from './unsupported-jwt-fields.ts';
+import { POLICY_FIELDS } from './unsupported-policy-fields.ts';
 import { ROUTE_FIELDS } from './unsupported-route-fields.ts';
 import { TLS_FIELDS } from './unsupported-tls-fields.ts';
 import { isPeakEwma } from '../resilience/peak-ewma-compile.ts';
@@ -49,8 +50,8 @@ const OWN_FILTERS: ReadonlySet<string> = new Set(['outrigger.mesh', 'outrigger.s
 export const MUST_BE_SET = 'must be set';
 
 const MESSAGES: ReadonlyMap<string, MessageFields> = new Map(
-  [FIELDS, CLUSTER_FIELDS, HEALTH_FIELDS, JWT_FIELDS, RATE_FIELDS, ROUTE_FIELDS, TLS_FIELDS].flatMap((table) =>
-    Object.entries(table),
+  [FIELDS, CLUSTER_FIELDS, HEALTH_FIELDS, JWT_FIELDS, POLICY_FIELDS, RATE_FIELDS, ROUTE_FIELDS, TLS_FIELDS].flatMap(
+    (table) => Object.entries(table),
   ),
 );
 const fieldSets = new Map<string, ReadonlySet<string>>();

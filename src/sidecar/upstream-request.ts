@@ -19,33 +19,15 @@ import { pickEndpoint, pickOther } from '../resilience/endpoint-pick.ts';
 import { FLAGS } from '../plan/response-flags.ts';
 import { isLeftToCaller } from '../resilience/chain-mark.ts';
 import { retriesFailure, retriesResponse } from '../resilience/retry-decision.ts';
-import type { Attempt, AttemptOwner, ResponseSink } from './attempt.ts';
+import type { Attempt, AttemptOwner } from './attempt.ts';
 import { AttemptSet } from './attempt-set.ts';
 import type { Engine } from './engine.ts';
+import { HeldBody } from './held-body.ts';
 import { PROTOCOL_ERROR, type UpstreamConnection, type UpstreamEnd } from './h1-client.ts';
 import { ReplayBuffer, UNASKED_BYTES } from './replay-buffer.ts';
 import { CLAIMED, LATE, OVER, RetryState, type Claim } from './retry-state.ts';
 import { closeFailure, mayRepeat } from './stale-retry.ts';
-
-/** The driver, as its request sees it. */
-export interface UpstreamRequestOwner extends ResponseSink {
-  /** The head has been handed to a connection: body may follow. */
-  onRequestSent(): void;
-  /** No response, and no further attempt. */
-  onRequestFailed(failed: Failure): void;
-  /** A fault has answered, and there is no further attempt. */
-  onRequestAborted(faultStatus: number): void;
-  /** Times begin to count: nothing more is read of the request while a fault holds its attempt. */
-  onRequestComplete(nowMs: number): void;
-  /** The response's head is in `x.response`; `nowMs` is when it came. */
-  onResponseHead(framing: Framing, nowMs: number): void;
-  /** An interim head is in `x.response`, which is reset afterwards. True when the client got it. */
-  onResponseInterim(): boolean;
-  /** The response is complete; in a tunnel: the upstream has said its FIN. */
-  onResponseEnd(trailers: string): void;
-  /** The response broke off behind its head; `flag` of FLAGS. */
-  onResponseCut(failed: Failure, flag: number): void;
-}
+import type { UpstreamRequestOwner } from './upstream-request-owner.ts';
 
 const IS_TIMEOUT_RETRY = internHeader('x-envoy-is-timeout-retry');
 
@@ -61,6 +43,7 @@ export class UpstreamRequest implements AttemptOwner {
   readonly #engine: Engine;
   readonly #x: Exchange;
   readonly #replay = new ReplayBuffer();
+  readonly #held: HeldBody;
   #trailers = '';
   #cluster: Cluster | null = null;
   readonly #attempts: AttemptSet;
@@ -83,6 +66,7 @@ export class UpstreamRequest implements AttemptOwner {
     this.#engine = engine;
     this.#x = x;
     this.sink = owner;
+    this.#held = new HeldBody(x, this.#replay, owner);
     this.#attempts = new AttemptSet(engine, x, this);
     this.#current = this.#attempts.first;
   }
@@ -93,7 +77,7 @@ export class UpstreamRequest implements AttemptOwner {
 
   /** True while body bytes may be written. */
   get takesBody(): boolean {
-    return this.#current.connection !== null && !this.#current.isBlocked;
+    return this.#held.isOn || (this.#current.connection !== null && !this.#current.isBlocked);
   }
 
   begin(bodyKind: BodyKind): void {
@@ -105,6 +89,16 @@ export class UpstreamRequest implements AttemptOwner {
     this.#isRepeated = false;
     this.#isRedialled = false;
     this.isPlain = false;
+  }
+
+  /** Takes the body in before the request goes on, as the exchange asks for it. */
+  hold(): void {
+    this.#held.begin(!this.isComplete, this.isStarting);
+  }
+
+  /** All that was taken in of the body so far. */
+  keptBody(): Buffer {
+    return this.#replay.copy(Infinity);
   }
 
   /** Sends the request to an endpoint of `cluster`. */
@@ -328,6 +322,7 @@ export class UpstreamRequest implements AttemptOwner {
 
   /** Body bytes[start, end); kept until a response is taken. */
   writeBody(bytes: Buffer, start: number, end: number): void {
+    if (this.#held.isOn) return this.#held.keep(bytes, start, end);
     if (!this.#isAnswered && !this.#replay.isOverflown) {
       this.#replay.keep(bytes, start, end);
       if (this.#replay.isOverflown) this.#abandonRetries();
@@ -349,6 +344,7 @@ export class UpstreamRequest implements AttemptOwner {
   end(trailers: string): void {
     this.isComplete = true;
     this.#trailers = trailers;
+    if (this.#held.isOn) return this.#held.end();
     const { connection } = this.#current;
     if (connection === null) return;
     connection.endRequest(trailers);
@@ -387,6 +383,7 @@ export class UpstreamRequest implements AttemptOwner {
   }
 
   finish(): void {
+    this.#held.stop();
     this.#replay.clear();
     this.#replay.bytesMax = UNASKED_BYTES;
     this.#cluster = null;

@@ -176,6 +176,25 @@ export const ALLOWED_DIFFERENCES: readonly AllowedDifference[] = [
     outrigger: ABSENT,
     reason: 'A request without a body needs no 100 (RFC 9110 10.1.1 lets a server leave it out).',
   },
+  {
+    where: /^ext-authz-http: /,
+    what: /^upstream\d\.header\.(connection|content-length)$/,
+    envoy: /^(<none>|0)$/,
+    outrigger: /^(<none>|keep-alive|close)$/,
+    reason: 'undici asks the service: it says what becomes of its connection, and no length where there is no body.',
+  },
+  {
+    where: /^ext-authz-http: /,
+    what: /^response\.header\.x-envoy-upstream-service-time$/,
+    outrigger: ABSENT,
+    reason: "How long the authorization service took is Envoy's own field of a call, and nobody's answer.",
+  },
+  {
+    where: /^ext-authz-http: a (chunked )?body that is too large$/,
+    what: /^(connection|response\.header\.connection)$/,
+    envoy: /^close/,
+    reason: 'The rest of the request body is taken off the wire, so the connection goes on; Envoy closes it.',
+  },
 ];
 
 /** Those of a real Envoy and our sidecar in one mesh (mesh-envoy.test.ts). */

@@ -1,7 +1,9 @@
 // All cases of the comparison, by bootstrap.
 import { ACTION_CASES } from './cases/action-cases.ts';
 import { CAPTURE_CASES } from './cases/capture-cases.ts';
+import { CORS_CASES } from './cases/cors-cases.ts';
 import { DEADLINE_CASES } from './cases/deadline-cases.ts';
+import { EXT_AUTHZ_HTTP_CASES } from './cases/ext-authz-http-cases.ts';
 import { FAILURE_CASES } from './cases/failure-cases.ts';
 import { FAULT_CASES } from './cases/fault-cases.ts';
 import { FRAMING_CASES } from './cases/framing-cases.ts';
@@ -23,7 +25,9 @@ export const CASE_TABLES: CaseTable = {
   ...HEADER_CASES,
   ...MANAGER_CASES,
   ...FRAMING_CASES,
+  ...EXT_AUTHZ_HTTP_CASES,
   ...FAILURE_CASES,
+  ...CORS_CASES,
   ...DEADLINE_CASES,
   ...FAULT_CASES,
   ...MEETING_CASES,

@@ -5,6 +5,7 @@ import { LineCounter, isMap, isScalar, parseAllDocuments, visit } from 'yaml';
 import type { Document, YAMLMap } from 'yaml';
 import { refuses } from '../base/problem.ts';
 import type { Place, Problem } from '../base/problem.ts';
+import { readAuthorizationPolicySpec, refusedPolicy } from './authorization-policy.ts';
 import { readBackendTrafficPolicySpec } from './backend-traffic-policy.ts';
 import { readEndpointSlice, readPod, readServiceSpec } from './core-kinds.ts';
 import { readDestinationRuleSpec } from './destination-rule.ts';
@@ -30,6 +31,8 @@ export interface ParsedFile {
   readonly problems: readonly Problem[];
   /** Keys of resources that are in the file and were refused; `null` stands for one without a readable identity. */
   readonly refused: readonly (string | null)[];
+  /** What is in force in the place of some that were refused, until there is a good version of them. */
+  readonly standIns: readonly Resource[];
   /** False when the YAML itself is broken. */
   readonly isReadable: boolean;
 }
@@ -55,6 +58,7 @@ const GROUPS: Readonly<Record<string, string>> = {
   ReferenceGrant: 'gateway.networking.k8s.io',
   Telemetry: 'telemetry.istio.io',
   PeerAuthentication: 'security.istio.io',
+  AuthorizationPolicy: 'security.istio.io',
   XBackendTrafficPolicy: EXPERIMENTAL_GROUP,
   ResiliencePolicy: OWN_GROUP,
 };
@@ -71,7 +75,7 @@ export function parseFile(file: string, text: string): ParsedFile {
   const report = new Report(file, lines, text);
   const bytes = Buffer.byteLength(text);
   const start = { file, line: 1, column: 1 };
-  const broken = { resources: [], refused: [], isReadable: false };
+  const broken = { resources: [], refused: [], standIns: [], isReadable: false };
   if (bytes > limits.fileBytesMax) {
     report.error('', `the file has ${bytes} bytes, the limit is ${limits.fileBytesMax}`, 'split the file', start);
     return { ...broken, problems: report.problems };
@@ -83,7 +87,7 @@ export function parseFile(file: string, text: string): ParsedFile {
     prettyErrors: false,
     merge: false,
   });
-  if (!Array.isArray(documents)) return { resources: [], problems: [], refused: [], isReadable: true };
+  if (!Array.isArray(documents)) return { resources: [], problems: [], refused: [], standIns: [], isReadable: true };
   if (documents.length > limits.documentsMax)
     report.error(
       '',
@@ -101,7 +105,7 @@ export function parseFile(file: string, text: string): ParsedFile {
       );
   }
   if (refuses(report.problems)) return { ...broken, problems: report.problems };
-  const sink: Sink = { resources: [], refused: [], places: new Map() };
+  const sink: Sink = { resources: [], refused: [], standIns: [], places: new Map() };
   for (const document of documents) readDocument(document, report, sink);
   if (report.dropped > 0)
     report.problems.push({
@@ -111,13 +115,15 @@ export function parseFile(file: string, text: string): ParsedFile {
       remedy: 'correct these first',
       place: start,
     });
-  return { resources: sink.resources, refused: sink.refused, problems: report.problems, isReadable: true };
+  const { resources, refused, standIns } = sink;
+  return { resources, refused, standIns, problems: report.problems, isReadable: true };
 }
 
 /** What the documents of a file come to. */
 interface Sink {
   readonly resources: Resource[];
   readonly refused: (string | null)[];
+  readonly standIns: Resource[];
   /** Where each resource stands, by its key. */
   readonly places: Map<string, Place>;
 }
@@ -204,8 +210,13 @@ function readKnown(root: YAMLMap, document: Document, report: Report, sink: Sink
     return;
   }
   if (key !== null) sink.places.set(key, source.place);
-  if (report.errors > before) sink.refused.push(key);
-  else if (resource !== null) sink.resources.push(resource);
+  if (report.errors > before) {
+    sink.refused.push(key);
+    if (kind === 'AuthorizationPolicy') {
+      const read = resource?.kind === kind ? resource.spec : null;
+      sink.standIns.push({ kind, meta: known, source, spec: refusedPolicy(read) });
+    }
+  } else if (resource !== null) sink.resources.push(resource);
 }
 
 /** The kind when it is one of ours; null with a Problem when it is not. */
@@ -294,6 +305,8 @@ function readSpec(kind: string, fields: Fields, meta: Meta, source: Source): Res
         return { ...base, kind, spec: readHttpRouteSpec(spec) };
       case 'ReferenceGrant':
         return { ...base, kind, spec: readReferenceGrantSpec(spec) };
+      case 'AuthorizationPolicy':
+        return { ...base, kind, spec: readAuthorizationPolicySpec(spec) };
       case 'Telemetry':
         return { ...base, kind, spec: readTelemetrySpec(spec) };
       case 'Sidecar':

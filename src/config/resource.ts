@@ -1,4 +1,5 @@
 // A typed resource: one variant per kind that the mesh knows. Everything after the parser works on these.
+import type { AuthorizationPolicySpec } from './authorization-policy.ts';
 import type { EndpointSliceSpec, PodSpec, ServiceSpec } from './core-kinds.ts';
 import type { DestinationRuleSpec } from './destination-rule.ts';
 import type { HttpRouteSpec, ReferenceGrantSpec } from './http-route.ts';
@@ -31,6 +32,7 @@ export type ReferenceGrant = Typed<'ReferenceGrant', ReferenceGrantSpec>;
 export type Telemetry = Typed<'Telemetry', TelemetrySpec>;
 export type MeshConfig = Typed<'MeshConfig', MeshConfigSpec>;
 export type Sidecar = Typed<'Sidecar', SidecarSpec>;
+export type AuthorizationPolicy = Typed<'AuthorizationPolicy', AuthorizationPolicySpec>;
 export type BackendTrafficPolicy = Typed<'XBackendTrafficPolicy', ResiliencePolicySpec>;
 export type PeerAuthentication = Typed<'PeerAuthentication', PeerAuthenticationSpec>;
 export type ResiliencePolicy = Typed<'ResiliencePolicy', ResiliencePolicySpec>;
@@ -49,6 +51,7 @@ export type Resource =
   | Telemetry
   | MeshConfig
   | Sidecar
+  | AuthorizationPolicy
   | BackendTrafficPolicy
   | PeerAuthentication
   | ResiliencePolicy;

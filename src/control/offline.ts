@@ -15,12 +15,15 @@ import { AdaptiveConcurrencySchema } from '../xds/gen/envoy/extensions/filters/h
 import { AdmissionControlSchema } from '../xds/gen/envoy/extensions/filters/http/admission_control/v3/admission_control_pb.js';
 import { HTTPFaultSchema } from '../xds/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js';
 import { file_envoy_extensions_clusters_aggregate_v3_cluster } from '../xds/gen/envoy/extensions/clusters/aggregate/v3/cluster_pb.js';
+import { file_envoy_extensions_filters_http_rbac_v3_rbac } from '../xds/gen/envoy/extensions/filters/http/rbac/v3/rbac_pb.js';
 import { file_envoy_extensions_filters_http_router_v3_router } from '../xds/gen/envoy/extensions/filters/http/router/v3/router_pb.js';
 import { file_envoy_extensions_filters_listener_http_inspector_v3_http_inspector } from '../xds/gen/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.js';
 import { file_envoy_extensions_filters_listener_original_dst_v3_original_dst } from '../xds/gen/envoy/extensions/filters/listener/original_dst/v3/original_dst_pb.js';
 import { file_envoy_extensions_filters_listener_tls_inspector_v3_tls_inspector } from '../xds/gen/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.js';
 import { file_envoy_extensions_filters_network_http_connection_manager_v3_http_connection_manager } from '../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
+import { file_envoy_extensions_filters_network_rbac_v3_rbac } from '../xds/gen/envoy/extensions/filters/network/rbac/v3/rbac_pb.js';
 import { file_envoy_extensions_filters_network_tcp_proxy_v3_tcp_proxy } from '../xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
+import { file_envoy_extensions_path_match_uri_template_v3_uri_template_match } from '../xds/gen/envoy/extensions/path/match/uri_template/v3/uri_template_match_pb.js';
 import { file_envoy_extensions_retry_host_previous_hosts_v3_previous_hosts } from '../xds/gen/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts_pb.js';
 import { file_envoy_extensions_filters_http_stateful_session_v3_stateful_session } from '../xds/gen/envoy/extensions/filters/http/stateful_session/v3/stateful_session_pb.js';
 import { file_envoy_extensions_http_stateful_session_cookie_v3_cookie } from '../xds/gen/envoy/extensions/http/stateful_session/cookie/v3/cookie_pb.js';
@@ -135,6 +138,9 @@ const registry = createRegistry(
   file_envoy_config_trace_v3_opentelemetry,
   file_envoy_extensions_access_loggers_file_v3_file,
   file_envoy_extensions_clusters_aggregate_v3_cluster,
+  file_envoy_extensions_filters_http_rbac_v3_rbac,
+  file_envoy_extensions_filters_network_rbac_v3_rbac,
+  file_envoy_extensions_path_match_uri_template_v3_uri_template_match,
   file_envoy_extensions_filters_http_router_v3_router,
   file_envoy_extensions_filters_listener_http_inspector_v3_http_inspector,
   file_envoy_extensions_filters_listener_original_dst_v3_original_dst,

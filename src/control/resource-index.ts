@@ -29,6 +29,11 @@ export class ResourceIndex {
     for (const [key, resource] of old) {
       if (!next.has(key) && (keepsAll || parsed.refused.includes(key))) next.set(key, resource);
     }
+    // Of a policy that was never right, something that lets nobody in.
+    for (const resource of parsed.standIns) {
+      const key = resourceKey(resource.kind, resource.meta);
+      if (!next.has(key)) next.set(key, resource);
+    }
     this.#files.set(file, next);
     return touched(old, next);
   }

@@ -5,6 +5,7 @@ import { DEFAULT_MESH } from '../config/mesh-config.ts';
 import type { ExtensionProvider, MeshConfigSpec } from '../config/mesh-config.ts';
 import { compareAge } from '../config/resource.ts';
 import type {
+  AuthorizationPolicy,
   DestinationRule,
   HttpRoute,
   ReferenceGrant,
@@ -32,6 +33,7 @@ export interface Snapshot {
   readonly grants: readonly ReferenceGrant[];
   readonly telemetries: readonly Telemetry[];
   readonly sidecars: readonly Sidecar[];
+  readonly authorizationPolicies: readonly AuthorizationPolicy[];
   readonly resilience: ResilienceIndex;
   readonly peerAuthentications: PeerAuthentications;
   /** Some route or backend has sessions that stay with an endpoint. */
@@ -99,6 +101,7 @@ export function buildSnapshot({
     grants: sorted.filter((resource) => resource.kind === 'ReferenceGrant'),
     telemetries: sorted.filter((resource) => resource.kind === 'Telemetry'),
     sidecars: sorted.filter((resource) => resource.kind === 'Sidecar'),
+    authorizationPolicies: sorted.filter((resource) => resource.kind === 'AuthorizationPolicy'),
     resilience,
     peerAuthentications,
     usesSessions,

@@ -104,7 +104,7 @@ export class ProxyStats {
    */
   filter(statPrefix: string, name: string, stats: readonly FilterStat[], part: FilterPart | null): FilterTally {
     if (part?.root !== undefined) {
-      const rootKey = `${part.root} ${part.value}.${name}`;
+      const rootKey = `${part.root} ${part.value}.${name} ${stats[0]?.name ?? ''}`;
       return entry(this.#filters, rootKey, () => ({ statPrefix, name, part, tally: new FilterTally(stats) })).tally;
     }
     // Filters of one name may count different things (RBAC's rules and its shadow rules).

@@ -2,7 +2,6 @@
 // log formats name them, and print as absent or, where Envoy prints a count, as zero.
 
 export const ABSENT_COMMANDS: ReadonlySet<string> = new Set([
-  'CONNECTION_TERMINATION_DETAILS',
   'DOWNSTREAM_DETECTED_CLOSE_TYPE',
   'DOWNSTREAM_DIRECT_LOCAL_ADDRESS_ENDPOINT_ID',
   'DOWNSTREAM_HANDSHAKE_DURATION',

@@ -111,8 +111,10 @@ export function compileOperator(name: string, argument: string | null, problems:
       return compileTimeCommand(command);
     case 'RESPONSE_CODE_DETAILS':
       return argument === 'ALLOW_WHITESPACES'
-        ? (x) => orNull(x.details)
-        : (x) => orNull(x.details.replaceAll(' ', '_'));
+        ? (x) => orNull(isRequest(x) ? x.details : '')
+        : (x) => orNull(isRequest(x) ? x.details.replaceAll(' ', '_') : '');
+    case 'CONNECTION_TERMINATION_DETAILS':
+      return (x) => orNull(isRequest(x) ? '' : x.details);
     case 'REQUESTED_SERVER_NAME':
       return compileServerName(command);
     case 'ENVIRONMENT': {
@@ -222,4 +224,9 @@ function transportFailure(x: Exchange): string | null {
   if (bar === -1) return null;
   const brace = x.details.indexOf('}', bar);
   return x.details.slice(bar + 1, brace === -1 ? undefined : brace);
+}
+
+/** A connection without requests has neither a method nor a status. */
+function isRequest(x: Exchange): boolean {
+  return x.request.method !== '' || x.response.status !== 0;
 }

@@ -105,7 +105,8 @@ export function count({ tally }: Pick<RbacRules, 'tally'>, outcome: RbacOutcome,
   if (outcome.tally !== null) outcome.tally.add(index, 1);
 }
 
-function tell(x: Exchange, rules: RbacRules, outcome: RbacOutcome, isAllowed: boolean): void {
+/** Counts, and writes what was decided into the metadata. */
+export function tell(x: Exchange, rules: RbacRules, outcome: RbacOutcome, isAllowed: boolean): void {
   count(rules, outcome, isAllowed);
   if (isAllowed) outcome.allowedNote.write(x);
   else outcome.deniedNote.write(x);

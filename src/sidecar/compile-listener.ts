@@ -16,6 +16,8 @@ import { TcpProxySchema } from '../xds/gen/envoy/extensions/filters/network/tcp_
 import type { TlsTally } from '../tls/tls-tally.ts';
 import { typeNameOf, unpack } from '../xds/unpack.ts';
 import type { CompileContext } from './compile.ts';
+import { compileNetworkRbac, isNetworkRbac, type NetworkRbacScope } from '../policy/rbac-network.ts';
+import type { ConnectionGuard } from '../plan/connection-guard.ts';
 import { compileArrival, type ArrivalParts } from './compile-arrival.ts';
 import { compileChainMatch } from './compile-chain-match.ts';
 import { compileChainLimit, type ChainLimit } from './chain-limit.ts';
@@ -161,7 +163,7 @@ function compileChain(chain: FilterChainProto, scope: CompileScope, options: Cha
     env.problems.push(error(join(path, 'filters'), 'the chain has no filter', 'add an HTTP manager or a TCP proxy'));
     return null;
   }
-  const limit = compileBefore(chain.filters.slice(0, last), scope, `${options.place} ${path}`);
+  const { limit, guards } = compileBefore(chain.filters.slice(0, last), scope, `${options.place} ${path}`);
   const at = join(path, `filters[${last}].typed_config`);
   if (filter.configType.case !== 'typedConfig') {
     env.problems.push(error(at, 'must be set', `write the configuration of ${filter.name} with an @type`));
@@ -175,24 +177,38 @@ function compileChain(chain: FilterChainProto, scope: CompileScope, options: Cha
     if (compiled === null) return null;
     options.routes.push(compiled.routes);
     const fingerprint = chainFingerprint(chain);
-    return { kind: 'http', name: chain.name, fingerprint, transport, limit, manager: compiled.manager };
+    return { kind: 'http', name: chain.name, fingerprint, transport, limit, guards, manager: compiled.manager };
   }
   const tcp = unpack(any, TcpProxySchema);
   if (tcp !== null) {
     const proxy = compileTcpProxy(tcp, { ...scope, path: at });
     const fingerprint = chainFingerprint(chain);
-    return proxy === null ? null : { kind: 'tcp', name: chain.name, fingerprint, transport, limit, proxy };
+    return proxy === null ? null : { kind: 'tcp', name: chain.name, fingerprint, transport, limit, guards, proxy };
   }
   env.problems.push(error(at, `${typeNameOf(any)} cannot end a filter chain`, 'add an HTTP manager or a TCP proxy'));
   return null;
 }
 
-/** What stands before the filter that ends the chain: at most one limit of connections. */
-function compileBefore(filters: FilterChainProto['filters'], scope: CompileScope, place: string): ChainLimit | null {
+interface BeforeParts {
+  readonly limit: ChainLimit | null;
+  readonly guards: readonly ConnectionGuard[];
+}
+
+/** What stands before the filter that ends the chain: at most one limit of connections, and guards. */
+function compileBefore(filters: FilterChainProto['filters'], scope: CompileScope, place: string): BeforeParts {
   const { env, context, path } = scope;
   let limit: ChainLimit | null = null;
+  const guards: ConnectionGuard[] = [];
   for (const [index, { configType }] of filters.entries()) {
     const at = join(path, `filters[${index}]`);
+    if (configType.case === 'typedConfig' && isNetworkRbac(configType.value)) {
+      const { problems } = env;
+      const { clock, stats } = context;
+      const tally: NetworkRbacScope['tally'] = (name, list, part) => stats.filter('', name, list, part);
+      const guard = compileNetworkRbac(configType.value, { problems, path: `${at}.typed_config`, clock, tally });
+      if (guard !== null) guards.push(guard);
+      continue;
+    }
     const config = configType.case === 'typedConfig' ? unpack(configType.value, ConnectionLimitSchema) : null;
     if (config === null) {
       env.problems.push(error(at, 'a filter that ends the chain must be the last', 'remove the others'));
@@ -205,7 +221,7 @@ function compileBefore(filters: FilterChainProto['filters'], scope: CompileScope
       limit = compileChainLimit(config, { problems, path: `${at}.typed_config`, runtimeNumber, tallyOf, budget });
     }
   }
-  return limit;
+  return { limit, guards };
 }
 
 export function join(path: string, name: string): string {

@@ -14,6 +14,7 @@ import {
 } from './arrival/arrival.ts';
 import type { ConnectionFacts } from './arrival/connection-facts.ts';
 import { ServerFirst } from './arrival/server-first.ts';
+import { mayDial } from './chain-guard.ts';
 import { SocketConnection } from './connection.ts';
 import type { Engine } from './engine.ts';
 import type { FilterChain, ListenerConfig } from './listener-config.ts';
@@ -102,6 +103,7 @@ export class ListenerArrivals implements ArrivalOwner<FilterChain> {
 
   speculate(chain: FilterChain, wire: Wire, user: SpeculationUser): Speculation | null {
     if (chain.kind !== 'tcp' || chain.transport !== null) return null;
+    if (!mayDial(chain.guards, wire, this.#engine, this.#host.isInbound)) return null;
     const forward = new TcpForward(this.#engine, chain.proxy, wire, this.#host);
     this.#forwards.set(forward, forward);
     forward.speculate(user);

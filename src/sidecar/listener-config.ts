@@ -4,6 +4,7 @@ import type { ArrivalPlan } from './arrival/arrival-plan.ts';
 import type { ListenerTally, TcpTally } from '../observe/proxy-tally.ts';
 import type { TcpMetrics } from '../observe/tcp-metrics.ts';
 import type { ClusterRef } from '../plan/cluster.ts';
+import type { ConnectionGuard } from '../plan/connection-guard.ts';
 import type { Step } from '../plan/plan.ts';
 import type { DownstreamTls } from '../tls/downstream-tls.ts';
 import type { ChainLimit } from './chain-limit.ts';
@@ -43,6 +44,8 @@ interface ChainFrame {
   readonly transport: DownstreamTls | null;
   /** Null: as many connections as the listener has. */
   readonly limit: ChainLimit | null;
+  /** What a connection must pass once its handshake is over. */
+  readonly guards: readonly ConnectionGuard[];
 }
 
 export interface ListenerConfig {

@@ -5,11 +5,12 @@
 //
 //   listening ─► graceful (responses become their connections' last) ─► stopped ─► destroyed
 import { createServer, isIP, Socket, type AddressInfo, type ListenOptions, type Server } from 'node:net';
-import { getSystemErrorName } from 'node:util';
 import { WheelTimer } from '../base/timer-wheel.ts';
 import type { ListenerTally } from '../observe/proxy-tally.ts';
 import type { DownstreamTls } from '../tls/downstream-tls.ts';
+import { AcceptComplaint } from './accept-complaint.ts';
 import { emptyBacklog } from './backlog.ts';
+import { turnedAway } from './chain-guard.ts';
 import { tlsFacts } from './connection.ts';
 import { descriptorOf } from './descriptor.ts';
 import type { Engine } from './engine.ts';
@@ -34,8 +35,6 @@ const RETIRE_LOOK_MS = 1000;
 /** While draining: connections that are quiet for so long are closed, and how often that is looked at. */
 const DRAIN_QUIET_MS = 500;
 const DRAIN_LOOK_MS = 100;
-/** How often at most it is told that connections cannot be accepted. */
-const COMPLAINT_MS = 1000;
 
 const UNCLAIMED = { kind: 'bind', isShared: false } as const;
 
@@ -59,7 +58,7 @@ export class Listener implements ArrivalHost {
   readonly #retireTimer: WheelTimer;
   /** Connections that are refused in a protocol of their own. */
   readonly #refused = new Set<Wire>();
-  #lastComplaintMs = Number.NEGATIVE_INFINITY;
+  readonly #complaint = new AcceptComplaint();
   #hasRefusedHttp2 = false;
   readonly #host: ListenerHost | null;
   readonly #admission: ListenerAdmission;
@@ -259,11 +258,7 @@ export class Listener implements ArrivalHost {
   /** The kernel has no descriptor or memory left: the others go on, and one line a second tells of it. */
   #acceptFailed(code: number): void {
     this.#tally.acceptFailures++;
-    const nowMs = this.#engine.clock.now();
-    if (nowMs - this.#lastComplaintMs < COMPLAINT_MS) return;
-    this.#lastComplaintMs = nowMs;
-    const error = getSystemErrorName(code);
-    this.#engine.log.error('connections cannot be accepted', { listener: this.config.name, error });
+    this.#complaint.tell(this.#engine, this.config.name, code);
   }
 
   #accept(wire: Wire): void {
@@ -336,7 +331,11 @@ export class Listener implements ArrivalHost {
 
   /** Gives the connection to the protocol of its chain. */
   #hand(chain: FilterChain, wire: Wire, dialled: TcpForward | null): void {
-    if (chain.kind === 'tcp') {
+    if (chain.guards.length > 0 && turnedAway(chain, wire, this.#engine, this.isInbound) !== null) {
+      if (dialled !== null) dialled.abandon();
+      wire.destroy();
+      this.#left(chain);
+    } else if (chain.kind === 'tcp') {
       const forward = dialled ?? new TcpForward(this.#engine, chain.proxy, wire, this);
       this.#tcp.add(forward, chain);
       if (dialled === null) forward.start();

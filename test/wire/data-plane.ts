@@ -122,6 +122,8 @@ export function newEngine(clock: Clock = systemClock): Engine {
 }
 
 /** Starts a listener on a free port that forwards everything to 127.0.0.1:upstreamPort. */
+const CHAIN = { kind: 'http', name: 'http', fingerprint: '', transport: null, limit: null, guards: [] } as const;
+
 export async function startDataPlane(upstreamPort: number, options: DataPlaneOptions = {}): Promise<DataPlane> {
   const engine = newEngine(options.clock);
   const endpoint = anEndpoint(upstreamPort, options.upstreamPath);
@@ -163,7 +165,7 @@ export async function startDataPlane(upstreamPort: number, options: DataPlaneOpt
     missPlan: merge(init, [{ onEnd: [note] }]),
     ...options.manager,
   };
-  const chains = [{ kind: 'http', name: 'http', fingerprint: '', transport: null, limit: null, manager } as const];
+  const chains = [{ ...CHAIN, manager }];
   const config = {
     ...WHERE,
     name: 'test',

@@ -51,7 +51,9 @@ async function aClient(plane: DataPlane): Promise<RawClient> {
 /** As if a newer version of the listener had come. */
 function update({ listener, manager }: DataPlane, fingerprint: string, extra: Partial<HttpManager> = {}): void {
   const next = { ...manager, ...extra };
-  const chains = [{ kind: 'http', name: 'http', fingerprint, transport: null, limit: null, manager: next } as const];
+  const chains = [
+    { kind: 'http', name: 'http', fingerprint, transport: null, limit: null, guards: [], manager: next } as const,
+  ];
   listener.update({ ...listener.config, fingerprint, chains });
 }
 

@@ -18,6 +18,7 @@ import { ANY_PORT } from '../peer-authentications.ts';
 import type { Scope } from '../scope.ts';
 import { accessLogs } from './access-log.ts';
 import { everywhere, plaintextHttp, wildcard } from './captured-outbound.ts';
+import { authorizationNetworkFilters, noProvider } from './authorization.ts';
 import { BLACK_HOLE, INBOUND_PASSTHROUGH } from './fixed-clusters.ts';
 import { httpManager, type ManagerParts } from './http-manager.ts';
 import { entrancesOf, modeFor, type Spoken } from './inbound-tls.ts';
@@ -124,11 +125,12 @@ interface ChainParts {
 function chains(spoken: Spoken, { name, port, tcp, http, node, scope }: ChainParts): readonly FilterChain[] {
   const { mesh, peerAuthentications: authentications } = scope.snapshot;
   const mode = modeFor(node, authentications.modeOf(node, port));
+  const guards = authorizationNetworkFilters({ snapshot: scope.snapshot, node, port: null }, noProvider);
   return entrancesOf(spoken, mode, plaintextHttp(node), mesh).map(({ to, match, socket }) =>
     create(FilterChainSchema, {
       name: port === ANY_PORT && to === 'http' ? `${name}-catchall-http` : name,
       filterChainMatch: { ...match, ...(port === ANY_PORT ? {} : { destinationPort: port }) },
-      filters: [to === 'http' && http !== null ? http : tcp],
+      filters: to === 'http' && http !== null ? [http] : [...guards, tcp],
       ...(socket === null ? {} : { transportSocket: socket }),
     }),
   );

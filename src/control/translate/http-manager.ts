@@ -22,6 +22,7 @@ import type { PathNormalization } from '../../config/mesh-config.ts';
 import type { MeshNode } from '../mesh-node.ts';
 import type { Scope } from '../scope.ts';
 import { accessLogs } from './access-log.ts';
+import { authorizationFilters, noProvider, type AuthorizationScope } from './authorization.ts';
 import { faultFilter } from './faults.ts';
 import { overloadFilters } from './overload.ts';
 import type { InboundOwner } from './overload.ts';
@@ -41,13 +42,26 @@ export interface ManagerParts {
   readonly routes: HttpConnectionManager['routeSpecifier'];
   /** Whose app it receives for; absent is nobody's. */
   readonly owner?: InboundOwner | null;
+  /** In explicit mode: the app's own port, and the one that it is called on. */
+  readonly appPort?: AuthorizationScope['port'];
 }
 
-export function httpManager({ node, scope, direction, statPrefix, routes, owner = null }: ManagerParts): Filter {
+export function httpManager({
+  node,
+  scope,
+  direction,
+  statPrefix,
+  routes,
+  owner = null,
+  appPort = null,
+}: ManagerParts): Filter {
   const manager = create(HttpConnectionManagerSchema, {
     statPrefix,
     httpFilters: [
       ...ownFilters(node),
+      ...(direction === 'server'
+        ? authorizationFilters({ snapshot: scope.snapshot, node, port: appPort }, noProvider)
+        : []),
       ...overloadFilters(scope.snapshot, node, owner),
       ...(direction === 'client' ? [faultFilter(node)] : []),
       {

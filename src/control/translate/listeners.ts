@@ -13,6 +13,7 @@ import { clusterName } from '../mesh-service.ts';
 import type { MeshService } from '../mesh-service.ts';
 import type { Scope } from '../scope.ts';
 import { accessLogs } from './access-log.ts';
+import { authorizationNetworkFilters, noProvider } from './authorization.ts';
 import { adsSource } from './clusters.ts';
 import { httpManager } from './http-manager.ts';
 import { entrancesOf, modeFor } from './inbound-tls.ts';
@@ -57,6 +58,7 @@ export function inboundListener(node: MeshNode, app: MeshApp, scope: Scope, owne
     direction: 'server',
     statPrefix: `inbound_${app.port}`,
     owner: owner === null ? null : { service: owner, instancePort: app.inboundPort },
+    appPort: { app: app.port, inbound: app.inboundPort },
     routes: { case: 'routeConfig', value: inboundRoutes(app, cluster, owner, scope.snapshot.mesh.inboundRetries) },
   });
   const tcp = tcpFilter({
@@ -66,9 +68,11 @@ export function inboundListener(node: MeshNode, app: MeshApp, scope: Scope, owne
   });
   const { mesh, peerAuthentications } = scope.snapshot;
   const mode = modeFor(node, peerAuthentications.modeOf(node, app.port));
-  const filter = app.protocol === 'tcp' ? tcp : manager;
+  const port = { app: app.port, inbound: app.inboundPort };
+  const opaque = [...authorizationNetworkFilters({ snapshot: scope.snapshot, node, port }, noProvider), tcp];
+  const filters = app.protocol === 'tcp' ? opaque : [manager];
   if (mode === 'DISABLE') {
-    return create(ListenerSchema, { ...inboundFrame(app), filterChains: [{ filters: [filter] }] });
+    return create(ListenerSchema, { ...inboundFrame(app), filterChains: [{ filters }] });
   }
   const ways = entrancesOf(app.protocol === 'tcp' ? 'tcp' : 'http', mode, ['http/1.1', 'h2c'], mesh);
   return create(ListenerSchema, {
@@ -78,7 +82,7 @@ export function inboundListener(node: MeshNode, app: MeshApp, scope: Scope, owne
     continueOnListenerFiltersTimeout: true,
     filterChains: ways.map(({ to, match, socket: transportSocket }) => ({
       filterChainMatch: match,
-      filters: [to === 'http' ? filter : tcp],
+      filters: to === 'http' ? filters : opaque,
       ...(transportSocket === null ? {} : { transportSocket }),
     })),
   });

@@ -155,4 +155,30 @@ const MODES: readonly PeerCase[] = [
   { name: 'HEAD is denied without a body', send: 'HEAD /exact/', headers: ['x-a: one'], is: '403' },
 ];
 
-export const RBAC_CASES: CaseTable = { rbac: [...HEADERS, ...PATHS, ...CONNECTION, ...LISTS, ...MODES] };
+/** A connection to the listener of this name: closed without an answer, or served. */
+const connect = (to: string, is: string): PeerCase => ({
+  name: `${to} ${is === 'close' ? 'closes' : 'serves'} the connection`,
+  send: 'GET /',
+  to,
+  is,
+  isFresh: true,
+});
+
+const CONNECTIONS: readonly PeerCase[] = [
+  connect('deny', 'close'),
+  connect('denyother', '200 a'),
+  connect('allow', '200 a'),
+  connect('allowother', 'close'),
+  connect('continuous', 'close'),
+  connect('shadow', '200 a'),
+  connect('empty', 'close'),
+  connect('path', '200 a'),
+  connect('suffix', '200 a'),
+  connect('httpdeny', 'close'),
+  connect('httpallow', '211'),
+];
+
+export const RBAC_CASES: CaseTable = {
+  rbac: [...HEADERS, ...PATHS, ...CONNECTION, ...LISTS, ...MODES],
+  'rbac-network': CONNECTIONS,
+};

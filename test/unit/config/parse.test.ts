@@ -57,7 +57,13 @@ test.each([
 describe('files', () => {
   test('an empty file, comments and empty documents are fine', () => {
     for (const text of ['', '# nothing\n', '---\n---\n', 'null\n'])
-      expect(parseFile('f.yaml', text)).toEqual({ resources: [], problems: [], refused: [], isReadable: true });
+      expect(parseFile('f.yaml', text)).toEqual({
+        resources: [],
+        problems: [],
+        refused: [],
+        standIns: [],
+        isReadable: true,
+      });
   });
 
   test('JSON is read as YAML is', () => {

@@ -1,0 +1,10 @@
+// What stands in a filter chain before the filter that ends it, and may turn a connection away before anything is
+// dialled or served for it.
+import type { Exchange } from './exchange.ts';
+
+export interface ConnectionGuard {
+  /** False, counted and with `x.details` set, when the connection must not go on. `x` has nothing but its connection. */
+  readonly admits: (x: Exchange) => boolean;
+  /** As `admits`, without counting: for what is done before anybody knows whether the chain takes the connection. */
+  readonly wouldAdmit: (x: Exchange) => boolean;
+}

@@ -1,0 +1,210 @@
+// Who gets through to whom: what the server takes (PeerAuthentication) against how the client calls (DestinationRule)
+// against what the client is, all of them processes, with certificates of the mesh's own authority. And what a
+// listener on the wire between two sidecars gets to see.
+import { execFile } from 'node:child_process';
+import { createServer as createHttp, request, type Server } from 'node:http';
+import { connect, createServer } from 'node:net';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { freePorts, listen } from '../support/free-port.ts';
+import { SecureMesh } from '../support/secure-mesh.ts';
+import { pem } from '../support/tls-proxy.ts';
+import { until } from '../support/until.ts';
+import { join } from 'node:path';
+import { writeFileSync } from 'node:fs';
+
+const SERVERS = ['disable', 'permissive', 'strict', 'port'] as const;
+const CLIENTS = ['none', 'disabling', 'mutual', 'simple', 'foreign'] as const;
+type ServerName = (typeof SERVERS)[number];
+
+/** Ports of servers are told apart by what they announce; the last is STRICT but for its port. */
+function serverPolicy(name: ServerName, port: number): string {
+  const mode = name === 'port' ? 'STRICT' : name.toUpperCase();
+  const ports = name === 'port' ? `, portLevelMtls: { ${port}: { mode: DISABLE } }` : '';
+  return `apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: { name: ${name} }
+spec: { selector: { matchLabels: { app: ${name} } }, mtls: { mode: ${mode} }${ports} }
+---
+`;
+}
+
+function clientRules(folder: string): string {
+  const files = `clientCertificate: ${join(folder, 'c.pem')}, privateKey: ${join(folder, 'c.key')}, insecureSkipVerify: true`;
+  const modes: Readonly<Record<string, string>> = {
+    disabling: '{ mode: DISABLE }',
+    mutual: '{ mode: ISTIO_MUTUAL }',
+    simple: '{ mode: SIMPLE, insecureSkipVerify: true }',
+    foreign: `{ mode: MUTUAL, ${files} }`,
+  };
+  return Object.entries(modes)
+    .flatMap(([client, tls]) =>
+      SERVERS.map(
+        (server) => `apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: ${server}, namespace: ns-${client} }
+spec: { host: ${server}.default.svc.cluster.local, trafficPolicy: { tls: ${tls} } }
+---
+`,
+      ),
+    )
+    .join('');
+}
+
+/** Servers in the order of SERVERS: whether the request arrives. */
+const MATRIX: Readonly<Record<string, readonly boolean[]>> = {
+  'a sidecar without a rule': [true, true, true, true],
+  'a sidecar that is told DISABLE': [true, true, false, true],
+  'a sidecar that is told ISTIO_MUTUAL': [false, true, true, false],
+  'a sidecar that is told SIMPLE': [false, false, false, false],
+  'a sidecar that is told MUTUAL, with a certificate from elsewhere': [false, false, false, false],
+  'plain curl': [true, true, false, true],
+  'curl with TLS': [false, false, false, false],
+  'curl with TLS and a certificate from elsewhere': [false, false, false, false],
+};
+const ROWS = Object.keys(MATRIX);
+
+let mesh: SecureMesh;
+let app: Server;
+let appPort = 0;
+const arrived: string[] = [];
+
+beforeAll(async () => {
+  app = createHttp((message, response) => {
+    arrived.push(String(message.headers['x-probe']));
+    response.end(message.headers['x-forwarded-client-cert'] ?? 'nobody');
+  });
+  appPort = await listen(app);
+  mesh = await SecureMesh.start(SERVERS.map((name) => serverPolicy(name, appPort)).join(''));
+  writeFileSync(join(mesh.folder, 'c.pem'), pem('client.pem'));
+  writeFileSync(join(mesh.folder, 'c.key'), pem('client.key'));
+  mesh.write(clientRules(mesh.folder));
+  await Promise.all(SERVERS.map((service) => mesh.join({ service, app: `${appPort}/http` })));
+  await Promise.all(CLIENTS.map((client) => mesh.join({ service: `${client}.ns-${client}` })));
+  await mesh.settle();
+});
+afterAll(async () => {
+  app.close();
+  await mesh[Symbol.asyncDispose]();
+});
+
+interface Answer {
+  readonly status: number;
+  readonly body: string;
+}
+
+/** By the outbound port of a sidecar, or straight to a server's inbound port. */
+function ask(port: number, host: string, probe: string): Promise<Answer> {
+  return new Promise((resolve) => {
+    const headers = { host, 'x-probe': probe, connection: 'close' };
+    const asking = request({ port, host: '127.0.0.1', path: '/secret', headers }, (response) => {
+      let body = '';
+      response.on('data', (chunk: Buffer) => (body += chunk.toString()));
+      response.on('close', () => resolve({ status: response.statusCode ?? 0, body }));
+    });
+    asking.on('error', () => resolve({ status: 0, body: '' }));
+    asking.end();
+  });
+}
+
+function curl(port: number, probe: string, ...flags: readonly string[]): Promise<void> {
+  const scheme = flags.length === 0 ? 'http' : 'https';
+  const args = ['-sk', '--max-time', '4', '-H', `x-probe: ${probe}`, ...flags, `${scheme}://127.0.0.1:${port}/`];
+  return new Promise((resolve) => execFile('curl', args, () => resolve()));
+}
+
+async function knock(row: number, server: ServerName, probe: string): Promise<void> {
+  const client = CLIENTS[row];
+  const inbound = mesh.members.get(server)?.inbound ?? 0;
+  const foreign = ['--cert', join(mesh.folder, 'c.pem'), '--key', join(mesh.folder, 'c.key')];
+  if (client !== undefined)
+    await ask(
+      mesh.members.get(`${client}.ns-${client}`)?.outbound ?? 0,
+      `${server}.default.svc.cluster.local:${appPort}`,
+      probe,
+    );
+  else if (row === 5) await curl(inbound, probe);
+  else await curl(inbound, probe, '-k', ...(row === 6 ? [] : foreign));
+}
+
+describe('the matrix of who gets through', () => {
+  test.each(ROWS)('%s', async (title) => {
+    const row = ROWS.indexOf(title);
+    const got: boolean[] = [];
+    for (const server of SERVERS) {
+      const probe = `${row}-${server}`;
+      await knock(row, server, probe);
+      got.push(arrived.includes(probe));
+    }
+    expect(Object.fromEntries(SERVERS.map((name, index) => [name, got[index]]))).toEqual(
+      Object.fromEntries(SERVERS.map((name, index) => [name, MATRIX[title]?.[index]])),
+    );
+  });
+
+  test('the app is told who called, and only of those with an identity', async () => {
+    const outbound = mesh.members.get('none.ns-none')?.outbound ?? 0;
+    const told = await ask(outbound, `strict.default.svc.cluster.local:${appPort}`, 'told');
+    expect(told.body).toContain('By=spiffe://cluster.local/ns/default/sa/strict;');
+    expect(told.body).toContain('URI=spiffe://cluster.local/ns/ns-none/sa/none');
+    const plain = await ask(mesh.members.get('permissive')?.inbound ?? 0, 'permissive', 'plain');
+    expect(plain).toEqual({ status: 200, body: 'nobody' });
+  });
+});
+
+/** Passes bytes on to `target` and keeps what the client sent. */
+async function tap(
+  target: number,
+): Promise<{ readonly port: number; readonly heard: () => string; readonly close: () => void }> {
+  const chunks: Buffer[] = [];
+  const server = createServer((near) => {
+    const far = connect(target, '127.0.0.1');
+    for (const socket of [near, far]) socket.on('error', () => {});
+    near.on('data', (chunk: Buffer) => chunks.push(chunk));
+    near.pipe(far).pipe(near);
+  });
+  const port = await listen(server);
+  return { port, heard: () => Buffer.concat(chunks).toString('latin1'), close: () => server.close() };
+}
+
+function tapped(name: string, port: number, account: string): string {
+  return `apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: ${name} }
+spec:
+  hosts: [${name}.example]
+  ports: [{ number: 80, name: http, protocol: HTTP }]
+  resolution: STATIC
+  location: MESH_INTERNAL
+  endpoints: [{ address: 127.0.0.1, ports: { http: ${port} }, serviceAccount: ${account}, labels: { security.istio.io/tlsMode: istio} }]
+---
+`;
+}
+
+describe('on the wire', () => {
+  test('nothing of a request can be read between two sidecars, and another identity gets none', async () => {
+    const [free = 0] = await freePorts(1);
+    const strict = mesh.members.get('strict')?.inbound ?? 0;
+    const permissive = mesh.members.get('permissive')?.inbound ?? 0;
+    const taps = await Promise.all([tap(strict), tap(permissive), tap(strict)]);
+    const [toStrict, toPermissive, toWrong] = taps;
+    mesh.write(
+      tapped('tapped-strict', toStrict?.port ?? free, 'strict') +
+        tapped('tapped-permissive', toPermissive?.port ?? free, 'permissive') +
+        tapped('tapped-wrong', toWrong?.port ?? free, 'somebody-else'),
+    );
+    const outbound = mesh.members.get('none.ns-none')?.outbound ?? 0;
+    for (const name of ['tapped-strict', 'tapped-permissive'])
+      await until(
+        `${name} is there`,
+        async () => (await ask(outbound, `${name}.example`, `wire-${name}`)).status === 200,
+      );
+    const wrong = await ask(outbound, 'tapped-wrong.example', 'wire-wrong');
+    expect(wrong.status).toBe(503);
+    expect(arrived).not.toContain('wire-wrong');
+    expect(taps.map(({ heard }) => heard().length > 0)).toEqual([true, true, true]);
+    for (const { heard, close } of taps) {
+      expect(heard()).not.toContain('secret');
+      expect(heard()).not.toContain('HTTP/1.1');
+      close();
+    }
+  });
+});

@@ -45,6 +45,7 @@ export async function runControl(flags: ControlFlags): Promise<number> {
     tracing,
     secure,
     ...(flags.trustDomain === undefined ? {} : { trustDomain: flags.trustDomain }),
+    allowsPrivateJwks: flags.jwksAllowPrivate,
   });
   const ended = new Promise<void>((done) => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => done());

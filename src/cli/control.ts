@@ -19,6 +19,7 @@ export interface ControlFlags {
   readonly kubernetes?: string;
   readonly kubernetesTokenFile: string;
   readonly kubernetesCa: string;
+  readonly jwksAllowPrivate: boolean;
   readonly logLevel: string;
 }
 
@@ -52,6 +53,7 @@ export function register(program: Command): void {
     .option('--kubernetes <url|in-cluster>', 'the API server that knows the tokens of service accounts')
     .option('--kubernetes-token-file <file>', 'our own token for it', '')
     .option('--kubernetes-ca <file>', 'the authorities of its certificate, in PEM', '')
+    .option('--jwks-allow-private', 'keys of tokens (jwksUri) may be fetched from private addresses', false)
     .option('--log-level <level>', 'debug, info, warning, error or off', 'info')
     .action(async (flags: ControlFlags) => {
       const { runControl } = await import('./control-run.ts');

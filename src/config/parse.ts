@@ -17,6 +17,7 @@ import { readMeta } from './meta.ts';
 import type { Meta, Source } from './meta.ts';
 import { Report, locate } from './report.ts';
 import { readPeerAuthenticationSpec } from './peer-authentication.ts';
+import { readRequestAuthenticationSpec } from './request-authentication.ts';
 import { readResiliencePolicySpec } from './resilience-policy.ts';
 import { resourceKey } from './resource.ts';
 import type { Resource } from './resource.ts';
@@ -59,6 +60,7 @@ const GROUPS: Readonly<Record<string, string>> = {
   Telemetry: 'telemetry.istio.io',
   PeerAuthentication: 'security.istio.io',
   AuthorizationPolicy: 'security.istio.io',
+  RequestAuthentication: 'security.istio.io',
   XBackendTrafficPolicy: EXPERIMENTAL_GROUP,
   ResiliencePolicy: OWN_GROUP,
 };
@@ -307,6 +309,8 @@ function readSpec(kind: string, fields: Fields, meta: Meta, source: Source): Res
         return { ...base, kind, spec: readReferenceGrantSpec(spec) };
       case 'AuthorizationPolicy':
         return { ...base, kind, spec: readAuthorizationPolicySpec(spec) };
+      case 'RequestAuthentication':
+        return { ...base, kind, spec: readRequestAuthenticationSpec(spec) };
       case 'Telemetry':
         return { ...base, kind, spec: readTelemetrySpec(spec) };
       case 'Sidecar':

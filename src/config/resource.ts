@@ -6,6 +6,7 @@ import type { HttpRouteSpec, ReferenceGrantSpec } from './http-route.ts';
 import type { MeshConfigSpec } from './mesh-config.ts';
 import type { Meta, Source } from './meta.ts';
 import type { PeerAuthenticationSpec } from './peer-authentication.ts';
+import type { RequestAuthenticationSpec } from './request-authentication.ts';
 import type { ResiliencePolicySpec } from './resilience-policy.ts';
 import type { ServiceEntrySpec, WorkloadSpec } from './service-entry.ts';
 import type { SidecarSpec } from './sidecar-scope.ts';
@@ -33,6 +34,7 @@ export type Telemetry = Typed<'Telemetry', TelemetrySpec>;
 export type MeshConfig = Typed<'MeshConfig', MeshConfigSpec>;
 export type Sidecar = Typed<'Sidecar', SidecarSpec>;
 export type AuthorizationPolicy = Typed<'AuthorizationPolicy', AuthorizationPolicySpec>;
+export type RequestAuthentication = Typed<'RequestAuthentication', RequestAuthenticationSpec>;
 export type BackendTrafficPolicy = Typed<'XBackendTrafficPolicy', ResiliencePolicySpec>;
 export type PeerAuthentication = Typed<'PeerAuthentication', PeerAuthenticationSpec>;
 export type ResiliencePolicy = Typed<'ResiliencePolicy', ResiliencePolicySpec>;
@@ -52,6 +54,7 @@ export type Resource =
   | MeshConfig
   | Sidecar
   | AuthorizationPolicy
+  | RequestAuthentication
   | BackendTrafficPolicy
   | PeerAuthentication
   | ResiliencePolicy;

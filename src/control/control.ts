@@ -15,6 +15,7 @@ import { DirectorySource } from './directory-source.ts';
 import { DiscoveryServer } from './discovery.ts';
 import type { NodeInfo, View, ViewListener, ViewSource, ViewSubscription } from './flow.ts';
 import type { GivenTracing } from './given-tracing.ts';
+import { JwksStore } from './jwks-store.ts';
 import { readNode } from './mesh-node.ts';
 import type { MeshNode } from './mesh-node.ts';
 import { checkClaim } from './node-claim.ts';
@@ -25,6 +26,7 @@ import type { SecureEndpoint, SecureOptions } from './secure-endpoint.ts';
 import { Settling } from './settling.ts';
 import type { Snapshot } from './snapshot.ts';
 import { StatusServer } from './status-server.ts';
+import { wantedJwks } from './translate/jwt-keys.ts';
 import { Translator } from './translator.ts';
 import { WorkloadRegistry } from './workload-registry.ts';
 
@@ -48,6 +50,8 @@ export interface ControlOptions {
   readonly trustDomain?: string;
   /** An authority and the port where callers prove who they are; null, the default: there is neither. */
   readonly secure?: SecureOptions | null;
+  /** Keys of tokens may be fetched from private addresses; false by default. */
+  readonly allowsPrivateJwks?: boolean;
   readonly clock?: Clock;
 }
 
@@ -81,6 +85,7 @@ export class ControlService implements ViewSource {
   readonly #problemLog: ProblemLog;
   readonly #settling: Settling;
   readonly #subscribers = new Set<Subscriber>();
+  readonly #jwks: JwksStore;
   readonly #translator: Translator;
   readonly #refusals: RefusalBook;
   #secure: SecureEndpoint | null = null;
@@ -127,7 +132,13 @@ export class ControlService implements ViewSource {
       providers: tracing.map(({ provider }) => provider),
       services: tracing.map(({ service }) => service),
     };
-    this.#translator = new Translator(given, this.#clients);
+    this.#jwks = new JwksStore({
+      log: log.child('jwks'),
+      clock,
+      onChange: () => this.#touched({ keys: [], isEndpointsOnly: false }),
+      allowsPrivate: options.allowsPrivateJwks ?? false,
+    });
+    this.#translator = new Translator(given, this.#clients, () => this.#jwks.states);
   }
 
   /** Reads the rules, then listens. Rejects when the directory cannot be read or an address is taken. */
@@ -165,6 +176,7 @@ export class ControlService implements ViewSource {
     this.#settling.stop();
     this.#debounce.close();
     await Promise.all([this.#source.stop(), this.#discovery.stop(), this.#status.stop(), this.#secure?.stop()]);
+    await this.#jwks.close();
     this.#registry.close();
     this.#clients.close();
   }
@@ -226,6 +238,7 @@ export class ControlService implements ViewSource {
     return new Map([
       ...this.#discovery.counters(),
       ...(this.#secure === null ? [] : [...this.#refusals.counters(), ...this.#secure.counters()]),
+      ...this.#jwks.counters(),
       ['pilot_xds', this.#subscribers.size],
       ['pilot_services', this.snapshot.services.size],
       ['pilot_virt_services', this.snapshot.virtualServices.length],
@@ -259,6 +272,7 @@ export class ControlService implements ViewSource {
     for (const { node } of this.#subscribers) nodes.set(sortOf(node), node);
     this.#tried = new Set(nodes.keys());
     this.#translator.translate(this.#index.resources(), this.#registry.workloads(), [...nodes.values()]);
+    this.#jwks.want(wantedJwks(this.#translator.last.snapshot));
   }
 
   #publish(): void {

@@ -16,6 +16,7 @@ import { AdmissionControlSchema } from '../xds/gen/envoy/extensions/filters/http
 import { HTTPFaultSchema } from '../xds/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js';
 import { file_envoy_extensions_clusters_aggregate_v3_cluster } from '../xds/gen/envoy/extensions/clusters/aggregate/v3/cluster_pb.js';
 import { file_envoy_extensions_filters_http_rbac_v3_rbac } from '../xds/gen/envoy/extensions/filters/http/rbac/v3/rbac_pb.js';
+import { file_envoy_extensions_filters_http_jwt_authn_v3_config } from '../xds/gen/envoy/extensions/filters/http/jwt_authn/v3/config_pb.js';
 import { file_envoy_extensions_filters_http_router_v3_router } from '../xds/gen/envoy/extensions/filters/http/router/v3/router_pb.js';
 import { file_envoy_extensions_filters_listener_http_inspector_v3_http_inspector } from '../xds/gen/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.js';
 import { file_envoy_extensions_filters_listener_original_dst_v3_original_dst } from '../xds/gen/envoy/extensions/filters/listener/original_dst/v3/original_dst_pb.js';
@@ -141,6 +142,7 @@ const registry = createRegistry(
   file_envoy_extensions_filters_http_rbac_v3_rbac,
   file_envoy_extensions_filters_network_rbac_v3_rbac,
   file_envoy_extensions_path_match_uri_template_v3_uri_template_match,
+  file_envoy_extensions_filters_http_jwt_authn_v3_config,
   file_envoy_extensions_filters_http_router_v3_router,
   file_envoy_extensions_filters_listener_http_inspector_v3_http_inspector,
   file_envoy_extensions_filters_listener_original_dst_v3_original_dst,

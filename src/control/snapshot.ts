@@ -9,11 +9,14 @@ import type {
   DestinationRule,
   HttpRoute,
   ReferenceGrant,
+  RequestAuthentication,
   Resource,
   Sidecar,
   Telemetry,
   VirtualService,
 } from '../config/resource.ts';
+import { NO_JWKS } from './jwks-store.ts';
+import type { JwksStates } from './jwks-store.ts';
 import type { MeshNode } from './mesh-node.ts';
 import { expandHost } from './mesh-service.ts';
 import { PeerAuthentications } from './peer-authentications.ts';
@@ -34,6 +37,9 @@ export interface Snapshot {
   readonly telemetries: readonly Telemetry[];
   readonly sidecars: readonly Sidecar[];
   readonly authorizationPolicies: readonly AuthorizationPolicy[];
+  readonly requestAuthentications: readonly RequestAuthentication[];
+  /** Keys that the control service fetched for them. */
+  readonly jwks: JwksStates;
   readonly resilience: ResilienceIndex;
   readonly peerAuthentications: PeerAuthentications;
   /** Some route or backend has sessions that stay with an endpoint. */
@@ -51,16 +57,12 @@ export interface SnapshotInputs {
   readonly services: readonly MeshService[];
   /** Comes before the one of MeshConfig; empty, the default: not given. */
   readonly trustDomain?: string;
+  /** Keys that were fetched; none by default. */
+  readonly jwks?: JwksStates;
 }
 
-export function buildSnapshot({
-  resources,
-  workloads,
-  domain,
-  providers,
-  services: extra,
-  trustDomain = '',
-}: SnapshotInputs): Snapshot {
+export function buildSnapshot(inputs: SnapshotInputs): Snapshot {
+  const { resources, workloads, domain, providers, services: extra, trustDomain = '', jwks = NO_JWKS } = inputs;
   const sorted = resources.toSorted(compareAge);
   const meshes = sorted.filter((resource) => resource.kind === 'MeshConfig');
   const written = meshes[0]?.spec ?? DEFAULT_MESH;
@@ -102,6 +104,8 @@ export function buildSnapshot({
     telemetries: sorted.filter((resource) => resource.kind === 'Telemetry'),
     sidecars: sorted.filter((resource) => resource.kind === 'Sidecar'),
     authorizationPolicies: sorted.filter((resource) => resource.kind === 'AuthorizationPolicy'),
+    requestAuthentications: sorted.filter((resource) => resource.kind === 'RequestAuthentication'),
+    jwks,
     resilience,
     peerAuthentications,
     usesSessions,

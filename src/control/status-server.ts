@@ -27,6 +27,8 @@ const COUNTERS = new Set([
   'pilot_total_xds_rejects',
   'pilot_xds_expired_nonce',
   'pilot_push_triggers',
+  'pilot_jwks_resolver_network_fetch_success_total',
+  'pilot_jwks_resolver_network_fetch_fail_total',
 ]);
 
 export class StatusServer {

@@ -9,6 +9,8 @@ import { resourceKey } from '../config/resource.ts';
 import type { Resource } from '../config/resource.ts';
 import { NO_CLIENTS } from './client-roster.ts';
 import type { Clients } from './client-roster.ts';
+import { NO_JWKS } from './jwks-store.ts';
+import type { JwksStates } from './jwks-store.ts';
 import type { MeshNode } from './mesh-node.ts';
 import { buildSnapshot } from './snapshot.ts';
 import type { Snapshot, SnapshotInputs } from './snapshot.ts';
@@ -22,6 +24,7 @@ export interface Translation {
 }
 
 type Resources = ReadonlyMap<string, Resource>;
+type FixedInputs = Pick<SnapshotInputs, 'domain' | 'providers' | 'services' | 'trustDomain'>;
 
 /** One resource that is new, different (`next` replaces the old one) or gone (`next` is null). */
 interface Change {
@@ -38,18 +41,17 @@ interface Trial {
 
 export class Translator {
   readonly interner = new Interner();
-  readonly #fixed: Pick<SnapshotInputs, 'domain' | 'providers' | 'services' | 'trustDomain'>;
+  readonly #fixed: FixedInputs;
+  readonly #jwks: () => JwksStates;
   readonly #clients: Clients;
   #good: Resources = NONE;
   #last: Translation;
   #sequence = 0;
 
-  /** `clients`: among whom service-wide limits are divided; nobody by default. */
-  constructor(
-    fixed: Pick<SnapshotInputs, 'domain' | 'providers' | 'services' | 'trustDomain'>,
-    clients: Clients = NO_CLIENTS,
-  ) {
+  /** `clients`: among whom service-wide limits are divided; nobody by default. `jwks`: the keys that are fetched by now. */
+  constructor(fixed: FixedInputs, clients: Clients = NO_CLIENTS, jwks: () => JwksStates = () => NO_JWKS) {
     this.#clients = clients;
+    this.#jwks = jwks;
     this.#fixed = fixed;
     this.#last = this.#translate(NONE, { workloads: [], nodes: [] });
   }
@@ -76,7 +78,12 @@ export class Translator {
   }
 
   #translate(resources: Resources, { workloads, nodes }: Trial): Translation {
-    const snapshot = buildSnapshot({ ...this.#fixed, resources: [...resources.values()], workloads });
+    const snapshot = buildSnapshot({
+      ...this.#fixed,
+      resources: [...resources.values()],
+      workloads,
+      jwks: this.#jwks(),
+    });
     const builder = new ViewBuilder(snapshot, {
       sequence: this.#sequence,
       interned: this.interner,

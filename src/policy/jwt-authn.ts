@@ -14,23 +14,8 @@ import { CONTINUE, PAUSE, REPLY, type Verdict } from '../plan/plan.ts';
 import { countTokens, removeParam, type TokenPlace } from './jwt-place.ts';
 import type { GoodToken, JwtProvider } from './jwt-provider.ts';
 import { judge, type Judgement, type JwtRequirement } from './jwt-requirement.ts';
+import { STAT } from './jwt-stats.ts';
 import { JWT, PENDING, type JwtStatus } from './jwt-status.ts';
-
-/** The statistics `http.PREFIX.jwt_authn.*`. */
-export const JWT_STATS = [
-  { name: 'allowed', kind: 'counter' },
-  { name: 'cors_preflight_bypassed', kind: 'counter' },
-  { name: 'denied', kind: 'counter' },
-  { name: 'jwks_fetch_failed', kind: 'counter' },
-  { name: 'jwks_fetch_success', kind: 'counter' },
-  { name: 'jwt_cache_hit', kind: 'counter' },
-  { name: 'jwt_cache_miss', kind: 'counter' },
-] as const;
-const ALLOWED = 0;
-const BYPASSED = 1;
-const DENIED = 2;
-export const FETCH_FAILED = 3;
-export const FETCH_SUCCESS = 4;
 
 /** The namespace of dynamic metadata. */
 export const JWT_NAMESPACE = 'envoy.filters.http.jwt_authn';
@@ -71,7 +56,7 @@ export function runJwt(x: Exchange, arg: JwtSettings): Verdict {
   const { filter } = arg;
   for (let i = 0; i < filter.stripped.length; i++) x.request.remove(filter.stripped[i] as HeaderId);
   if (filter.bypassesPreflight && isPreflight(x)) {
-    filter.tally.add(BYPASSED, 1);
+    filter.tally.add(STAT.bypassed, 1);
     return pass(filter);
   }
   if (arg.refusal !== '') return refuseRoute(x, arg);
@@ -110,7 +95,7 @@ function requirementOf(x: Exchange, rules: readonly JwtRule[]): JwtRequirement |
 }
 
 function pass(filter: JwtFilter): Verdict {
-  filter.tally.add(ALLOWED, 1);
+  filter.tally.add(STAT.allowed, 1);
   return CONTINUE;
 }
 
@@ -156,7 +141,7 @@ function wait(x: Exchange, filter: JwtFilter, resumer: Resumer): Verdict {
 }
 
 function refuse(x: Exchange, filter: JwtFilter, status: JwtStatus): Verdict {
-  filter.tally.add(DENIED, 1);
+  filter.tally.add(STAT.denied, 1);
   x.details = status.details;
   x.response.status = status.httpStatus;
   if (filter.stripsReason) return REPLY;
@@ -168,7 +153,7 @@ function refuse(x: Exchange, filter: JwtFilter, status: JwtStatus): Verdict {
 
 /** A route that asks for a requirement that there is none of. */
 function refuseRoute(x: Exchange, arg: JwtSettings): Verdict {
-  arg.filter.tally.add(DENIED, 1);
+  arg.filter.tally.add(STAT.denied, 1);
   x.details = 'jwt_authn_access_denied{' + arg.refusal.replaceAll(' ', '_') + '}';
   x.response.status = 403;
   if (!arg.filter.stripsReason) x.replyBody = 'Failed JWT authentication: ' + arg.refusal;

@@ -25,6 +25,8 @@ export class JwtCache<Entry extends Cached> {
   readonly #good = new Map<string, Entry>();
   readonly #bad = new Map<string, JwtStatus>();
   #bytes = 0;
+  /** Of the keys that everything in it was judged with. */
+  #version = 0;
 
   constructor(entriesMax: number) {
     this.#entriesMax = entriesMax;
@@ -32,6 +34,13 @@ export class JwtCache<Entry extends Cached> {
 
   get size(): number {
     return this.#good.size;
+  }
+
+  /** Forgets everything that was judged with other keys. */
+  follow(version: number): void {
+    if (version === this.#version) return;
+    this.#version = version;
+    this.clear();
   }
 
   /** Null: this text is not known to be good. */

@@ -14,9 +14,10 @@ import {
   type RequirementRule,
 } from '../xds/gen/envoy/extensions/filters/http/jwt_authn/v3/config_pb.js';
 import { unpack } from '../xds/unpack.ts';
-import { JWT_STATS, runJwt, runJwtAgain, type JwtFilter, type JwtRule, type JwtSettings } from './jwt-authn.ts';
+import { runJwt, runJwtAgain, type JwtFilter, type JwtRule, type JwtSettings } from './jwt-authn.ts';
 import { compileProviders } from './jwt-provider-compile.ts';
 import { compileRequirement, placesOf } from './jwt-requirement-compile.ts';
+import { JWT_STATS } from './jwt-stats.ts';
 import { Judgement, type JwtProviders, type JwtRequirement } from './jwt-requirement.ts';
 
 /** As a CompileHttpFilter. */

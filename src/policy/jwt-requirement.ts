@@ -13,6 +13,7 @@ import type { JwtKeySource } from './jwt-key-source.ts';
 import { paramOf, tokenOfHeader, type TokenPlace } from './jwt-place.ts';
 import { checkTimes, goodToken, isAudienceAllowed, type GoodToken, type JwtProvider } from './jwt-provider.ts';
 import { verifySignature } from './jwt-signature.ts';
+import { STAT } from './jwt-stats.ts';
 import { JWT, PENDING, type JwtStatus } from './jwt-status.ts';
 import { parseToken } from './jwt-token.ts';
 
@@ -42,9 +43,6 @@ export interface JwtProviders {
   readonly clock: Clock;
   readonly tally: FilterTally;
 }
-
-export const CACHE_HIT = 5;
-export const CACHE_MISS = 6;
 
 /** Tokens that one request may have judged: beyond are too many. */
 const TOKENS_MAX = 32;
@@ -176,12 +174,12 @@ function judgeOne(x: Exchange, wanted: JwtRequirement, place: TokenPlace, notes:
 function judgeText(text: string, wanted: JwtRequirement, place: TokenPlace, notes: Judgement): JwtStatus {
   if (++notes.tokens > TOKENS_MAX) return JWT.multipleTokens;
   const { providers } = notes;
-  const known = wanted.provider === null ? findAnywhere(text, providers) : wanted.provider.cache.find(text);
+  const known = wanted.provider === null ? findAnywhere(text, providers) : find(text, wanted.provider, providers);
   if (known === null) {
-    providers.tally.add(CACHE_MISS, 1);
+    providers.tally.add(STAT.cacheMiss, 1);
     return judgeNew(text, wanted, place, notes);
   }
-  providers.tally.add(CACHE_HIT, 1);
+  providers.tally.add(STAT.cacheHit, 1);
   const status = checkGood(known, wanted, place, providers.clock.wall() / 1000);
   if (status === JWT.ok) {
     notes.good.push(known);
@@ -193,10 +191,17 @@ function judgeText(text: string, wanted: JwtRequirement, place: TokenPlace, note
   return status;
 }
 
+/** Who uses keys of some age has them fetched again. */
+function find(text: string, { keys, cache }: JwtProvider, { clock }: JwtProviders): GoodToken | null {
+  if (keys.refreshAtMs !== Infinity && keys.current !== null && clock.now() >= keys.refreshAtMs) keys.refresh();
+  cache.follow(keys.version);
+  return cache.find(text);
+}
+
 function findAnywhere(text: string, providers: JwtProviders): GoodToken | null {
   for (let i = 0; i < providers.all.length; i++) {
     const provider = providers.all[i] as JwtProvider;
-    const found = provider.cache.find(text);
+    const found = find(text, provider, providers);
     if (found !== null && ofIssuer(found.iss, providers) === provider) return found;
   }
   return null;

@@ -4,12 +4,12 @@
 // of the token's header are not looked at. Synchronous: a check takes 20 to 60 µs, and results are remembered.
 // Source: RFC 7515 section 5.2, RFC 7518 section 3, RFC 8037 section 3.1; statuses are Envoy's.
 import { constants, createHmac, timingSafeEqual, verify } from 'node:crypto';
-import type { JwtKey, JwtKeySet } from './jwt-keys.ts';
+import type { KeySet, KeySetFailure, SigningKey } from '../base/key-set.ts';
 import { JWT, type JwtStatus } from './jwt-status.ts';
 import type { JwtToken } from './jwt-token.ts';
 
 interface Algorithm {
-  readonly kind: JwtKey['kind'];
+  readonly kind: SigningKey['kind'];
   /** Of the digest; null: the algorithm has its own. */
   readonly hash: string | null;
   /** EC: the curve, and the bytes of a signature. */
@@ -18,7 +18,7 @@ interface Algorithm {
   readonly isPss: boolean;
 }
 
-function algorithm(kind: JwtKey['kind'], hash: string | null, rest: Partial<Algorithm> = {}): Algorithm {
+function algorithm(kind: SigningKey['kind'], hash: string | null, rest: Partial<Algorithm> = {}): Algorithm {
   return Object.freeze({ kind, hash, curve: '', signatureBytes: 0, isPss: false, ...rest });
 }
 
@@ -40,9 +40,17 @@ const ALGORITHMS: ReadonlyMap<string, Algorithm> = new Map([
 
 const ED25519_BYTES = 64;
 
+/** Why a set has no keys, in Envoy's words. */
+export const FAILURES: Readonly<Record<KeySetFailure, JwtStatus>> = {
+  'bad-json': JWT.jwksBadJson,
+  'no-keys': JWT.jwksNoKeys,
+  'bad-keys': JWT.jwksBadKeys,
+  'no-valid-keys': JWT.noValidKeys,
+};
+
 /** OK when a key of the set has signed the token. Keys of the same kid are tried one after the other. */
-export function verifySignature(token: JwtToken, set: JwtKeySet): JwtStatus {
-  if (set.keys.length === 0) return set.status;
+export function verifySignature(token: JwtToken, set: KeySet): JwtStatus {
+  if (set.failure !== null) return FAILURES[set.failure];
   const found = ALGORITHMS.get(token.alg);
   if (found === undefined) return JWT.algNotSupported;
   const data = Buffer.from(token.signed, 'latin1');
@@ -57,12 +65,7 @@ export function verifySignature(token: JwtToken, set: JwtKeySet): JwtStatus {
   return isSelected ? JWT.verificationFails : JWT.noMatchingKey;
 }
 
-/** True when the set has a key that the token may mean. */
-export function hasCandidate(token: JwtToken, set: JwtKeySet): boolean {
-  return set.keys.some((key) => isCandidate(key, token));
-}
-
-function isCandidate(key: JwtKey, token: JwtToken): boolean {
+function isCandidate(key: SigningKey, token: JwtToken): boolean {
   if (token.kid !== '' && key.kid !== '' && key.kid !== token.kid) return false;
   return key.alg === '' || key.alg === token.alg;
 }
@@ -70,7 +73,7 @@ function isCandidate(key: JwtKey, token: JwtToken): boolean {
 function holds(
   signature: Buffer,
   data: Buffer,
-  { key }: JwtKey,
+  { key }: SigningKey,
   { kind, hash, signatureBytes, isPss }: Algorithm,
 ): boolean {
   try {

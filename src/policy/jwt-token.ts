@@ -4,6 +4,7 @@
 // section 2: no padding, no left-over bits, no blanks), and parts may not be empty.
 // Source: RFC 7515 section 7.1, RFC 7519 section 4.1; texts and order of the checks are Envoy's.
 import type { JsonObject, JsonValue } from '@bufbuild/protobuf';
+import { decodeBase64Url } from '../base/base64-url.ts';
 import { JWT, type JwtStatus } from './jwt-status.ts';
 
 export interface JwtToken {
@@ -146,23 +147,4 @@ function isJson(value: unknown, depth: number): value is JsonValue {
 
 function isObject(value: JsonValue): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-/** Values of the letters of base64url; 255 for any other byte. */
-const VALUES: Uint8Array = new Uint8Array(256).fill(255);
-const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
-for (let value = 0; value < LETTERS.length; value++) VALUES[LETTERS.charCodeAt(value)] = value;
-
-/** The bytes behind base64url in its one spelling; null for anything else. */
-export function decodeBase64Url(text: string): Buffer | null {
-  const rest = text.length % 4;
-  if (rest === 1) return null;
-  let last = 0;
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i);
-    last = code > 255 ? 255 : (VALUES[code] ?? 255);
-    if (last === 255) return null;
-  }
-  if ((rest === 2 && (last & 15) !== 0) || (rest === 3 && (last & 3) !== 0)) return null;
-  return Buffer.from(text, 'base64url');
 }

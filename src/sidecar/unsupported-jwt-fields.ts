@@ -29,4 +29,14 @@ export const JWT_FIELDS: Readonly<Record<string, MessageFields>> = {
   [`${NAMESPACE}.RemoteJwks`]: { supported: '*', required: 'http_uri' },
   [`${NAMESPACE}.JwksAsyncFetch`]: ALL,
   'google.protobuf.Empty': ALL,
+  'envoy.config.core.v3.RetryPolicy': {
+    supported: 'retry_back_off num_retries',
+    harmless: {
+      retry_on: 'has no effect: every failure is tried again',
+      retry_priority: 'has no effect',
+      retry_host_predicate: 'has no effect',
+      host_selection_retry_max_attempts: 'has no effect',
+    },
+  },
+  'envoy.config.core.v3.BackoffStrategy': ALL,
 };

@@ -10,11 +10,17 @@ import { capturedPorts } from './captured-ports.ts';
 import { checkFormats } from './header-format.ts';
 import { checkCoverage } from './coverage.ts';
 import { checkResilience } from './resilience-check.ts';
+import { checkJwks } from './jwt-keys.ts';
 import { checkDestination, checkHosts } from './target.ts';
 import { checkTelemetry } from './tracing.ts';
 
 export function checkSnapshot(snapshot: Snapshot): readonly Problem[] {
-  const problems: Problem[] = [...snapshot.problems, ...checkTelemetry(snapshot), ...checkResilience(snapshot)];
+  const problems: Problem[] = [
+    ...snapshot.problems,
+    ...checkTelemetry(snapshot),
+    ...checkResilience(snapshot),
+    ...checkJwks(snapshot),
+  ];
   const isExplicit = snapshot.workloads.some((node) => node.mode === 'explicit');
   const scopes = new Map<string, Scope>();
   const scopeOf = (namespace: string): Scope => {

@@ -26,6 +26,7 @@ import { authorizationFilters, noProvider, type AuthorizationScope } from './aut
 import { faultFilter } from './faults.ts';
 import { overloadFilters } from './overload.ts';
 import type { InboundOwner } from './overload.ts';
+import { jwtFilters } from './jwt.ts';
 import { duration, pack } from './proto.ts';
 import { sessionFilter } from './session.ts';
 import { tracing } from './tracing.ts';
@@ -59,6 +60,7 @@ export function httpManager({
     statPrefix,
     httpFilters: [
       ...ownFilters(node),
+      ...(direction === 'server' ? jwtFilters({ scope, node }) : []),
       ...(direction === 'server'
         ? authorizationFilters({ snapshot: scope.snapshot, node, port: appPort }, noProvider)
         : []),

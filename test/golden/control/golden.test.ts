@@ -1,7 +1,7 @@
 // Runs every golden file of this folder: comments on top say what is shown and for whom, then rules, then
 // after the line of `=` what comes out. OUTRIGGER_UPDATE_GOLDEN=1 writes what comes out into the files.
 //
-//   # show: vhost reviews          vhost|table|cluster|endpoints|listener NAME (a part of the name), or problems, or names
+//   # show: vhost reviews          vhost|table|cluster|endpoints|listener|jwt NAME (a part of the name), or problems, or names
 //   # for: frontend.default v1     service[.namespace] and version; `app: 9080/http`; `as: envoy`; `base: none`;
 //                                `locality: r/z/s`; `meshed: true`; `mode: redirect` and `address: 10.0.0.1` for a captured pod
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
@@ -72,6 +72,10 @@ function select(view: PrintedView, show: string, wanted: string): unknown {
       return view.endpoints.filter((assignment) => textOf(assignment, 'cluster_name').includes(wanted));
     case 'listener':
       return view.listeners.filter((listener) => textOf(listener, 'name').startsWith(wanted));
+    case 'jwt':
+      return view.listeners
+        .filter((listener) => textOf(listener, 'name').startsWith(wanted))
+        .map((listener) => ({ [textOf(listener, 'name')]: found(listener, 'envoy.filters.http.jwt_authn') }));
     case 'names':
       return {
         listeners: names(view.listeners),
@@ -82,6 +86,13 @@ function select(view: PrintedView, show: string, wanted: string): unknown {
     default:
       throw new Error(`show: ${show}`);
   }
+}
+
+/** The configurations of all HTTP filters of this name, wherever they stand. */
+function found(value: unknown, name: string): readonly unknown[] {
+  if (typeof value !== 'object' || value === null) return [];
+  if (textOf(value, 'name') === name) return [field(value, 'typed_config')];
+  return Object.values(value).flatMap((inner) => found(inner, name));
 }
 
 function names(resources: readonly unknown[]): readonly string[] {

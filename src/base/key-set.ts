@@ -3,13 +3,12 @@
 // left says why. Nothing in a key, above all no secret, ever appears in a text. Bounded: bytes by the caller, keys here.
 // Source: RFC 7517, RFC 7518 section 6, RFC 8037; what a set may look like is Envoy's source/common/jwt/jwks.cc.
 import { createPublicKey, createSecretKey, type KeyObject } from 'node:crypto';
-import { decodeBase64Url } from './jwt-token.ts';
-import { JWT, type JwtStatus } from './jwt-status.ts';
+import { decodeBase64Url } from './base64-url.ts';
 
-export type JwtKeyKind = 'RSA' | 'EC' | 'OKP' | 'oct';
+export type SigningKeyKind = 'RSA' | 'EC' | 'OKP' | 'oct';
 
-export interface JwtKey {
-  readonly kind: JwtKeyKind;
+export interface SigningKey {
+  readonly kind: SigningKeyKind;
   /** Empty: any token may try it. */
   readonly kid: string;
   /** Empty: any algorithm of its kind. */
@@ -19,11 +18,15 @@ export interface JwtKey {
   readonly key: KeyObject;
 }
 
-export interface JwtKeySet {
-  readonly keys: readonly JwtKey[];
-  /** Why there are no keys; OK where there are some. */
-  readonly status: JwtStatus;
+export interface KeySet {
+  readonly keys: readonly SigningKey[];
+  /** Why there are no keys; null where there are some. */
+  readonly failure: KeySetFailure | null;
+  /** Somebody published what only the issuer may have. */
+  readonly holdsPrivateKey: boolean;
 }
+
+export type KeySetFailure = 'bad-json' | 'no-keys' | 'bad-keys' | 'no-valid-keys';
 
 /** Keys of one set; the rest is left out. A token without a kid tries each that its algorithm fits. */
 export const KEYS_MAX = 100;
@@ -37,25 +40,27 @@ const FIELD_CHARS_MAX = 4096;
 
 type Fields = Readonly<Record<string, unknown>>;
 
-export function noKeys(status: JwtStatus): JwtKeySet {
-  return Object.freeze({ keys: [], status });
+function noKeys(failure: KeySetFailure): KeySet {
+  return Object.freeze({ keys: [], failure, holdsPrivateKey: false });
 }
 
 /** The set in `text`: `{ "keys": [...] }`, or an object of X.509 certificates in PEM by kid. Never throws. */
-export function parseKeySet(text: string): JwtKeySet {
-  if (text.length > JWKS_BYTES_MAX) return noKeys(JWT.jwksBadJson);
+export function parseKeySet(text: string): KeySet {
+  if (text.length > JWKS_BYTES_MAX) return noKeys('bad-json');
   const set = fieldsOf(parsed(text));
-  if (set === null) return noKeys(JWT.jwksBadJson);
+  if (set === null) return noKeys('bad-json');
   if (!Object.hasOwn(set, 'keys')) return certificateSet(set);
   const list = set['keys'];
-  if (!Array.isArray(list)) return noKeys(JWT.jwksBadKeys);
-  const keys: JwtKey[] = [];
+  if (!Array.isArray(list)) return noKeys('bad-keys');
+  const keys: SigningKey[] = [];
   for (const entry of list.slice(0, KEYS_MAX)) {
     const fields = fieldsOf(entry);
     const key = fields === null ? null : keyOf(fields);
     if (key !== null) keys.push(key);
   }
-  return keys.length === 0 ? noKeys(JWT.noValidKeys) : Object.freeze({ keys, status: JWT.ok });
+  if (keys.length === 0) return noKeys('no-valid-keys');
+  const holdsPrivateKey = list.some((entry) => fieldsOf(entry)?.['d'] !== undefined);
+  return Object.freeze({ keys, failure: null, holdsPrivateKey });
 }
 
 function parsed(text: string): unknown {
@@ -77,7 +82,7 @@ function text(fields: Fields, name: string): string | null {
 }
 
 /** Null: it is malformed, of a kind that we do not know, or not for signatures. */
-function keyOf(fields: Fields): JwtKey | null {
+function keyOf(fields: Fields): SigningKey | null {
   const use = fields['use'];
   if (use !== undefined && use !== 'sig') return null;
   const operations = fields['key_ops'];
@@ -97,12 +102,12 @@ function keyOf(fields: Fields): JwtKey | null {
   }
 }
 
-type Base = Pick<JwtKey, 'kid' | 'alg'>;
+type Base = Pick<SigningKey, 'kid' | 'alg'>;
 
 /** Exponents that keys are made with; others are slow on purpose. */
 const EXPONENTS: ReadonlySet<bigint | undefined> = new Set([3n, 65_537n]);
 
-function rsaKey(fields: Fields, base: Base): JwtKey | null {
+function rsaKey(fields: Fields, base: Base): SigningKey | null {
   if (base.alg !== '' && !/^[RP]S/.test(base.alg)) return null;
   const n = text(fields, 'n');
   const e = text(fields, 'e');
@@ -128,7 +133,7 @@ const CURVE_OF_ALG: ReadonlyMap<string, string> = new Map([
   ['ES512', 'P-521'],
 ]);
 
-function ecKey(fields: Fields, base: Base): JwtKey | null {
+function ecKey(fields: Fields, base: Base): SigningKey | null {
   const crv = fields['crv'] === undefined ? (CURVE_OF_ALG.get(base.alg) ?? '') : text(fields, 'crv');
   const curve = CURVES.get(crv ?? '');
   const x = text(fields, 'x');
@@ -139,14 +144,14 @@ function ecKey(fields: Fields, base: Base): JwtKey | null {
   return key === null ? null : { kind: 'EC', ...base, curve: curve[1], key };
 }
 
-function edwardsKey(fields: Fields, base: Base): JwtKey | null {
+function edwardsKey(fields: Fields, base: Base): SigningKey | null {
   const x = text(fields, 'x');
   if (fields['crv'] !== 'Ed25519' || x === null || (base.alg !== '' && base.alg !== 'EdDSA')) return null;
   const key = imported({ kty: 'OKP', crv: 'Ed25519', x });
   return key === null ? null : { kind: 'OKP', ...base, curve: '', key };
 }
 
-function sharedKey(fields: Fields, base: Base): JwtKey | null {
+function sharedKey(fields: Fields, base: Base): SigningKey | null {
   if (base.alg !== '' && !/^HS(256|384|512)$/.test(base.alg)) return null;
   const bytes = decodeBase64Url((text(fields, 'k') ?? '').replace(/=+$/, ''));
   if (bytes === null || bytes.length === 0) return null;
@@ -166,17 +171,17 @@ const CERTIFICATE_BEGIN = '-----BEGIN CERTIFICATE-----\n';
 const CERTIFICATE_END = '\n-----END CERTIFICATE-----\n';
 
 /** Certificates of RSA keys by kid, as Google publishes them. */
-function certificateSet(set: Fields): JwtKeySet {
+function certificateSet(set: Fields): KeySet {
   const entries = Object.entries(set).slice(0, KEYS_MAX);
-  const keys: JwtKey[] = [];
+  const keys: SigningKey[] = [];
   for (const [kid, pem] of entries) {
     const isCertificate = typeof pem === 'string' && pem.startsWith(CERTIFICATE_BEGIN) && pem.endsWith(CERTIFICATE_END);
-    if (kid === '' || !isCertificate) return noKeys(JWT.jwksNoKeys);
+    if (kid === '' || !isCertificate) return noKeys('no-keys');
     const key = ofCertificate(pem);
     if (key !== null) keys.push({ kind: 'RSA', kid, alg: '', curve: '', key });
   }
-  if (keys.length > 0) return Object.freeze({ keys, status: JWT.ok });
-  return noKeys(entries.length === 0 ? JWT.jwksNoKeys : JWT.noValidKeys);
+  if (keys.length > 0) return Object.freeze({ keys, failure: null, holdsPrivateKey: false });
+  return noKeys(entries.length === 0 ? 'no-keys' : 'no-valid-keys');
 }
 
 function ofCertificate(pem: string): KeyObject | null {
@@ -186,4 +191,16 @@ function ofCertificate(pem: string): KeyObject | null {
   } catch {
     return null;
   }
+}
+
+/** The set as JSON, with what is public of its keys and nothing else; shared secrets are left out. */
+export function publicKeySet(set: KeySet): string {
+  const keys = set.keys
+    .filter(({ kind }) => kind !== 'oct')
+    .map(({ key, kid, alg }) => ({
+      ...key.export({ format: 'jwk' }),
+      ...(kid === '' ? {} : { kid }),
+      ...(alg === '' ? {} : { alg }),
+    }));
+  return JSON.stringify({ keys });
 }

@@ -20,6 +20,8 @@ export interface CommonSettings {
   /** The Unix socket on which sidecars replace each other; null for none. */
   readonly handoverPath: string | null;
   readonly logLevel: LogLevel;
+  /** Folders and npm packages that extensions are loaded from. */
+  readonly extensions: readonly string[];
 }
 
 export type SidecarSettings = CommonSettings &
@@ -53,6 +55,7 @@ export function readFlags(flags: SidecarFlags): SidecarSettings | readonly strin
     concurrency: reader.number('concurrency', 1, [1, 128]),
     handoverPath: reader.path('handover'),
     logLevel: reader.level(),
+    extensions: reader.list('extensions'),
   };
   const settings = reader.has('configPath') ? readFileSettings(reader, common) : readJoin(reader, common);
   return mistakes.length > 0 ? mistakes : settings;

@@ -39,8 +39,8 @@ export interface SidecarPlaneOptions {
 
 export async function makePlane(options: SidecarPlaneOptions): Promise<SidecarPlane> {
   const { bootstrap, log, settings, succession, identity } = options;
-  const { drainSeconds, drainDelaySeconds, drainStrategy, concurrency } = settings;
-  const draining = { drainSeconds, drainDelaySeconds, drainStrategy };
+  const { drainSeconds, drainDelaySeconds, drainStrategy, extensions, concurrency } = settings;
+  const draining = { drainSeconds, drainDelaySeconds, drainStrategy, extensions };
   if (concurrency > 1) return pooledPlane(options, draining);
   const { host } = succession;
   return singlePlane(new Proxy({ bootstrap, log, identity, ...draining, ...(host === null ? {} : { host }) }));
@@ -70,7 +70,7 @@ function singlePlane(proxy: Proxy): SidecarPlane {
 
 async function pooledPlane(
   { bootstrap, log, settings, succession, identity }: SidecarPlaneOptions,
-  draining: Pick<CommonSettings, 'drainSeconds' | 'drainDelaySeconds' | 'drainStrategy'>,
+  draining: Pick<CommonSettings, 'drainSeconds' | 'drainDelaySeconds' | 'drainStrategy' | 'extensions'>,
 ): Promise<SidecarPlane> {
   const { WorkerPool } = await import('../sidecar/workers/worker-pool.ts');
   const { poolAdmin } = await import('../sidecar/workers/pool-admin.ts');

@@ -38,7 +38,7 @@ async function runFile(settings: SidecarSettings & { kind: 'file' }, flags: Side
   const check = ({ problems: more }: Proxy): number =>
     report([...problems, ...more.map((problem) => ({ ...problem, place: locate(problem.path) }))]);
   if (!isValidation) return begin({ bootstrap, log, settings, flags, identity: null, check });
-  const proxy = new Proxy({ bootstrap, log });
+  const proxy = new Proxy({ bootstrap, log, extensions: settings.extensions });
   const code = check(proxy);
   await proxy.stop(0);
   if (code === DONE) process.stdout.write(`${file}: OK\n`);

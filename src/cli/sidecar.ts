@@ -37,6 +37,12 @@ export function register(program: Command): void {
     .option('--drain-delay-seconds <n>', 'how long it goes on accepting while readiness fails', '1')
     .option('--drain-strategy <name>', 'gradual or immediate: when responses begin to end connections', 'gradual')
     .option('--handover <path>', 'take over from the sidecar on this Unix socket, and hand over to the next')
+    .option(
+      '--extensions <folder|package>',
+      'where extensions are loaded from: a folder, or an npm package; may be given again',
+      collect,
+      [],
+    )
     .option('--log-level <level>', 'trace, debug, info, warning, error, critical or off', 'info')
     .action(async (flags: SidecarFlags) => {
       const { runSidecar } = await import('./sidecar-run.ts');

@@ -26,6 +26,7 @@ import { extensions } from './bootstrap-registry.ts';
 import { compileListenerConfig, join, type CompiledListener } from './compile-listener.ts';
 import type { CompiledRoutes, ManagerRoutes } from './compile-manager.ts';
 import { compileClusterTransport, type ClusterTransport } from './cluster-transport.ts';
+import type { ExtensionStore } from './extension-store.ts';
 import type { SecretStore } from './secrets.ts';
 import { findUnsupported } from './unsupported.ts';
 
@@ -41,6 +42,7 @@ export interface CompileContext {
   readonly logFiles: LogFiles;
   readonly spans: SpanPipeline;
   readonly secrets: SecretStore;
+  readonly extensions: ExtensionStore;
   /**
    * Clusters that gRPC services of the bootstrap use: they alone may speak HTTP/2. Null where that is not
    * known, as in CDS, which comes before the listeners that name such a cluster: proxy-dynamic.ts warns then.

@@ -51,6 +51,8 @@ import type {
 import { typeNameOf, unpack } from '../xds/unpack.ts';
 import { extensions } from './bootstrap-registry.ts';
 import { join, type CompileScope } from './compile-listener.ts';
+import { compileExtension, EXTENSION_PREFIX } from './extension-compile.ts';
+import type { ExtensionStore } from './extension-store.ts';
 import type { NamedFilter } from './filter-settings.ts';
 
 interface FilterKind {
@@ -122,7 +124,12 @@ export function compileHttpFilters(
     const found = proto.disabled ? null : unpack(any, RouterSchema);
     if (found !== null) router = found;
     else {
-      const filter = compileOne(proto, any, scopeOf(config, scope, { at, name: proto.name, isInbound, isMesh, index }));
+      const filter = compileOne(
+        proto,
+        any,
+        scopeOf(config, scope, { at, name: proto.name, isInbound, isMesh, index }),
+        scope.context.extensions,
+      );
       if (filter !== null) filters.push({ name: proto.name, filter, isOff: proto.disabled });
     }
   }
@@ -164,8 +171,9 @@ function scopeOf(config: HttpConnectionManager, scope: CompileScope, place: Filt
   };
 }
 
-function compileOne(proto: HttpFilterProto, any: Any, scope: FilterScope): HttpFilter | null {
+function compileOne(proto: HttpFilterProto, any: Any, scope: FilterScope, store: ExtensionStore): HttpFilter | null {
   const { env, path } = scope;
+  if (proto.name.startsWith(EXTENSION_PREFIX)) return compileExtension(any, scope, store);
   const kind = OWN_KINDS.get(proto.name) ?? KINDS.get(typeNameOf(any));
   if (kind !== undefined) {
     const filter = kind.compile(any, scope);

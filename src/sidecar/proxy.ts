@@ -39,6 +39,7 @@ import { ListenerSet } from './proxy-listeners.ts';
 import { Book } from './snapshot.ts';
 import { SidecarRemoteCalls } from './remote-calls.ts';
 import { secureTargetOf } from './secure-target.ts';
+import { ExtensionStore } from './extension-store.ts';
 import { IDENTITY_CLUSTER, SecretStore } from './secrets.ts';
 import { homeOf, StateStore } from './state-store.ts';
 import { PoolRegistry } from './upstream-pool.ts';
@@ -68,6 +69,8 @@ export interface ProxyOptions {
   /** Who this workload is. A worker thread has none, but `hasIdentity`: its secrets come from the main thread. */
   readonly identity?: Identity | null;
   readonly hasIdentity?: boolean;
+  /** Folders and packages that extensions are loaded from; none by default. */
+  readonly extensions?: readonly string[];
 }
 
 /** Envoy's `--drain-strategy`. */
@@ -146,10 +149,9 @@ export class Proxy {
       log: log.child('outlier'),
       onEvent: outlierLogOf(bootstrap, this.#logFiles, clock),
     });
-    const resolver = createNodeResolver();
     const { outliers } = this;
     const health = options.watchHealth?.(this.health, pools) ?? this.health;
-    const dependencies = { clock, random, resolver, log: log.child('cluster'), health, outliers };
+    const dependencies = { clock, random, resolver: createNodeResolver(), log: log.child('cluster'), health, outliers };
     this.store = new StateStore(dependencies, pools, homeOf(bootstrap));
     this.identity = options.identity ?? null;
     this.secrets = new SecretStore(log.child('secret'), identityClusterOf(options));
@@ -175,6 +177,7 @@ export class Proxy {
       logFiles: this.#logFiles,
       spans: this.#spans,
       secrets: this.secrets,
+      extensions: new ExtensionStore(options.extensions ?? [], log.child('extension')),
       grpcClusters: grpcClustersOf(bootstrap),
       // What is wrong with it is told by compileBootstrap.
       sourceAddresses: compileUpstreamBind(bootstrap.clusterManager?.upstreamBindConfig, [], ''),

@@ -11,6 +11,7 @@ import {
   type HttpFilter,
 } from '../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { CLUSTER_FIELDS } from './unsupported-cluster-fields.ts';
+import { EXTENSION_PREFIX } from './extension-compile.ts';
 import { FIELDS } from './unsupported-fields.ts';
 import { HEALTH_FIELDS } from './unsupported-health-fields.ts';
 import { RATE_FIELDS } from './unsupported-rate-fields.ts';
@@ -144,7 +145,7 @@ class Walk {
   #httpFilter(reflected: ReflectMessage, filter: HttpFilter, path: string): void {
     const any = filter.configType.case === 'typedConfig' ? filter.configType.value : null;
     // Ours are known by name, and their compilers judge what they say.
-    if (OWN_FILTERS.has(filter.name) && any !== null) return;
+    if ((OWN_FILTERS.has(filter.name) || filter.name.startsWith(EXTENSION_PREFIX)) && any !== null) return;
     const isKnown = any === null || MESSAGES.has(typeNameOf(any));
     if (isKnown || !(filter.isOptional || filter.disabled)) {
       this.message(reflected, path);

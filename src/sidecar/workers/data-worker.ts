@@ -55,6 +55,7 @@ async function runWorker(start: WorkerStart): Promise<void> {
     host: seat,
     limits,
     hasIdentity: start.hasIdentity,
+    extensions: start.extensions,
     watchHealth: (own, pools) => (health = new ReportedHealth(own, pools, post)),
     connect: (options) => {
       ({ onUpdate } = options);

@@ -26,6 +26,8 @@ export interface WorkerStart {
   readonly logLevel: LogLevel;
   /** The workload's identity is among the secrets that are handed over. */
   readonly hasIdentity: boolean;
+  /** ProxyOptions.extensions. */
+  readonly extensions: readonly string[];
 }
 
 /** An Update of xDS whose resources are bytes. */

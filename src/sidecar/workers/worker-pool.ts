@@ -31,6 +31,7 @@ export interface WorkerPoolOptions {
   readonly drainSeconds: number;
   readonly drainDelaySeconds: number;
   readonly drainStrategy: DrainStrategy;
+  readonly extensions?: readonly string[];
   /** All sockets of a predecessor for this address; none by default. */
   readonly inherit?: (address: string, port: number) => readonly number[];
 }
@@ -177,6 +178,7 @@ export class WorkerPool {
       drainStrategy,
       logLevel: log.level,
       hasIdentity: this.#proxy?.identity != null,
+      extensions: this.#options.extensions ?? [],
     };
     const thread = new WorkerThread({
       start,

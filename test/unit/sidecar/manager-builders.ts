@@ -12,6 +12,7 @@ import { LocalLimits } from '../../../src/base/shared-limits.ts';
 import { ClusterRef } from '../../../src/plan/cluster.ts';
 import { extensions } from '../../../src/sidecar/bootstrap-registry.ts';
 import type { CompileContext } from '../../../src/sidecar/compile.ts';
+import { ExtensionStore } from '../../../src/sidecar/extension-store.ts';
 import { SecretStore } from '../../../src/sidecar/secrets.ts';
 import { ListenerSchema, type Listener } from '../../../src/xds/gen/envoy/config/listener/v3/listener_pb.js';
 import { BootstrapSchema, type Bootstrap } from '../../../src/xds/gen/envoy/config/bootstrap/v3/bootstrap_pb.js';
@@ -108,6 +109,7 @@ export function aContext(runtime: Readonly<Record<string, number>> = {}): Compil
     logFiles: new LogFiles(),
     spans: new SpanPipeline({ registry }),
     secrets: new SecretStore(silentLog),
+    extensions: new ExtensionStore([], silentLog),
     grpcClusters: new Set(),
     sourceAddresses: [],
     limits: new LocalLimits(),

@@ -1,7 +1,7 @@
 // All that listens on the TLS port: who calls is found out first, then the call goes to the discovery server or to the
 // certificate service. Loaded only when the control service has an authority. Plaintext calls never come here, so that
 // nothing in here can be mistaken for one of them.
-import { hostname } from 'node:os';
+import { hostname, networkInterfaces } from 'node:os';
 import { Server, ServerCredentials, type ConnectionInjector, type Metadata } from '@grpc/grpc-js';
 import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
@@ -121,7 +121,7 @@ export class SecureEndpoint {
     this.#front = new SecureFront({
       authority,
       address,
-      names: [...new Set([...NAMES, hostname(), ...names])],
+      names: [...new Set([...NAMES, hostname(), ...addresses(), ...names])],
       log: log.child('tls'),
       clock,
       onConnection: (socket) => this.#injector.injectConnection(socket),
@@ -197,4 +197,10 @@ export class SecureEndpoint {
     const judged = this.#certificates.judge(shown);
     return judged.kind === 'refused' ? judged : null;
   }
+}
+
+/** Of this machine, link-local ones aside: callers may know the control service by any of them. */
+function addresses(): readonly string[] {
+  const all = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
+  return all.map(({ address }) => address).filter((address) => !address.startsWith('fe80:'));
 }

@@ -1,17 +1,23 @@
 // A whole mesh in redirect mode: control service, two captured pods and one outside, as network namespaces. The apps
 // know nothing of any of it: they dial what a Kubernetes app would. Each case holds for every kind of sidecar.
-import { chmod } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { chmod, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { APP_UID, PodNetwork, PROXY_UID } from '../support/pod.ts';
 import type { Agent } from '../support/pod-agent-client.ts';
 import { OUTRIGGER } from '../support/real-parts.ts';
 import { until } from '../support/until.ts';
 import { capturePod, type SidecarKind } from './captured-pod.ts';
-import { CapturedRules, GUESSED, MAIL, REVIEWS, STORE } from './captured-rules.ts';
+import { CapturedRules, GUESSED, MAIL, meshedPod, REVIEWS, STORE } from './captured-rules.ts';
 
-const KINDS: readonly SidecarKind[] = ['envoy', 'outrigger'];
+const MESHES: readonly { readonly title: string; readonly kind: SidecarKind; readonly isSecure: boolean }[] = [
+  { title: 'envoy', kind: 'envoy', isSecure: false },
+  { title: 'outrigger', kind: 'outrigger', isSecure: false },
+  { title: 'outrigger with identities', kind: 'outrigger', isSecure: true },
+];
 
-describe.each(KINDS)('a captured mesh of %s', (kind) => {
+describe.each(MESHES)('a captured mesh of $title', ({ kind, isSecure }) => {
   let network: PodNetwork;
   let rules: CapturedRules;
   const agents = new Map<string, Agent>();
@@ -29,6 +35,11 @@ describe.each(KINDS)('a captured mesh of %s', (kind) => {
     for (const name of ['control', 'caller', 'server', 'outside'])
       agents.set(name, await network.pod(name).agent(APP_UID));
     const where = ['--rules', rules.directory, '--xds', '0.0.0.0:15010', '--http', '127.0.0.1:15014'];
+    if (isSecure) {
+      await chmod(rules.directory, 0o777);
+      await rules.put('pods', [meshedPod(address('server'))]);
+      where.push('--ca-dir', join(rules.directory, 'ca'), '--secure', '0.0.0.0:15012');
+    }
     network.pod('control').start(PROXY_UID, process.execPath, OUTRIGGER, 'control', ...where);
     await until('the control service is ready', async () =>
       (await app('control').get('127.0.0.1', 15_014, '/ready')).text.startsWith('200'),
@@ -42,7 +53,8 @@ describe.each(KINDS)('a captured mesh of %s', (kind) => {
     await app('outside').listen('greeting', 2525);
     for (const name of ['caller', 'server']) {
       const service = name === 'server' ? 'reviews' : 'caller';
-      const options = { kind, service, control: address('control'), folder: rules.directory };
+      const secret = isSecure ? { tokenFile: await tokenFor(service, rules.directory) } : {};
+      const options = { kind, service, control: address('control'), folder: rules.directory, ...secret };
       await capturePod(network.pod(name), app(name), options);
     }
   }, 60_000);
@@ -126,4 +138,32 @@ describe.each(KINDS)('a captured mesh of %s', (kind) => {
     );
     expect((await app('caller').get(REVIEWS, 80, '/i', 'reviews')).text).toBe('200 GET reviews /i from 127.0.0.6');
   });
+
+  if (!isSecure) return;
+  it('under STRICT no plaintext reaches any port, and everything of the mesh goes on', async () => {
+    const meta = 'metadata: { name: default, namespace: istio-system }\nspec: { mtls: { mode: STRICT } }\n';
+    const server = address('server');
+    const before = await app('outside').get(server, 9080, '/l', 'reviews');
+    expect(before.text).toBe('200 GET reviews /l from 127.0.0.6');
+    await rules.put('strict', [`apiVersion: security.istio.io/v1\nkind: PeerAuthentication\n${meta}`]);
+    await until(
+      'plaintext is refused',
+      async () => (await app('outside').get(server, 9080, '/m', 'reviews')).text === '',
+    );
+    for (const port of [9080, 8088, 81]) expect((await app('outside').get(server, port, '/n', 'x')).text).toBe('');
+    expect((await app('outside').dial(server, 5432, { text: 'ping', until: 'ping' })).text).toBe('');
+    expect((await app('outside').dial(server, 3306, { until: '\n' })).text).toBe('');
+    expect((await app('caller').get(REVIEWS, 80, '/o', 'reviews')).text).toBe('200 GET reviews /o from 127.0.0.6');
+    expect((await app('caller').get(GUESSED, 81, '/p', 'any')).text).toBe('200 GET any /p from 127.0.0.6');
+    expect(await app('caller').dial(STORE, 5432, { text: 'ping', until: 'ping' })).toEqual({ error: '', text: 'ping' });
+    expect((await app('caller').dial(MAIL, 25, { until: '\n' })).text).not.toBe('');
+  });
 });
+
+/** Written where the sidecar's user can read it. */
+async function tokenFor(service: string, folder: string): Promise<string> {
+  const file = join(folder, `${service}.token`);
+  const args = [OUTRIGGER, 'token', 'create', '--ca-dir', join(folder, 'ca'), `default/${service}`];
+  await writeFile(file, execFileSync(process.execPath, args), { mode: 0o644 });
+  return file;
+}

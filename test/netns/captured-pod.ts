@@ -6,17 +6,17 @@ import { join } from 'node:path';
 import { expect } from 'vitest';
 import { nodeOf } from '../../src/sidecar/node.ts';
 import { NodeSchema } from '../../src/xds/gen/envoy/config/core/v3/base_pb.js';
-import type { Child } from '../support/child.ts';
+import { untilReady, type Child } from '../support/child.ts';
 import { PROXY_UID, type Pod } from '../support/pod.ts';
 import type { Agent } from '../support/pod-agent-client.ts';
 import { OUTRIGGER, realPart } from '../support/real-parts.ts';
-import { until } from '../support/until.ts';
 import { h2Cluster } from '../support/h2-cluster.ts';
 
 export type SidecarKind = 'envoy' | 'outrigger';
 
 const ADMIN_PORT = 15_000;
 const XDS_PORT = 15_010;
+const SECURE_PORT = 15_012;
 
 export interface CapturedPodOptions {
   readonly kind: SidecarKind;
@@ -26,6 +26,8 @@ export interface CapturedPodOptions {
   readonly control: string;
   /** Where files may be written that every user can read. */
   readonly folder: string;
+  /** A token by which it gets an identity; absent: it has none. */
+  readonly tokenFile?: string;
 }
 
 /** Redirects the pod's connections and starts its sidecar; resolves when that is ready. */
@@ -34,15 +36,14 @@ export async function capturePod(pod: Pod, agent: Agent, options: CapturedPodOpt
   expect(installed).toMatchObject({ status: 0 });
   const command = options.kind === 'envoy' ? await envoyCommand(pod, options) : sidecarCommand(pod, options);
   const child = pod.start(PROXY_UID, ...command);
-  await until(`the sidecar of ${pod.name} is ready:\n${child.output()}`, async () => {
-    if (child.hasExited()) throw new Error(child.output());
-    return (await agent.get('127.0.0.1', ADMIN_PORT, '/ready')).text.startsWith('200');
-  });
+  await untilReady(child, async () => (await agent.get('127.0.0.1', ADMIN_PORT, '/ready')).text.startsWith('200'));
   return child;
 }
 
-function sidecarCommand(pod: Pod, { service, control }: CapturedPodOptions): readonly string[] {
-  const flags = ['--control', `${control}:${XDS_PORT}`, '--service', service, '--mode', 'redirect'];
+function sidecarCommand(pod: Pod, { service, control, tokenFile }: CapturedPodOptions): readonly string[] {
+  const port = tokenFile === undefined ? XDS_PORT : SECURE_PORT;
+  const flags = ['--control', `${control}:${port}`, '--service', service, '--mode', 'redirect'];
+  if (tokenFile !== undefined) flags.push('--token-file', tokenFile);
   return [
     process.execPath,
     OUTRIGGER,

@@ -36,7 +36,18 @@ kind: EndpointSlice
 metadata: { name: ${name}-1, labels: { kubernetes.io/service-name: ${name} } }
 addressType: IPv4
 ports: [{ name: ${portName}, port: ${target} }]
-endpoints: [{ addresses: [${address}] }]
+endpoints: [{ addresses: [${address}], targetRef: { kind: Pod, name: server } }]
+`;
+}
+
+/** Says that the pod has a sidecar with an identity. */
+export function meshedPod(address: string): string {
+  return `
+apiVersion: v1
+kind: Pod
+metadata: { name: server, labels: { app: reviews, security.istio.io/tlsMode: istio } }
+spec: { serviceAccountName: reviews }
+status: { podIP: ${address}, phase: Running }
 `;
 }
 

@@ -21,6 +21,8 @@ import { readRequestAuthenticationSpec } from './request-authentication.ts';
 import { readResiliencePolicySpec } from './resilience-policy.ts';
 import { resourceKey } from './resource.ts';
 import type { Resource } from './resource.ts';
+import { readSecret } from './secret.ts';
+import type { SecretSpec } from './secret.ts';
 import { readServiceEntrySpec, readWorkloadSpec } from './service-entry.ts';
 import { readSidecarSpec } from './sidecar-scope.ts';
 import { nearest } from './spelling.ts';
@@ -49,6 +51,7 @@ const GROUPS: Readonly<Record<string, string>> = {
   Pod: '',
   Namespace: '',
   ConfigMap: '',
+  Secret: '',
   EndpointSlice: 'discovery.k8s.io',
   ServiceEntry: 'networking.istio.io',
   WorkloadEntry: 'networking.istio.io',
@@ -97,11 +100,13 @@ export function parseFile(file: string, text: string): ParsedFile {
       'split the file',
       start,
     );
+  // What is wrong with a file may quote it.
+  const hasSecrets = /kind["']?\s*:\s*["']?Secret/.test(text);
   for (const document of documents) {
     for (const fault of document.errors)
       report.error(
         '',
-        `not valid YAML: ${firstLine(fault.message)}`,
+        `not valid YAML: ${hasSecrets ? fault.code : firstLine(fault.message)}`,
         yamlRemedy(fault.code),
         report.placeAt(fault.pos[0]),
       );
@@ -201,7 +206,10 @@ function readKnown(root: YAMLMap, document: Document, report: Report, sink: Sink
     place: report.placeOf(root),
     locate: (path) => locate(report, document, root, path),
   };
-  const resource = readKind(kind, fields, known, source);
+  const resource =
+    kind === 'Secret'
+      ? secretOf(readSecret(fields, root, document), known, source)
+      : readKind(kind, fields, known, source);
   fields.ignore('status');
   fields.finish();
   const key = known.name === '' ? null : resourceKey(resource?.kind ?? kind, resource?.meta ?? known);
@@ -325,6 +333,11 @@ function readSpec(kind: string, fields: Fields, meta: Meta, source: Source): Res
         return null;
     }
   });
+}
+
+/** kubectl keeps what was applied, the values included, in an annotation: no annotation of a Secret is kept. */
+function secretOf(spec: SecretSpec | null, meta: Meta, source: Source): Resource | null {
+  return spec === null ? null : { kind: 'Secret', meta: { ...meta, annotations: new Map() }, source, spec };
 }
 
 /** Istio keeps the MeshConfig as a document inside the ConfigMap `istio`. Other ConfigMaps are none of ours. */

@@ -8,6 +8,7 @@ import type { Meta, Source } from './meta.ts';
 import type { PeerAuthenticationSpec } from './peer-authentication.ts';
 import type { RequestAuthenticationSpec } from './request-authentication.ts';
 import type { ResiliencePolicySpec } from './resilience-policy.ts';
+import type { SecretSpec } from './secret.ts';
 import type { ServiceEntrySpec, WorkloadSpec } from './service-entry.ts';
 import type { SidecarSpec } from './sidecar-scope.ts';
 import type { TelemetrySpec } from './telemetry.ts';
@@ -32,6 +33,7 @@ export type HttpRoute = Typed<'HTTPRoute', HttpRouteSpec>;
 export type ReferenceGrant = Typed<'ReferenceGrant', ReferenceGrantSpec>;
 export type Telemetry = Typed<'Telemetry', TelemetrySpec>;
 export type MeshConfig = Typed<'MeshConfig', MeshConfigSpec>;
+export type Secret = Typed<'Secret', SecretSpec>;
 export type Sidecar = Typed<'Sidecar', SidecarSpec>;
 export type AuthorizationPolicy = Typed<'AuthorizationPolicy', AuthorizationPolicySpec>;
 export type RequestAuthentication = Typed<'RequestAuthentication', RequestAuthenticationSpec>;
@@ -52,6 +54,7 @@ export type Resource =
   | ReferenceGrant
   | Telemetry
   | MeshConfig
+  | Secret
   | Sidecar
   | AuthorizationPolicy
   | RequestAuthentication

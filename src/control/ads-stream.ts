@@ -10,11 +10,12 @@ import type { Node } from '../xds/gen/envoy/config/core/v3/base_pb.js';
 import type { DeltaDiscoveryRequest, DiscoveryRequest } from '../xds/gen/envoy/service/discovery/v3/discovery_pb.js';
 import type { Heard } from '../xds/heard.ts';
 import { ServerStream, TYPES_MAX } from '../xds/server-stream.ts';
-import type { TypeUrl } from '../xds/type-url.ts';
+import { SECRET_TYPE, type TypeUrl } from '../xds/type-url.ts';
 import type { Variant } from '../xds/update.ts';
 import type { Watch } from '../xds/watch.ts';
 import { answerOf, statusOf, type Refusal } from './authentication/refusal.ts';
 import type { SyncState, SyncStatus, View, ViewSource, ViewSubscription } from './flow.ts';
+import { SecretClaim } from './secret-claim.ts';
 import { accountOf, type VerifiedPeer } from './verified-peer.ts';
 
 export type AdsRequest = DiscoveryRequest | DeltaDiscoveryRequest;
@@ -68,6 +69,7 @@ export class AdsStream {
   readonly #environment: AdsStreamEnvironment;
   readonly #stream: ServerStream;
   readonly #connectedAtMs: number;
+  readonly #secrets: SecretClaim;
   /** By type: when the message in flight was sent, on the monotonic clock. */
   readonly #sentAtMs = new Map<TypeUrl, number>();
   #nodeId = '';
@@ -85,6 +87,7 @@ export class AdsStream {
     this.connectionId = connectionId;
     this.address = call.getPeer();
     this.#environment = environment;
+    this.#secrets = new SecretClaim(environment.peer);
     this.#stream = new ServerStream(`${connectionId}.`);
     this.#connectedAtMs = environment.clock.wall();
     call.on('data', (request: AdsRequest) => this.#hear(request));
@@ -130,6 +133,9 @@ export class AdsStream {
       this.#environment.log.warning('stream refused', { node: this.#nodeId, cause: fault });
       this.close({ code: status.INVALID_ARGUMENT, details: fault });
       return;
+    }
+    if (request.typeUrl === SECRET_TYPE) {
+      for (const refused of this.#secrets.judge(namesIn(request))) this.#environment.onRefused(refused, this.#nodeId);
     }
     if (this.#subscription?.view === null && bringsState(request)) this.#subscription.noteReturned();
     const heard =
@@ -259,6 +265,12 @@ function bringsState(request: AdsRequest): boolean {
   return request.$typeName === 'envoy.service.discovery.v3.DeltaDiscoveryRequest'
     ? Object.keys(request.initialResourceVersions).length > 0
     : request.versionInfo !== '';
+}
+
+function namesIn(request: AdsRequest): readonly string[] {
+  return request.$typeName === 'envoy.service.discovery.v3.DeltaDiscoveryRequest'
+    ? request.resourceNamesSubscribe
+    : request.resourceNames;
 }
 
 function stateOf(watch: Watch): SyncState {

@@ -129,6 +129,7 @@ export class ControlService implements ViewSource {
     const given = {
       domain,
       trustDomain,
+      rootsPem: () => this.#secure?.rootsPem ?? '',
       providers: tracing.map(({ provider }) => provider),
       services: tracing.map(({ service }) => service),
     };
@@ -167,8 +168,11 @@ export class ControlService implements ViewSource {
       refusals: this.#refusals,
       log,
       clock,
+      onRootsChanged: () => this.#workloadsChanged(),
       trustDomains: () => [this.snapshot.mesh.trustDomain, ...this.snapshot.mesh.trustDomainAliases],
     });
+    // Who joins is told whom to trust.
+    this.#isStale = true;
     return await this.#secure.start();
   }
 

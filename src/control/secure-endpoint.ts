@@ -38,6 +38,8 @@ export interface SecureSurroundings {
   readonly refusals: RefusalBook;
   readonly log: Log;
   readonly clock: Clock;
+  /** The trust bundle is another one. */
+  readonly onRootsChanged: () => void;
   /** As they are now: the trust domain that certificates are signed for first, then its aliases. */
   readonly trustDomains: () => readonly [string, ...string[]];
 }
@@ -126,7 +128,10 @@ export class SecureEndpoint {
       clock,
       onConnection: (socket) => this.#injector.injectConnection(socket),
     });
-    authority.onRootsChanged(() => discovery.recheck());
+    authority.onRootsChanged(() => {
+      around.onRootsChanged();
+      discovery.recheck();
+    });
   }
 
   /** Resolves with the bound address. */
@@ -142,6 +147,11 @@ export class SecureEndpoint {
     this.#joinTokens.close();
     await this.#reviewer?.close();
     await this.#authority.close();
+  }
+
+  /** PEM of whom the mesh trusts now. */
+  get rootsPem(): string {
+    return this.#authority.trustBundlePem.join('');
   }
 
   counters(): ReadonlyMap<string, number> {

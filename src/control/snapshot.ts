@@ -22,6 +22,7 @@ import { expandHost } from './mesh-service.ts';
 import { PeerAuthentications } from './peer-authentications.ts';
 import type { MeshService } from './mesh-service.ts';
 import { ResilienceIndex } from './resilience-index.ts';
+import { SecretIndex } from './secret-index.ts';
 import { buildServices } from './services.ts';
 
 export interface Snapshot {
@@ -44,6 +45,8 @@ export interface Snapshot {
   readonly peerAuthentications: PeerAuthentications;
   /** Some route or backend has sessions that stay with an endpoint. */
   readonly usesSessions: boolean;
+  /** What workloads may ask for by SDS. */
+  readonly secrets: SecretIndex;
   readonly workloads: readonly MeshNode[];
   readonly problems: readonly Problem[];
 }
@@ -59,10 +62,23 @@ export interface SnapshotInputs {
   readonly trustDomain?: string;
   /** Keys that were fetched; none by default. */
   readonly jwks?: JwksStates;
+  /** PEM of whom the mesh trusts now; empty, the default: it has no authority. */
+  readonly rootsPem?: () => string;
 }
 
+const NO_ROOTS = (): string => '';
+
 export function buildSnapshot(inputs: SnapshotInputs): Snapshot {
-  const { resources, workloads, domain, providers, services: extra, trustDomain = '', jwks = NO_JWKS } = inputs;
+  const {
+    resources,
+    workloads,
+    domain,
+    providers,
+    services: extra,
+    trustDomain = '',
+    jwks = NO_JWKS,
+    rootsPem = NO_ROOTS,
+  } = inputs;
   const sorted = resources.toSorted(compareAge);
   const meshes = sorted.filter((resource) => resource.kind === 'MeshConfig');
   const written = meshes[0]?.spec ?? DEFAULT_MESH;
@@ -109,6 +125,10 @@ export function buildSnapshot(inputs: SnapshotInputs): Snapshot {
     resilience,
     peerAuthentications,
     usesSessions,
+    secrets: new SecretIndex(
+      sorted.filter((resource) => resource.kind === 'Secret'),
+      rootsPem(),
+    ),
     workloads,
     problems,
   };

@@ -24,7 +24,7 @@ export interface Translation {
 }
 
 type Resources = ReadonlyMap<string, Resource>;
-type FixedInputs = Pick<SnapshotInputs, 'domain' | 'providers' | 'services' | 'trustDomain'>;
+type FixedInputs = Pick<SnapshotInputs, 'domain' | 'providers' | 'services' | 'trustDomain' | 'rootsPem'>;
 
 /** One resource that is new, different (`next` replaces the old one) or gone (`next` is null). */
 interface Change {

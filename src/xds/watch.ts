@@ -3,7 +3,7 @@
 // difference is how a change is told: delta by changes and removals, state-of-the-world by everything
 // (clusters and listeners) or by changes alone (the rest). Pure: no sockets, no clock.
 import type { EncodedResource } from './resource.ts';
-import { mayBeRemoved, sendsWholeState, type TypeUrl } from './type-url.ts';
+import { mayBeRemoved, SECRET_TYPE, sendsWholeState, type TypeUrl } from './type-url.ts';
 import type { Variant } from './update.ts';
 
 /** One response, not yet in bytes. */
@@ -95,7 +95,8 @@ export class Watch {
   }
 
   setWildcard(isWildcard: boolean): void {
-    if (this.isWildcard === isWildcard) return;
+    // Secrets are given to those who know their names.
+    if (this.isWildcard === isWildcard || this.typeUrl === SECRET_TYPE) return;
     this.isWildcard = isWildcard;
     if (isWildcard) {
       this.mustAnswer = true;

@@ -9,7 +9,7 @@ import type { Listener } from '../../xds/gen/envoy/config/listener/v3/listener_p
 import { RouteConfigurationSchema } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
 import { encodeResource, versionOf } from '../../xds/resource.ts';
 import type { EncodedResource } from '../../xds/resource.ts';
-import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, ROUTE_TYPE } from '../../xds/type-url.ts';
+import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, ROUTE_TYPE, SECRET_TYPE } from '../../xds/type-url.ts';
 import type { TypeUrl } from '../../xds/type-url.ts';
 import type { Problem } from '../../base/problem.ts';
 import type { Clients } from '../client-roster.ts';
@@ -125,6 +125,7 @@ export class ViewBuilder {
       [ENDPOINT_TYPE, shared.endpoints],
       [LISTENER_TYPE, listeners],
       [ROUTE_TYPE, shared.routes],
+      [SECRET_TYPE, this.#snapshot.secrets.forIdentity(node.identity)],
     ];
     const resources = new Map(made.map(([type, named]) => [type, keepOld(previous?.resources.get(type), named)]));
     if (previous !== null && made.every(([type]) => resources.get(type) === previous.resources.get(type)))

@@ -4,6 +4,7 @@
 import type { X509Certificate } from 'node:crypto';
 import type { Clock } from '../../base/clock.ts';
 import { alternativeNamesOf } from '../../tls/alternative-names.ts';
+import { saysAuthority } from '../../tls/authority-mark.ts';
 import { extensionOf } from '../../tls/certificate-extension.ts';
 import { readSpiffeId } from '../../tls/spiffe-id.ts';
 import type { VerifiedPeer } from '../verified-peer.ts';
@@ -76,7 +77,7 @@ export class ClientCertificate implements Authenticator {
 
 /** What a leaf may not be; empty: it is fit. */
 function unfitness(leaf: X509Certificate): string {
-  if (leaf.ca) return 'the certificate is that of an authority';
+  if (saysAuthority(leaf)) return 'the certificate is that of an authority';
   const usage = extensionOf(leaf.raw, KEY_USAGE);
   // `03 length unused-bits bits…`; without the extension any use is allowed, which a leaf of a mesh never says.
   if (usage === null || usage[0] !== BIT_STRING) return 'the certificate does not say what its key is for';

@@ -81,6 +81,14 @@ export class SecureControl {
     return new DirectoryStore(join(this.folder, '.ca'));
   }
 
+  /** What the authority signs with. */
+  async authority(): Promise<{ readonly chainPem: string; readonly keyPem: string }> {
+    const [chainPem = '', keyPem = ''] = await Promise.all(
+      ['ca-cert.pem', 'ca-key.pem'].map(async (name) => await readFile(join(this.folder, '.ca', name), 'utf8')),
+    );
+    return { chainPem, keyPem };
+  }
+
   async token(account: string, ttlMs = HOUR_MS, nowMs = Date.now()): Promise<string> {
     const [namespace = '', serviceAccount = ''] = account.split('/');
     const tokens = await JoinTokens.open(this.store);

@@ -23,16 +23,16 @@ export interface Forgery {
   readonly by?: Pair;
   readonly uris?: readonly string[];
   readonly isAuthority?: boolean;
-  readonly usage?: number | null;
+  readonly usage?: KeyUsageFlags | null;
   readonly isForClients?: boolean;
   readonly fromMs?: number;
   readonly untilMs?: number;
 }
 
 /** Bits of keyUsage. */
-export const SIGNS = KeyUsageFlags.digitalSignature;
-export const SIGNS_CERTIFICATES = KeyUsageFlags.digitalSignature | KeyUsageFlags.keyCertSign;
-export const SIGNS_REVOCATIONS = KeyUsageFlags.digitalSignature | KeyUsageFlags.cRLSign;
+export const SIGNS: KeyUsageFlags = KeyUsageFlags.digitalSignature;
+export const SIGNS_CERTIFICATES: KeyUsageFlags = KeyUsageFlags.digitalSignature | KeyUsageFlags.keyCertSign;
+export const SIGNS_REVOCATIONS: KeyUsageFlags = KeyUsageFlags.digitalSignature | KeyUsageFlags.cRLSign;
 
 const HOUR_MS = 3_600_000;
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };

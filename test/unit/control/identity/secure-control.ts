@@ -4,7 +4,7 @@ import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { create, fromBinary, toBinary, type JsonObject } from '@bufbuild/protobuf';
+import { create, fromBinary, toBinary, type JsonObject, type MessageInitShape } from '@bufbuild/protobuf';
 import { Client, Metadata, credentials, status, type ServiceError } from '@grpc/grpc-js';
 import { createLog } from '../../../../src/base/log.ts';
 import type { KubernetesAccess } from '../../../../src/control/authentication/kubernetes-access.ts';
@@ -131,27 +131,14 @@ export class SecureControl {
 
   /** Opens a stream for `node`, subscribes, and waits for the first response or the end. */
   async join(shown: Shown, node: NodeClaim, subscription: Subscription = ALL_LISTENERS): Promise<Joined> {
-    const client = await this.#client(shown);
-    const call = client.makeBidiStreamRequest(DELTA, asBytes, readResponse, metadataOf(shown));
-    const ended = new Promise<Answer>((resolve) => {
-      call.on('error', (cause: ServiceError) => resolve(answerOf(cause)));
-      call.on('end', () => resolve({ status: 'OK', details: '' }));
+    return await opened(await this.#client(shown), metadataOf(shown), node, subscription);
+  }
+
+  async joinInPlaintext(node: NodeClaim, subscription: Subscription = ALL_LISTENERS): Promise<Joined> {
+    const client = new Client(this.addresses.xds, credentials.createInsecure(), {
+      'grpc.use_local_subchannel_pool': 1,
     });
-    const first = new Promise<DeltaDiscoveryResponse>((resolve) => call.once('data', resolve));
-    const close = (): void => {
-      call.cancel();
-      client.close();
-    };
-    void ended.then(() => client.close());
-    const { id = 'sidecar~127.0.0.1~x.default~y', metadata = {} } = node;
-    const request = create(DeltaDiscoveryRequestSchema, {
-      node: { id, metadata },
-      typeUrl: subscription.type,
-      resourceNamesSubscribe: [...subscription.names],
-    });
-    call.write(toBinary(DeltaDiscoveryRequestSchema, request));
-    const response = await Promise.race([first, ended.then(() => null)]);
-    return { response, ended, close };
+    return await opened(client, new Metadata(), node, subscription);
   }
 
   async page(path: string): Promise<string> {
@@ -189,6 +176,8 @@ export interface Subscription {
 export interface Joined {
   /** Null: the stream ended before there was one. */
   readonly response: DeltaDiscoveryResponse | null;
+  /** The next response; every one is acknowledged. */
+  readonly next: () => Promise<DeltaDiscoveryResponse>;
   readonly ended: Promise<Answer>;
   readonly close: () => void;
 }
@@ -212,6 +201,34 @@ function metadataOf({ token }: Shown): Metadata {
 
 function answerOf(cause: ServiceError | null): Answer {
   return cause === null ? { status: 'OK', details: '' } : { status: status[cause.code], details: cause.details };
+}
+
+async function opened(
+  client: Client,
+  metadata: Metadata,
+  node: NodeClaim,
+  { type, names }: Subscription,
+): Promise<Joined> {
+  const call = client.makeBidiStreamRequest(DELTA, asBytes, readResponse, metadata);
+  const ended = new Promise<Answer>((resolve) => {
+    call.on('error', (cause: ServiceError) => resolve(answerOf(cause)));
+    call.on('end', () => resolve({ status: 'OK', details: '' }));
+  });
+  const send = (request: MessageInitShape<typeof DeltaDiscoveryRequestSchema>): void => {
+    call.write(toBinary(DeltaDiscoveryRequestSchema, create(DeltaDiscoveryRequestSchema, request)));
+  };
+  const next = async (): Promise<DeltaDiscoveryResponse> => await new Promise((resolve) => call.once('data', resolve));
+  call.on('data', ({ typeUrl, nonce: responseNonce }: DeltaDiscoveryResponse) => send({ typeUrl, responseNonce }));
+  const first = next();
+  const { id = 'sidecar~127.0.0.1~x.default~y', metadata: said = {} } = node;
+  send({ node: { id, metadata: said }, typeUrl: type, resourceNamesSubscribe: [...names] });
+  const response = await Promise.race([first, ended.then(() => null)]);
+  void ended.then(() => client.close());
+  const close = (): void => {
+    call.cancel();
+    client.close();
+  };
+  return { response, next, ended, close };
 }
 
 const asBytes = (bytes: Uint8Array): Buffer => Buffer.from(bytes);

@@ -228,40 +228,45 @@ describe('a node that says it is somebody else', () => {
   });
 });
 
-const REQUESTS: readonly (readonly [string, string, string, () => string, JsonObject | undefined])[] = [
-  [
-    'in the name of another workload',
-    'PERMISSION_DENIED',
-    'csr_identity',
-    () => signingRequest(newKey(), 'spiffe://cluster.local/ns/shop/sa/admin'),
-    undefined,
-  ],
-  [
-    'for the same account of another trust domain',
-    'PERMISSION_DENIED',
-    'csr_identity',
-    () => signingRequest(newKey(), 'spiffe://evil.test/ns/shop/sa/reviews'),
-    undefined,
-  ],
-  [
-    'as a node agent would for its pods',
-    'PERMISSION_DENIED',
-    'csr_identity',
-    () => signingRequest(newKey(), ''),
-    { ImpersonatedIdentity: 'spiffe://cluster.local/ns/shop/sa/admin' },
-  ],
-  ['that is no request', 'INVALID_ARGUMENT', 'csr', () => 'hello', undefined],
-  [
-    'that was altered',
-    'INVALID_ARGUMENT',
-    'csr',
-    () => signingRequest(newKey(), 'urn:a').replace(/(.{8})\n-----END/, 'AAAAAAAA\n-----END'),
-    undefined,
-  ],
+interface Asking {
+  readonly what: string;
+  readonly status: string;
+  readonly reason: string;
+  readonly csr: () => string;
+  readonly metadata?: JsonObject;
+}
+
+const REQUESTS: readonly Asking[] = [
+  {
+    what: 'in the name of another workload',
+    status: 'PERMISSION_DENIED',
+    reason: 'csr_identity',
+    csr: () => signingRequest(newKey(), 'spiffe://cluster.local/ns/shop/sa/admin'),
+  },
+  {
+    what: 'for the same account of another trust domain',
+    status: 'PERMISSION_DENIED',
+    reason: 'csr_identity',
+    csr: () => signingRequest(newKey(), 'spiffe://evil.test/ns/shop/sa/reviews'),
+  },
+  {
+    what: 'as a node agent would for its pods',
+    status: 'PERMISSION_DENIED',
+    reason: 'csr_identity',
+    csr: () => signingRequest(newKey(), ''),
+    metadata: { ImpersonatedIdentity: 'spiffe://cluster.local/ns/shop/sa/admin' },
+  },
+  { what: 'that is no request', status: 'INVALID_ARGUMENT', reason: 'csr', csr: () => 'hello' },
+  {
+    what: 'that was altered',
+    status: 'INVALID_ARGUMENT',
+    reason: 'csr',
+    csr: () => signingRequest(newKey(), 'urn:a').replace(/(.{8})\n-----END/, 'AAAAAAAA\n-----END'),
+  },
 ];
 
 describe('a certificate', () => {
-  test.each(REQUESTS)('asked for %s is refused with %s: %s', async (_, status, reason, csr, metadata) => {
+  test.each(REQUESTS)('asked for $what is refused: $reason', async ({ status, reason, csr, metadata }) => {
     const token = await control.token('shop/reviews');
     let answer = '';
     const noted = await refusalsOf('ca', async () => {

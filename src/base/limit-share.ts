@@ -13,12 +13,15 @@ export interface LimitShare {
   readonly demand: number;
   set(fraction: number): void;
   ask(): void;
+  /** True for the first who says that this version is in force now; later versions win. */
+  claim(version: number): boolean;
 }
 
 export class LocalShare implements LimitShare {
   fraction = 1;
   version = 0;
   demand = 0;
+  #claimed = 0;
 
   set(fraction: number): void {
     this.fraction = fraction;
@@ -28,6 +31,12 @@ export class LocalShare implements LimitShare {
   ask(): void {
     this.demand = (this.demand + 1) >>> 0;
   }
+
+  claim(version: number): boolean {
+    const isFirst = this.#claimed !== version;
+    this.#claimed = version;
+    return isFirst;
+  }
 }
 
 /** Fractions are kept as millionths that are missing from 1, so that fresh memory is all of the limit. */
@@ -36,7 +45,7 @@ export class SharedShare implements LimitShare {
   readonly #missing: number;
   readonly #demand: number;
 
-  /** Two cells stand at each place: what is missing and the version, the demand and nothing. */
+  /** Two cells stand at each place: what is missing and the version, the demand and the version in force. */
   constructor(cells: Int32Array<SharedArrayBuffer>, missing: number, demand: number) {
     this.#cells = cells;
     this.#missing = missing;
@@ -62,6 +71,10 @@ export class SharedShare implements LimitShare {
 
   ask(): void {
     Atomics.add(this.#cells, this.#demand, 1);
+  }
+
+  claim(version: number): boolean {
+    return Atomics.exchange(this.#cells, this.#demand + 1, version) !== version;
   }
 }
 

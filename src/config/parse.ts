@@ -18,6 +18,7 @@ import type { Meta, Source } from './meta.ts';
 import { Report, locate } from './report.ts';
 import { readPeerAuthenticationSpec } from './peer-authentication.ts';
 import { readRequestAuthenticationSpec } from './request-authentication.ts';
+import { readRateLimitPolicySpec } from './rate-limit-policy.ts';
 import { readResiliencePolicySpec } from './resilience-policy.ts';
 import { resourceKey } from './resource.ts';
 import type { Resource } from './resource.ts';
@@ -65,6 +66,7 @@ const GROUPS: Readonly<Record<string, string>> = {
   AuthorizationPolicy: 'security.istio.io',
   RequestAuthentication: 'security.istio.io',
   XBackendTrafficPolicy: EXPERIMENTAL_GROUP,
+  RateLimitPolicy: OWN_GROUP,
   ResiliencePolicy: OWN_GROUP,
 };
 const VERSIONS = ['v1', 'v1beta1', 'v1alpha3', 'v1alpha1', 'v1alpha2'];
@@ -327,6 +329,8 @@ function readSpec(kind: string, fields: Fields, meta: Meta, source: Source): Res
         return { ...base, kind, spec: readPeerAuthenticationSpec(spec) };
       case 'XBackendTrafficPolicy':
         return { ...base, kind, spec: readBackendTrafficPolicySpec(spec) };
+      case 'RateLimitPolicy':
+        return { ...base, kind, spec: readRateLimitPolicySpec(spec) };
       case 'ResiliencePolicy':
         return { ...base, kind, spec: readResiliencePolicySpec(spec) };
       default:

@@ -7,6 +7,7 @@ import type { MeshConfigSpec } from './mesh-config.ts';
 import type { Meta, Source } from './meta.ts';
 import type { PeerAuthenticationSpec } from './peer-authentication.ts';
 import type { RequestAuthenticationSpec } from './request-authentication.ts';
+import type { RateLimitPolicySpec } from './rate-limit-policy.ts';
 import type { ResiliencePolicySpec } from './resilience-policy.ts';
 import type { SecretSpec } from './secret.ts';
 import type { ServiceEntrySpec, WorkloadSpec } from './service-entry.ts';
@@ -41,6 +42,8 @@ export type BackendTrafficPolicy = Typed<'XBackendTrafficPolicy', ResiliencePoli
 export type PeerAuthentication = Typed<'PeerAuthentication', PeerAuthenticationSpec>;
 export type ResiliencePolicy = Typed<'ResiliencePolicy', ResiliencePolicySpec>;
 
+export type RateLimitPolicy = Typed<'RateLimitPolicy', RateLimitPolicySpec>;
+
 export type Resource =
   | Service
   | EndpointSlice
@@ -60,6 +63,7 @@ export type Resource =
   | RequestAuthentication
   | BackendTrafficPolicy
   | PeerAuthentication
+  | RateLimitPolicy
   | ResiliencePolicy;
 
 export type Kind = Resource['kind'];

@@ -13,6 +13,7 @@ import { file_envoy_config_trace_v3_opentelemetry } from '../xds/gen/envoy/confi
 import { file_envoy_extensions_access_loggers_file_v3_file } from '../xds/gen/envoy/extensions/access_loggers/file/v3/file_pb.js';
 import { AdaptiveConcurrencySchema } from '../xds/gen/envoy/extensions/filters/http/adaptive_concurrency/v3/adaptive_concurrency_pb.js';
 import { AdmissionControlSchema } from '../xds/gen/envoy/extensions/filters/http/admission_control/v3/admission_control_pb.js';
+import { LocalRateLimitSchema } from '../xds/gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.js';
 import { HTTPFaultSchema } from '../xds/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js';
 import { file_envoy_extensions_clusters_aggregate_v3_cluster } from '../xds/gen/envoy/extensions/clusters/aggregate/v3/cluster_pb.js';
 import { file_envoy_extensions_filters_http_rbac_v3_rbac } from '../xds/gen/envoy/extensions/filters/http/rbac/v3/rbac_pb.js';
@@ -134,6 +135,7 @@ const registry = createRegistry(
   StructSchema,
   AdaptiveConcurrencySchema,
   AdmissionControlSchema,
+  LocalRateLimitSchema,
   HTTPFaultSchema,
   file_envoy_config_cluster_v3_cluster,
   file_envoy_config_trace_v3_opentelemetry,

@@ -8,6 +8,7 @@ import type {
   AuthorizationPolicy,
   DestinationRule,
   HttpRoute,
+  RateLimitPolicy,
   ReferenceGrant,
   RequestAuthentication,
   Resource,
@@ -42,6 +43,8 @@ export interface Snapshot {
   /** Keys that the control service fetched for them. */
   readonly jwks: JwksStates;
   readonly resilience: ResilienceIndex;
+  /** Oldest first. */
+  readonly rateLimits: readonly RateLimitPolicy[];
   readonly peerAuthentications: PeerAuthentications;
   /** Some route or backend has sessions that stay with an endpoint. */
   readonly usesSessions: boolean;
@@ -123,6 +126,7 @@ export function buildSnapshot(inputs: SnapshotInputs): Snapshot {
     requestAuthentications: sorted.filter((resource) => resource.kind === 'RequestAuthentication'),
     jwks,
     resilience,
+    rateLimits: sorted.filter((resource) => resource.kind === 'RateLimitPolicy'),
     peerAuthentications,
     usesSessions,
     secrets: new SecretIndex(

@@ -17,6 +17,7 @@ import { compileRbac } from '../policy/rbac-compile.ts';
 import { compileGlobalLimit } from '../policy/global-rate-limit-compile.ts';
 import { compileLocalLimit } from '../policy/local-rate-limit-compile.ts';
 import { compileJwt } from '../policy/jwt-compile.ts';
+import { compileOwnLimits } from '../policy/own-rate-limit-compile.ts';
 import { compileSession } from '../policy/session-compile.ts';
 import { compileShedding } from '../policy/shedding-compile.ts';
 import { compileLoneMatch } from '../routing/lone-match.ts';
@@ -77,6 +78,7 @@ const KINDS: ReadonlyMap<string, FilterKind> = new Map([
 /** By name: filters of ours that take what a filter of Envoy takes, and do another thing with it. */
 const OWN_KINDS: ReadonlyMap<string, FilterKind> = new Map([
   ['outrigger.fault', { compile: compileAttemptFault, settings: [HTTPFaultSchema] }],
+  ['outrigger.ratelimit', { compile: compileOwnLimits, settings: [] }],
   ['outrigger.shedding', { compile: compileShedding, settings: [] }],
 ]);
 

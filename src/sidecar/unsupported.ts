@@ -45,7 +45,7 @@ export interface UnsupportedOptions {
 }
 
 /** Those that are configured by a Struct. */
-const OWN_FILTERS: ReadonlySet<string> = new Set(['outrigger.mesh', 'outrigger.shedding']);
+const OWN_FILTERS: ReadonlySet<string> = new Set(['outrigger.mesh', 'outrigger.ratelimit', 'outrigger.shedding']);
 
 /** The message of a field that is missing. */
 export const MUST_BE_SET = 'must be set';

@@ -23,7 +23,8 @@ import { BLACK_HOLE, INBOUND_PASSTHROUGH } from './fixed-clusters.ts';
 import { httpManager, type ManagerParts } from './http-manager.ts';
 import { entrancesOf, modeFor, type Spoken } from './inbound-tls.ts';
 import { DETECTION_TIMEOUT_MS, inspectors, originalDestination, tcpFilter } from './listener-parts.ts';
-import { inboundRoutes } from './listeners.ts';
+import { inboundRoutes, limitRoutes } from './listeners.ts';
+import { inboundRateLimits } from './rate-limits.ts';
 import { duration, timeouts } from './proto.ts';
 import { matchAll } from './route-match.ts';
 
@@ -73,16 +74,16 @@ function chainsOf(inbound: InboundPort, node: MeshNode, scope: Scope): readonly 
   const cluster = clusterName('inbound', port, '', '');
   const needsHttp2 = protocol === 'http2' || protocol === 'grpc';
   const isOpaque = protocol === 'tcp' || (needsHttp2 && !node.abilities.http2);
+  const inboundOwner = owner === null ? null : { service: owner, instancePort: port };
+  const routes = inboundRoutes(inbound, cluster, owner, scope.snapshot.mesh.inboundRetries);
+  limitRoutes(routes, inboundRateLimits(scope.snapshot, node, inboundOwner));
   const parts: ManagerParts = {
     node,
     scope,
     direction: 'server',
     statPrefix: `inbound_${port}`,
-    owner: owner === null ? null : { service: owner, instancePort: port },
-    routes: {
-      case: 'routeConfig',
-      value: inboundRoutes(inbound, cluster, owner, scope.snapshot.mesh.inboundRetries),
-    },
+    owner: inboundOwner,
+    routes: { case: 'routeConfig', value: routes },
   };
   return chains(isOpaque ? 'tcp' : isGuessed ? 'guessed' : 'http', {
     name: `${wildcard(node)}_${port}`,

@@ -9,6 +9,7 @@ import { checkBackends } from './backend.ts';
 import { capturedPorts } from './captured-ports.ts';
 import { checkFormats } from './header-format.ts';
 import { checkCoverage } from './coverage.ts';
+import { checkRateLimits } from './rate-limits.ts';
 import { checkResilience } from './resilience-check.ts';
 import { checkJwks } from './jwt-keys.ts';
 import { checkDestination, checkHosts } from './target.ts';
@@ -20,6 +21,7 @@ export function checkSnapshot(snapshot: Snapshot): readonly Problem[] {
     ...checkTelemetry(snapshot),
     ...checkResilience(snapshot),
     ...checkJwks(snapshot),
+    ...checkRateLimits(snapshot),
   ];
   const isExplicit = snapshot.workloads.some((node) => node.mode === 'explicit');
   const scopes = new Map<string, Scope>();

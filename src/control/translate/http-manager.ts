@@ -28,6 +28,7 @@ import { overloadFilters } from './overload.ts';
 import type { InboundOwner } from './overload.ts';
 import { jwtFilters } from './jwt.ts';
 import { duration, pack } from './proto.ts';
+import { rateLimitFilters } from './rate-limits.ts';
 import { sessionFilter } from './session.ts';
 import { tracing } from './tracing.ts';
 
@@ -64,6 +65,7 @@ export function httpManager({
       ...(direction === 'server'
         ? authorizationFilters({ snapshot: scope.snapshot, node, port: appPort }, noProvider)
         : []),
+      ...(direction === 'server' ? rateLimitFilters(scope.snapshot, node, owner) : []),
       ...overloadFilters(scope.snapshot, node, owner),
       ...(direction === 'client' ? [faultFilter(node)] : []),
       {

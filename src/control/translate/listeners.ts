@@ -6,6 +6,7 @@ import { ListenerSchema } from '../../xds/gen/envoy/config/listener/v3/listener_
 import type { Listener } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import { RouteConfigurationSchema } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
 import type { RouteConfiguration } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
+import type { RateLimit } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
 import { RouteActionSchema, RouteSchema } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
 import type { Retries } from '../../config/http-retries.ts';
 import type { MeshApp, MeshNode } from '../mesh-node.ts';
@@ -19,6 +20,7 @@ import { httpManager } from './http-manager.ts';
 import { entrancesOf, modeFor } from './inbound-tls.ts';
 import { DETECTION_TIMEOUT_MS, socket, tcpFilter, tlsInspector } from './listener-parts.ts';
 import { duration, timeouts } from './proto.ts';
+import { inboundRateLimits } from './rate-limits.ts';
 import { inboundRetryPolicy } from './retry-policy.ts';
 import { matchAll } from './route-match.ts';
 import { OUTBOUND_ROUTES } from './virtual-hosts.ts';
@@ -52,14 +54,17 @@ export function outboundListener(node: MeshNode, scope: Scope): Listener {
 
 export function inboundListener(node: MeshNode, app: MeshApp, scope: Scope, owner: MeshService | null): Listener {
   const cluster = clusterName('inbound', app.port, '', '');
+  const inbound = owner === null ? null : { service: owner, instancePort: app.inboundPort };
+  const routes = inboundRoutes(app, cluster, owner, scope.snapshot.mesh.inboundRetries);
+  limitRoutes(routes, inboundRateLimits(scope.snapshot, node, inbound));
   const manager = httpManager({
     node,
     scope,
     direction: 'server',
     statPrefix: `inbound_${app.port}`,
-    owner: owner === null ? null : { service: owner, instancePort: app.inboundPort },
     appPort: { app: app.port, inbound: app.inboundPort },
-    routes: { case: 'routeConfig', value: inboundRoutes(app, cluster, owner, scope.snapshot.mesh.inboundRetries) },
+    owner: inbound,
+    routes: { case: 'routeConfig', value: routes },
   });
   const tcp = tcpFilter({
     statPrefix: cluster,
@@ -94,6 +99,13 @@ function inboundFrame(app: MeshApp) {
     address: socket(EVERYWHERE, app.inboundPort),
     trafficDirection: TrafficDirection.INBOUND,
   };
+}
+
+/** What requests are counted under, for the rate limits of the manager. */
+export function limitRoutes({ virtualHosts }: RouteConfiguration, limits: readonly RateLimit[]): void {
+  for (const { action } of virtualHosts.flatMap((host) => host.routes)) {
+    if (action.case === 'route') action.value.rateLimits.push(...limits);
+  }
 }
 
 /** Everything goes to the app, whatever host it is for. */

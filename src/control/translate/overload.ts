@@ -59,7 +59,7 @@ export function overloadFilters(
 }
 
 /** The first of the service's ports that leads to the app's. */
-function servicePort(
+export function servicePort(
   { service, instancePort }: InboundOwner,
   addresses: readonly string[],
 ): Pick<MeshPort, 'number' | 'name'> {

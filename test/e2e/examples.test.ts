@@ -18,6 +18,7 @@ const RUN_BY = new Map([
   ['sidecar-bootstrap', 'examples.test.ts'],
   ['gateway-api', 'examples.test.ts'],
   ['inject', 'examples.test.ts'],
+  ['mtls', 'mtls.test.ts'],
   ['resilience', 'examples.test.ts'],
 ]);
 

@@ -10,7 +10,7 @@ import { SecureMesh } from '../support/secure-mesh.ts';
 import { pem } from '../support/tls-proxy.ts';
 import { until } from '../support/until.ts';
 import { join } from 'node:path';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 
 const SERVERS = ['disable', 'permissive', 'strict', 'port'] as const;
 const CLIENTS = ['none', 'disabling', 'mutual', 'simple', 'foreign'] as const;
@@ -207,4 +207,16 @@ describe('on the wire', () => {
       close();
     }
   });
+});
+
+test('examples/mtls does what its README says', async () => {
+  const rules = readFileSync(new URL('../../examples/mtls/rules/strict.yaml', import.meta.url), 'utf8');
+  await using small = await SecureMesh.start(rules);
+  const reviews = await small.join({ service: 'reviews', app: `${appPort}/http` });
+  const frontend = await small.join({ service: 'frontend' });
+  await small.settle();
+  const told = await ask(frontend.outbound, 'reviews', 'example');
+  expect(told.status).toBe(200);
+  expect(told.body).toContain('URI=spiffe://cluster.local/ns/default/sa/frontend');
+  expect(await ask(reviews.inbound, 'reviews', 'example-plain')).toEqual({ status: 0, body: '' });
 });

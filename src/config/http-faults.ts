@@ -1,9 +1,7 @@
-// The fault and CORS sections of a VirtualService rule. They are read and checked in full; CORS takes
-// effect with the policy part, and until then a warning says so.
+// The fault section of a VirtualService rule: a delay, an abort, each by its own chance. An HTTP status and a gRPC
+// status exclude each other.
 import { GRPC_CODES } from '../base/grpc-codes.ts';
 import type { Fields } from './fields.ts';
-import { readStringMatch } from './string-match.ts';
-import type { StringMatch } from './string-match.ts';
 
 export interface Fault {
   readonly delay: { readonly percent: number; readonly fixedMs: number } | null;
@@ -16,15 +14,6 @@ export interface FaultAbort {
   readonly status: number;
   /** Null where an HTTP status stands. */
   readonly grpcStatus: number | null;
-}
-
-export interface CorsPolicy {
-  readonly allowOrigins: readonly StringMatch[];
-  readonly allowMethods: readonly string[];
-  readonly allowHeaders: readonly string[];
-  readonly exposeHeaders: readonly string[];
-  readonly maxAgeMs: number | null;
-  readonly allowsCredentials: boolean;
 }
 
 const readPercent = (fields: Fields): number => fields.decimal('value', { min: 0, max: 100 }) ?? 0;
@@ -47,22 +36,4 @@ export function readFault(fields: Fields): Fault {
     return { percent: abort.object('percentage', readPercent) ?? 0, status: status ?? 0, grpcStatus };
   });
   return { delay, abort };
-}
-
-export function readCors(fields: Fields): CorsPolicy {
-  fields.warning(
-    '',
-    'corsPolicy is not supported yet and has no effect',
-    'remove it, or wait for the version that does it',
-  );
-  fields.ignore('unmatchedPreflights');
-  const origins = fields.texts('allowOrigin').map((value): StringMatch => ({ kind: 'exact', value }));
-  return {
-    allowOrigins: [...fields.list('allowOrigins', readStringMatch), ...origins],
-    allowMethods: fields.texts('allowMethods'),
-    allowHeaders: fields.texts('allowHeaders'),
-    exposeHeaders: fields.texts('exposeHeaders'),
-    maxAgeMs: fields.durationMs('maxAge'),
-    allowsCredentials: fields.flag('allowCredentials') ?? false,
-  };
 }

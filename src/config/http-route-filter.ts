@@ -1,5 +1,7 @@
 // The filters of an HTTPRoute rule or backend. A filter that cannot be done refuses the route: the
 // Gateway API forbids to skip one.
+import { readGatewayCors } from './cors-policy.ts';
+import type { CorsPolicy } from './cors-policy.ts';
 import type { Fields } from './fields.ts';
 import { checkHeaderText } from './header-text.ts';
 import type { RouteMatch } from './http-route.ts';
@@ -35,6 +37,7 @@ export type RouteFilter =
       readonly status: number;
     }
   | { readonly kind: 'rewrite'; readonly hostname: string; readonly path: PathModifier | null }
+  | { readonly kind: 'cors'; readonly policy: CorsPolicy }
   | { readonly kind: 'mirror'; readonly backend: BackendRef; readonly percent: number };
 
 const TYPES = [
@@ -54,6 +57,7 @@ const BODY_OF: Readonly<Record<string, string>> = {
   RequestRedirect: 'requestRedirect',
   URLRewrite: 'urlRewrite',
   RequestMirror: 'requestMirror',
+  CORS: 'cors',
 };
 
 const NOTHING: RouteFilter = { kind: 'request-headers', edits: { set: [], add: [], remove: [] } };
@@ -88,6 +92,8 @@ function readBody(type: string, fields: Fields, matches: readonly RouteMatch[]):
       return { kind: 'response-headers', edits: readEdits(fields) };
     case 'RequestRedirect':
       return readRedirect(fields, matches);
+    case 'CORS':
+      return { kind: 'cors', policy: readGatewayCors(fields) };
     case 'URLRewrite':
       return {
         kind: 'rewrite',

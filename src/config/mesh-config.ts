@@ -2,6 +2,8 @@
 // `mesh` of the ConfigMap `istio`. Names and defaults are those of istio/mesh/v1alpha1/config.proto.
 import { readConnectionPool } from './connection-pool.ts';
 import type { ConnectionPool } from './connection-pool.ts';
+import { readAuthorizationProvider } from './external-authorization.ts';
+import type { AuthorizationProvider } from './external-authorization.ts';
 import type { Fields } from './fields.ts';
 import { readRetries } from './http-retries.ts';
 import type { Retries } from './http-retries.ts';
@@ -26,7 +28,8 @@ export type ExtensionProvider =
       readonly path: string;
       readonly text: string;
       readonly labels: ReadonlyMap<string, string> | null;
-    };
+    }
+  | AuthorizationProvider;
 
 const OUTBOUND_POLICIES = ['REGISTRY_ONLY', 'ALLOW_ANY'] as const;
 export type OutboundPolicy = (typeof OUTBOUND_POLICIES)[number];
@@ -172,7 +175,7 @@ export function readOutboundPolicy(fields: Fields): OutboundPolicy | null {
 
 function readProvider(fields: Fields): ExtensionProvider | null {
   const name = fields.requiredText('name');
-  fields.exclusive('opentelemetry', 'envoyFileAccessLog');
+  fields.exclusive('opentelemetry', 'envoyFileAccessLog', 'envoyExtAuthzHttp', 'envoyExtAuthzGrpc');
   const tracer = fields.object('opentelemetry', (tracer): ExtensionProvider => {
     tracer.later('http', 'resourceDetectors', 'dynatraceSampler', 'grpc');
     if (!tracer.has('port')) tracer.error('port', 'port is missing', 'add port: 4317');
@@ -198,8 +201,10 @@ function readProvider(fields: Fields): ExtensionProvider | null {
       labels: format?.labels ?? null,
     };
   });
-  if (tracer === null && log === null) {
-    fields.later(...fields.names().filter((field) => field !== 'name'));
-  }
-  return tracer ?? log;
+  const asked =
+    fields.object('envoyExtAuthzHttp', (part) => readAuthorizationProvider(part, name, 'http')) ??
+    fields.object('envoyExtAuthzGrpc', (part) => readAuthorizationProvider(part, name, 'grpc'));
+  const provider = tracer ?? log ?? asked;
+  if (provider === null) fields.later(...fields.names().filter((field) => field !== 'name'));
+  return provider;
 }

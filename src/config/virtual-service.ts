@@ -1,12 +1,14 @@
 // VirtualService (networking.istio.io): typed as Istio's proto has it, in the order of its fields. TLS
 // and TCP routes (virtual-service-tcp.ts) decide about captured connections only.
+import { readCors } from './cors-policy.ts';
+import type { CorsPolicy } from './cors-policy.ts';
 import type { Fields } from './fields.ts';
 import { checkHeaderLines, checkHeaderText } from './header-text.ts';
 import { readRetries, readTimeout } from './http-retries.ts';
 import type { Retries } from './http-retries.ts';
 import { limits } from './limits.ts';
-import { readCors, readFault } from './http-faults.ts';
-import type { CorsPolicy, Fault } from './http-faults.ts';
+import { readFault } from './http-faults.ts';
+import type { Fault } from './http-faults.ts';
 import { checkSubstitution } from './regex.ts';
 import { readDestination } from './virtual-service-destination.ts';
 import type { Destination } from './virtual-service-destination.ts';

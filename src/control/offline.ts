@@ -14,6 +14,8 @@ import { file_envoy_extensions_access_loggers_file_v3_file } from '../xds/gen/en
 import { AdaptiveConcurrencySchema } from '../xds/gen/envoy/extensions/filters/http/adaptive_concurrency/v3/adaptive_concurrency_pb.js';
 import { AdmissionControlSchema } from '../xds/gen/envoy/extensions/filters/http/admission_control/v3/admission_control_pb.js';
 import { LocalRateLimitSchema } from '../xds/gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.js';
+import { CorsPolicySchema, CorsSchema } from '../xds/gen/envoy/extensions/filters/http/cors/v3/cors_pb.js';
+import { ExtAuthzSchema } from '../xds/gen/envoy/extensions/filters/http/ext_authz/v3/ext_authz_pb.js';
 import { HTTPFaultSchema } from '../xds/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js';
 import { file_envoy_extensions_clusters_aggregate_v3_cluster } from '../xds/gen/envoy/extensions/clusters/aggregate/v3/cluster_pb.js';
 import { file_envoy_extensions_filters_http_rbac_v3_rbac } from '../xds/gen/envoy/extensions/filters/http/rbac/v3/rbac_pb.js';
@@ -136,6 +138,9 @@ const registry = createRegistry(
   AdaptiveConcurrencySchema,
   AdmissionControlSchema,
   LocalRateLimitSchema,
+  CorsSchema,
+  CorsPolicySchema,
+  ExtAuthzSchema,
   HTTPFaultSchema,
   file_envoy_config_cluster_v3_cluster,
   file_envoy_config_trace_v3_opentelemetry,

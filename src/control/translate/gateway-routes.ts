@@ -17,6 +17,7 @@ import type { Route, RouteAction } from '../../xds/gen/envoy/config/route/v3/rou
 import { clusterName } from '../mesh-service.ts';
 import type { Scope } from '../scope.ts';
 import { resolveBackend } from './backend.ts';
+import { addCors } from './cors.ts';
 import { gatewayEditLists } from './header-edits.ts';
 import { hashPolicy } from './hash-policy.ts';
 import { writeMetadata } from './own-metadata.ts';
@@ -90,6 +91,7 @@ function routeOf({ route: owner, rule, ruleIndex, match }: Candidate, context: G
     metadata: originMetadata('http-route', 'gateway.networking.k8s.io/v1', owner.meta),
   });
   for (const filter of rule.filters) editHeaders(route, filter);
+  for (const filter of rule.filters) if (filter.kind === 'cors') addCors(route, filter.policy);
   const redirect = rule.filters.find((filter) => filter.kind === 'redirect');
   if (redirect !== undefined) {
     route.action = { case: 'redirect', value: gatewayRedirect(redirect, match.path.value, context.port) };

@@ -22,7 +22,9 @@ import type { PathNormalization } from '../../config/mesh-config.ts';
 import type { MeshNode } from '../mesh-node.ts';
 import type { Scope } from '../scope.ts';
 import { accessLogs } from './access-log.ts';
-import { authorizationFilters, noProvider, type AuthorizationScope } from './authorization.ts';
+import { authorizationFilters, type AuthorizationScope } from './authorization.ts';
+import { corsFilters } from './cors.ts';
+import { externalAuthorization } from './external-authorization.ts';
 import { faultFilter } from './faults.ts';
 import { overloadFilters } from './overload.ts';
 import type { InboundOwner } from './overload.ts';
@@ -61,9 +63,12 @@ export function httpManager({
     statPrefix,
     httpFilters: [
       ...ownFilters(node),
+      ...(direction === 'client' ? corsFilters(scope.snapshot) : []),
       ...(direction === 'server' ? jwtFilters({ scope, node }) : []),
       ...(direction === 'server'
-        ? authorizationFilters({ snapshot: scope.snapshot, node, port: appPort }, noProvider)
+        ? authorizationFilters({ snapshot: scope.snapshot, node, port: appPort }, (provider) =>
+            externalAuthorization(scope.snapshot, provider),
+          )
         : []),
       ...(direction === 'server' ? rateLimitFilters(scope.snapshot, node, owner) : []),
       ...overloadFilters(scope.snapshot, node, owner),

@@ -23,6 +23,7 @@ import type {
 import { selects } from '../mesh-service.ts';
 import type { MeshNode } from '../mesh-node.ts';
 import type { Scope } from '../scope.ts';
+import { addCors } from './cors.ts';
 import { addFault } from './faults.ts';
 import { editLists, hostFromEdits } from './header-edits.ts';
 import { hashPolicy } from './hash-policy.ts';
@@ -113,6 +114,7 @@ function routeOf({ service, rule, name, match, statPrefix }: RouteParts, context
   } else forward(route, service, rule, context);
   applyRouteResilience(route, context.scope.snapshot.resilience.ofRoute('VirtualService', service.meta, rule.name));
   if (rule.fault !== null) addFault(route, rule.fault, context.node);
+  if (rule.cors !== null && route.action.case === 'route') addCors(route, rule.cors);
   return route;
 }
 

@@ -30,6 +30,7 @@ import { capturedRoutes } from './captured-routes.ts';
 import { capturedInboundCluster, inboundCluster, outboundClusters } from './clusters.ts';
 import { checkShares, withShare } from './concurrency-limit.ts';
 import { fallbacksOf, followFallbacks } from './fallback.ts';
+import { authorizationClusters } from './external-authorization.ts';
 import { fixedClusters } from './fixed-clusters.ts';
 import { InboundPorts } from './inbound-ports.ts';
 import { inboundListener, outboundListener } from './listeners.ts';
@@ -223,7 +224,7 @@ export class ViewBuilder {
       scope,
       caller: node,
       abilities: node.abilities,
-      grpcClusters: tracerClusters(this.#snapshot),
+      grpcClusters: new Set([...tracerClusters(this.#snapshot), ...authorizationClusters(this.#snapshot)]),
     })) {
       clusters.set(cluster.name, this.#interned.intern(encodeResource(ClusterSchema, cluster.name, cluster)));
       if (group !== null) limited.push({ cluster, group, encoded: new Map() });

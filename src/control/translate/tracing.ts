@@ -12,10 +12,10 @@ import type { Problem } from '../../base/problem.ts';
 import type { ExtensionProvider } from '../../config/mesh-config.ts';
 import type { TagSource } from '../../config/telemetry.ts';
 import type { MeshNode } from '../mesh-node.ts';
-import { clusterName } from '../mesh-service.ts';
 import type { Scope } from '../scope.ts';
 import type { Snapshot } from '../snapshot.ts';
 import { pack } from './proto.ts';
+import { providerCluster } from './provider-cluster.ts';
 import { tracingFor } from './telemetry-scope.ts';
 
 const DEFAULT_SAMPLING_PERCENT = 1;
@@ -37,7 +37,7 @@ export function tracing(scope: Scope, node: MeshNode, direction: 'client' | 'ser
   const isDisabled = specs.map((spec) => spec.isDisabled).find((disabled) => disabled !== null) ?? false;
   const provider = names.map((name) => tracerNamed(name, scope.snapshot)).find((tracer) => tracer !== null) ?? null;
   if (provider === null || isDisabled) return null;
-  const cluster = tracerCluster(provider, scope.snapshot);
+  const cluster = providerCluster(provider, scope.snapshot);
   if (cluster === null) return null;
   const sampling =
     specs.map((spec) => spec.samplingPercent).find((percent) => percent !== null) ??
@@ -73,27 +73,10 @@ function tracerNamed(name: string, snapshot: Snapshot): Tracer | null {
 export function tracerClusters(snapshot: Snapshot): ReadonlySet<string> {
   const clusters = new Set<string>();
   for (const provider of snapshot.mesh.providers) {
-    const cluster = provider.kind === 'opentelemetry' ? tracerCluster(provider, snapshot) : null;
+    const cluster = provider.kind === 'opentelemetry' ? providerCluster(provider, snapshot) : null;
     if (cluster !== null) clusters.add(cluster);
   }
   return clusters;
-}
-
-/** `service` is a host, or `namespace/host` as Istio allows. Null when no such service is known. */
-function tracerCluster(provider: Tracer, snapshot: Snapshot): string | null {
-  const slash = provider.service.indexOf('/');
-  const namespace = slash < 0 ? snapshot.mesh.rootNamespace : provider.service.slice(0, slash);
-  const host = provider.service.slice(slash + 1);
-  const candidates = [
-    host,
-    `${host}.svc.${snapshot.domain}`,
-    `${host}.${snapshot.domain}`,
-    `${host}.${namespace}.svc.${snapshot.domain}`,
-  ];
-  const found = candidates.find((candidate) =>
-    snapshot.services.get(candidate)?.ports.some((port) => port.number === provider.port),
-  );
-  return found === undefined ? null : clusterName('outbound', provider.port, '', found);
 }
 
 function customTag(tag: string, source: TagSource): CustomTag {
@@ -123,7 +106,7 @@ export function checkTelemetry(snapshot: Snapshot): readonly Problem[] {
       for (const [position, name] of (spec.providers ?? []).entries()) {
         const path = `spec.tracing[${index}].providers[${position}].name`;
         const provider = snapshot.mesh.providers.find((candidate) => candidate.name === name);
-        const isReachable = provider?.kind === 'opentelemetry' && tracerCluster(provider, snapshot) !== null;
+        const isReachable = provider?.kind === 'opentelemetry' && providerCluster(provider, snapshot) !== null;
         if (isReachable) continue;
         const message =
           provider === undefined

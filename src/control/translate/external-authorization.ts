@@ -1,0 +1,143 @@
+// The filter that asks an extension provider about a request, for AuthorizationPolicies of action CUSTOM. It asks only
+// where the rules of these policies hold, which the shadow RBAC before it has found out (authorization.ts). A
+// provider that is not there, or whose service is not, makes no filter: whoever needs it must deny.
+// Source: istio pilot/pkg/security/authz/builder/extauthz.go.
+import { create, fromJson } from '@bufbuild/protobuf';
+import type { AuthorizationProvider } from '../../config/external-authorization.ts';
+import { ApiVersion } from '../../xds/gen/envoy/config/core/v3/config_source_pb.js';
+import { HeaderValueSchema } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
+import {
+  ExtAuthzSchema,
+  HttpServiceSchema,
+  type ExtAuthz,
+} from '../../xds/gen/envoy/extensions/filters/http/ext_authz/v3/ext_authz_pb.js';
+import {
+  HttpFilterSchema,
+  type HttpFilter,
+} from '../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
+import { MetadataMatcherSchema, type MetadataMatcher } from '../../xds/gen/envoy/type/matcher/v3/metadata_pb.js';
+import {
+  ListStringMatcherSchema,
+  StringMatcherSchema,
+  type ListStringMatcher,
+  type StringMatcher,
+} from '../../xds/gen/envoy/type/matcher/v3/string_pb.js';
+import { RegexMatcherSchema } from '../../xds/gen/envoy/type/matcher/v3/regex_pb.js';
+import { HttpStatusSchema } from '../../xds/gen/envoy/type/v3/http_status_pb.js';
+import { ValueMatcherSchema } from '../../xds/gen/envoy/type/matcher/v3/value_pb.js';
+import type { Snapshot } from '../snapshot.ts';
+import { EXT_AUTHZ_KEY, extAuthzName } from './authorization.ts';
+import { duration, pack } from './proto.ts';
+import { providerCluster } from './provider-cluster.ts';
+
+const NAME = 'envoy.filters.http.ext_authz';
+const TIMEOUT_MS = 600_000;
+const FORBIDDEN = 403;
+const EVERY_NAME = create(RegexMatcherSchema, { regex: '.*' });
+
+/** Null when there is no such provider, or no such service. */
+export function externalAuthorization(snapshot: Snapshot, provider: string): HttpFilter | null {
+  const found = snapshot.mesh.providers.find(({ name }) => name === provider);
+  if (found?.kind !== 'authorization') return null;
+  const cluster = providerCluster(found, snapshot);
+  if (cluster === null) return null;
+  const value = pack(ExtAuthzSchema, extAuthz(found, cluster));
+  return create(HttpFilterSchema, { name: NAME, configType: { case: 'typedConfig', value } });
+}
+
+/** Clusters of providers that are asked over gRPC: they are HTTP/2. */
+export function authorizationClusters(snapshot: Snapshot): readonly string[] {
+  return snapshot.mesh.providers.flatMap((provider) => {
+    if (provider.kind !== 'authorization' || provider.protocol !== 'grpc') return [];
+    const cluster = providerCluster(provider, snapshot);
+    return cluster === null ? [] : [cluster];
+  });
+}
+
+function extAuthz(provider: AuthorizationProvider, cluster: string): ExtAuthz {
+  const { body, statusOnError, requestHeaders } = provider;
+  return create(ExtAuthzSchema, {
+    services: serviceOf(provider, cluster),
+    transportApiVersion: ApiVersion.V3,
+    failureModeAllow: provider.isFailOpen,
+    clearRouteCache: provider.clearsRouteCache,
+    statusOnError: fromJson(HttpStatusSchema, { code: statusOnError ?? FORBIDDEN }),
+    filterEnabledMetadata: gateMatcher(provider.name),
+    ...(requestHeaders.length === 0 ? {} : { allowedHeaders: names(requestHeaders) }),
+    ...(body === null
+      ? {}
+      : {
+          withRequestBody: {
+            maxRequestBytes: body.bytesMax,
+            allowPartialMessage: body.allowsPartial,
+            packAsBytes: body.packsAsBytes,
+          },
+        }),
+  });
+}
+
+function serviceOf(provider: AuthorizationProvider, cluster: string): ExtAuthz['services'] {
+  const host = provider.service.slice(provider.service.indexOf('/') + 1);
+  const timeout = duration(provider.timeoutMs ?? TIMEOUT_MS);
+  if (provider.protocol === 'grpc') {
+    return {
+      case: 'grpcService',
+      value: {
+        $typeName: 'envoy.config.core.v3.GrpcService',
+        targetSpecifier: {
+          case: 'envoyGrpc',
+          value: {
+            $typeName: 'envoy.config.core.v3.GrpcService.EnvoyGrpc',
+            clusterName: cluster,
+            authority: host,
+            skipEnvoyHeaders: false,
+          },
+        },
+        timeout,
+        initialMetadata: [],
+      },
+    };
+  }
+  const headersToAdd = [...provider.additionalHeaders]
+    .toSorted(([one], [two]) => (one < two ? -1 : 1))
+    .map(([key, value]) => create(HeaderValueSchema, { key, value: value.replaceAll('%', '%%') }));
+  const value = create(HttpServiceSchema, {
+    serverUri: { uri: `http://${host}`, httpUpstreamType: { case: 'cluster', value: cluster }, timeout },
+    pathPrefix: provider.pathPrefix,
+    ...(headersToAdd.length === 0 ? {} : { authorizationRequest: { headersToAdd } }),
+  });
+  const { toUpstreamOnAllow, toDownstreamOnAllow, toDownstreamOnDeny } = provider;
+  if (toUpstreamOnAllow.length + toDownstreamOnAllow.length + toDownstreamOnDeny.length > 0) {
+    value.authorizationResponse = {
+      $typeName: 'envoy.extensions.filters.http.ext_authz.v3.AuthorizationResponse',
+      ...(toUpstreamOnAllow.length === 0 ? {} : { allowedUpstreamHeaders: names(toUpstreamOnAllow) }),
+      ...(toDownstreamOnDeny.length === 0 ? {} : { allowedClientHeaders: names(toDownstreamOnDeny) }),
+      ...(toDownstreamOnAllow.length === 0 ? {} : { allowedClientHeadersOnSuccess: names(toDownstreamOnAllow) }),
+    };
+  }
+  return { case: 'httpService', value };
+}
+
+function names(list: readonly string[]): ListStringMatcher {
+  return create(ListStringMatcherSchema, { patterns: list.map(nameMatcher) });
+}
+
+function nameMatcher(name: string): StringMatcher {
+  if (name === '*') return create(StringMatcherSchema, { matchPattern: { case: 'safeRegex', value: EVERY_NAME } });
+  if (name.startsWith('*')) return literalMatcher({ case: 'suffix', value: name.slice(1) });
+  if (name.endsWith('*')) return literalMatcher({ case: 'prefix', value: name.slice(0, -1) });
+  return literalMatcher({ case: 'exact', value: name });
+}
+
+function literalMatcher(matchPattern: StringMatcher['matchPattern']): StringMatcher {
+  return create(StringMatcherSchema, { matchPattern, ignoreCase: true });
+}
+
+function gateMatcher(provider: string): MetadataMatcher {
+  const starts = create(StringMatcherSchema, { matchPattern: { case: 'prefix', value: extAuthzName(provider) } });
+  return create(MetadataMatcherSchema, {
+    filter: 'envoy.filters.http.rbac',
+    path: [{ segment: { case: 'key', value: EXT_AUTHZ_KEY } }],
+    value: create(ValueMatcherSchema, { matchPattern: { case: 'stringMatch', value: starts } }),
+  });
+}

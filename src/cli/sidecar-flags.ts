@@ -1,10 +1,11 @@
 // Reads the flags of `outrigger sidecar` into values, or into what is wrong with them. Wrong usage is
 // collected, not thrown: all of it is told at once, and the exit code is 64.
 import { hostname } from 'node:os';
-import { LOG_LEVELS, type LogLevel } from '../base/log.ts';
+import type { LogLevel } from '../base/log.ts';
 import type { ControlAddress } from '../sidecar/discovery.ts';
 import { APP_PROTOCOLS, MESH_MODES, type AppPort, type MeshMode, type WorkloadIdentity } from '../sidecar/node.ts';
 import type { DrainStrategy } from '../sidecar/proxy.ts';
+import { FlagReader } from './flag-reader.ts';
 import { readIdentity, type IdentitySettings } from './identity-flags.ts';
 import type { SidecarFlags } from './sidecar.ts';
 
@@ -19,6 +20,9 @@ export interface CommonSettings {
   readonly concurrency: number;
   /** The Unix socket on which sidecars replace each other; null for none. */
   readonly handoverPath: string | null;
+  /** Where the identity is served by SDS; null: nowhere. */
+  readonly sdsPath: string | null;
+  readonly sdsMode: number;
   readonly logLevel: LogLevel;
   /** Folders and npm packages that extensions are loaded from. */
   readonly extensions: readonly string[];
@@ -39,8 +43,6 @@ export type SidecarSettings = CommonSettings &
   );
 
 const PORTS = [0, 65_535] as const;
-/** sockaddr_un of Linux, without the zero at the end. */
-const SOCKET_PATH_BYTES_MAX = 107;
 
 /** The settings, or one sentence for each mistake. */
 export function readFlags(flags: SidecarFlags): SidecarSettings | readonly string[] {
@@ -54,6 +56,8 @@ export function readFlags(flags: SidecarFlags): SidecarSettings | readonly strin
     drainStrategy: reader.strategy(),
     concurrency: reader.number('concurrency', 1, [1, 128]),
     handoverPath: reader.path('handover'),
+    sdsPath: reader.path('sds'),
+    sdsMode: reader.socketMode('sdsMode'),
     logLevel: reader.level(),
     extensions: reader.list('extensions'),
   };
@@ -62,7 +66,7 @@ export function readFlags(flags: SidecarFlags): SidecarSettings | readonly strin
 }
 
 function readFileSettings(reader: FlagReader, common: CommonSettings): SidecarSettings {
-  for (const name of ['control', 'service'] as const) {
+  for (const name of ['control', 'service', 'sds'] as const) {
     if (reader.has(name))
       reader.mistakes.push(`--${name} and -c exclude each other: a bootstrap file says where to ask`);
   }
@@ -89,8 +93,10 @@ function readJoin(reader: FlagReader, common: CommonSettings): SidecarSettings {
     serviceAccount: 'default',
     locality: readLocality(reader),
   };
-  const control = readControl(reader);
+  const control = reader.control();
   const identity = readIdentity(reader, control);
+  if (identity === null && reader.has('sds'))
+    mistakes.push('--sds needs --token-file FILE: there is no identity to serve');
   return {
     ...common,
     kind: 'join',
@@ -99,17 +105,6 @@ function readJoin(reader: FlagReader, common: CommonSettings): SidecarSettings {
     workload: { ...workload, isMeshed: identity !== null, serviceAccount: reader.text('serviceAccount') || 'default' },
     adminPort: reader.number('admin', 15_000, PORTS),
   };
-}
-
-function readControl(reader: FlagReader): ControlAddress {
-  const text = reader.text('control');
-  const match = /^(?:\[(?<v6>[0-9a-f:.]+)\]|(?<host>[^:[\]]+)):(?<port>\d{1,5})$/i.exec(text);
-  const host = match?.groups?.['v6'] ?? match?.groups?.['host'];
-  const port = Number(match?.groups?.['port']);
-  if (text !== '' && (host === undefined || port < 1 || port > 65_535)) {
-    reader.mistakes.push(`--control: ${JSON.stringify(text)} is not HOST:PORT`);
-  }
-  return { host: host ?? '', port };
 }
 
 function readMode(reader: FlagReader): MeshMode {
@@ -147,61 +142,4 @@ function readApps(reader: FlagReader): AppPort[] {
     reader.mistakes.push(`--app: ${JSON.stringify(text)} is not PORT or PORT/${APP_PROTOCOLS.join('|')}`);
     return [];
   });
-}
-
-class FlagReader {
-  readonly mistakes: string[];
-  readonly #flags: SidecarFlags;
-
-  constructor(flags: SidecarFlags, mistakes: string[]) {
-    this.#flags = flags;
-    this.mistakes = mistakes;
-  }
-
-  has(name: string): boolean {
-    return this.#flags[name] !== undefined && this.#flags[name] !== false;
-  }
-
-  text(name: string): string {
-    const value = this.#flags[name];
-    return typeof value === 'string' ? value : '';
-  }
-
-  list(name: string): readonly string[] {
-    const value = this.#flags[name];
-    return Array.isArray(value) ? value : [];
-  }
-
-  number(name: string, fallback: number, [least, most]: readonly [number, number]): number {
-    const text = this.text(name);
-    if (text === '') return fallback;
-    const value = Number(text);
-    if (Number.isInteger(value) && value >= least && value <= most) return value;
-    const flag = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-    this.mistakes.push(`--${flag}: ${JSON.stringify(text)} is not a whole number from ${least} to ${most}`);
-    return fallback;
-  }
-
-  strategy(): DrainStrategy {
-    const text = this.text('drainStrategy') || 'gradual';
-    if (text !== 'gradual' && text !== 'immediate') this.mistakes.push('--drain-strategy: write gradual or immediate');
-    return text === 'immediate' ? 'immediate' : 'gradual';
-  }
-
-  /** A path that the kernel takes for a Unix socket; null without one. */
-  path(name: string): string | null {
-    if (!this.has(name)) return null;
-    const text = this.text(name);
-    if (text === '' || Buffer.byteLength(text) > SOCKET_PATH_BYTES_MAX) {
-      this.mistakes.push(`--${name}: a path of 1 to ${SOCKET_PATH_BYTES_MAX} bytes is needed`);
-    }
-    return text;
-  }
-
-  level(): LogLevel {
-    const text = this.text('logLevel') === 'warn' ? 'warning' : this.text('logLevel') || 'info';
-    const level = LOG_LEVELS.find((known) => known === text);
-    if (level === undefined) this.mistakes.push(`--log-level: write one of ${LOG_LEVELS.join(', ')}`);
-    return level ?? 'info';
-  }
 }

@@ -121,6 +121,8 @@ async function run(plane: SidecarPlane, { settings, flags, succession }: Running
   }
   const servers = new SidecarServers({
     source: plane.adminSource({ version: VERSION, commandLine: commandLineOf(flags), quit: ending.resolve }),
+    secrets: proxy.secrets,
+    log,
     admin: proxy.adminAddress,
     settings,
     inherit: succession.take,

@@ -1,11 +1,17 @@
-// The HTTP servers beside the data plane: admin, readiness, metrics, as far as they are asked for. Their code is
+// The servers beside the data plane: admin, readiness, metrics, SDS, as far as they are asked for. Their code is
 // loaded when one is. Their sockets may come from a predecessor and go to a successor.
+import type { Log } from '../base/log.ts';
 import type { RunningServer } from '../sidecar/admin/server.ts';
 import type { AdminSource } from '../sidecar/admin/source.ts';
 import type { OpenSocket, SocketRole } from '../sidecar/handover/socket-record.ts';
+import type { SdsServer } from '../sidecar/sds-server.ts';
+import type { SecretStore } from '../sidecar/secrets.ts';
 import type { CommonSettings } from './sidecar-flags.ts';
 
 export interface SidecarServersOptions {
+  /** What is served where `settings.sdsPath` says. */
+  readonly secrets: SecretStore;
+  readonly log: Log;
   readonly source: AdminSource;
   /** Where the bootstrap wants the admin server; null for none. */
   readonly admin: { readonly address: string; readonly port: number } | null;
@@ -27,6 +33,7 @@ const EVERYWHERE = '0.0.0.0';
 export class SidecarServers {
   readonly #options: SidecarServersOptions;
   readonly #started: Started[] = [];
+  #sds: SdsServer | null = null;
   /** Null when none was asked for, or before start(). */
   admin: RunningServer | null = null;
 
@@ -50,6 +57,7 @@ export class SidecarServers {
         this.#started.push({ role, ...at, server });
       }
     }
+    await this.#serveSecrets();
     if (admin === null) return;
     const { startAdminServer } = await import('../sidecar/admin/server.ts');
     const descriptor = inherit('admin', admin.address, admin.port);
@@ -66,7 +74,18 @@ export class SidecarServers {
     });
   }
 
+  /** A successor takes the path away from its predecessor: Envoys connect again. */
+  async #serveSecrets(): Promise<void> {
+    const { settings, secrets, log } = this.#options;
+    if (settings.sdsPath === null) return;
+    const { SdsServer: Server, serveIdentity } = await import('../sidecar/sds-server.ts');
+    this.#sds = new Server({ log: log.child('sds'), mode: settings.sdsMode });
+    serveIdentity(secrets, this.#sds);
+    await this.#sds.listen(settings.sdsPath);
+  }
+
   async close(): Promise<void> {
+    this.#sds?.close();
     await Promise.all(this.#started.splice(0).map(({ server }) => server.close()));
   }
 }

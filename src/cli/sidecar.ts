@@ -43,6 +43,8 @@ export function register(program: Command): void {
       collect,
       [],
     )
+    .option('--sds <path>', 'serve the certificate of this workload by SDS on this Unix socket')
+    .option('--sds-mode <mode>', '0600: its owner may open it; 0660: its group, too', '0600')
     .option('--log-level <level>', 'trace, debug, info, warning, error, critical or off', 'info')
     .action(async (flags: SidecarFlags) => {
       const { runSidecar } = await import('./sidecar-run.ts');

@@ -27,6 +27,7 @@ import {
 import type { CompiledListener } from './compile-listener.ts';
 import { checkOverload } from './connection-limit.ts';
 import type { ControlAddress } from './discovery.ts';
+import { IDENTITY_CLUSTER, type SecretOrigin } from './secrets.ts';
 import { findUnsupported } from './unsupported.ts';
 
 /** Where dynamic resources come from. */
@@ -102,6 +103,10 @@ export function grpcClustersOf(bootstrap: Bootstrap): ReadonlySet<string> {
   const names = new Set<string>();
   collectGrpcClusters(bootstrap.dynamicResources, names);
   collectGrpcClusters(bootstrap.staticResources?.listeners, names);
+  for (const { transportSocket, transportSocketMatches } of bootstrap.staticResources?.clusters ?? []) {
+    collectGrpcClusters(transportSocket, names);
+    collectGrpcClusters(transportSocketMatches, names);
+  }
   return names;
 }
 
@@ -190,11 +195,26 @@ function targetsOf(cluster: Cluster): readonly ControlAddress[] {
   for (const { lbEndpoints } of cluster.loadAssignment?.endpoints ?? []) {
     for (const { hostIdentifier } of lbEndpoints) {
       const address = hostIdentifier.case === 'endpoint' ? hostIdentifier.value.address?.address : undefined;
+      if (address?.case === 'pipe') targets.push({ host: 'localhost', port: 80, socketPath: address.value.path });
       if (address?.case !== 'socketAddress' || address.value.portSpecifier.case !== 'portValue') continue;
       targets.push({ host: address.value.address, port: address.value.portSpecifier.value });
     }
   }
   return targets;
+}
+
+/** Where SDS comes from in a process with this bootstrap. */
+export function secretOriginOf(bootstrap: Bootstrap, hasIdentity: boolean): SecretOrigin {
+  return {
+    identityCluster: hasIdentity ? IDENTITY_CLUSTER : null,
+    addressesOf(name) {
+      const cluster = bootstrap.staticResources?.clusters.find((candidate) => candidate.name === name);
+      if (cluster === undefined) return `there is no static cluster ${JSON.stringify(name)}`;
+      if (cluster.transportSocket !== undefined) return `TLS towards the cluster ${name} is not supported for SDS`;
+      const targets = targetsOf(cluster);
+      return targets.length === 0 ? `the cluster ${name} has no endpoints of its own` : targets;
+    },
+  };
 }
 
 function compileAdmin(bootstrap: Bootstrap, problems: Problem[]): AdminAddress | null {

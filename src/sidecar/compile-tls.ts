@@ -17,7 +17,8 @@ import type { SdsSecretConfig } from '../xds/gen/envoy/extensions/transport_sock
 import type { CommonTlsContext } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
 import { durationMs } from './compile-duration.ts';
 import { fileSource } from './secret-path.ts';
-import { ADS, IDENTITY, STATIC, type NamedRequest, type SecretStore } from './secrets.ts';
+import { sdsSourceOf } from './sds-source.ts';
+import { ADS, STATIC, type NamedRequest, type SecretStore } from './secrets.ts';
 
 export interface TlsScope {
   readonly secrets: SecretStore;
@@ -82,11 +83,10 @@ function compileTrust(context: CommonTlsContext | undefined, scope: TlsScope): S
 
 /** Where a named secret comes from, and how long it is waited for; null after saying why it is refused. */
 export function requestOf(config: SdsSecretConfig, { secrets, problems, path }: TlsScope): NamedRequest | null {
-  const source = sourceOf(config.sdsConfig, secrets);
-  if (source === null) {
-    const text = 'only ADS, files, static secrets and the own identity are a source of secrets yet';
-    const remedy = 'write ads: {} or path_config_source, or leave sds_config out';
-    problems.push(error(`${path}.sds_config`, text, remedy));
+  const found = sourceOf(config.sdsConfig, secrets);
+  if ('refusal' in found) {
+    const remedy = 'write api_config_source with a static cluster, ads: {} or path_config_source';
+    problems.push(error(`${path}.sds_config`, `cannot be a source of secrets: ${found.refusal}`, remedy));
     return null;
   }
   const specifier = config.sdsConfig?.configSourceSpecifier;
@@ -95,19 +95,17 @@ export function requestOf(config: SdsSecretConfig, { secrets, problems, path }: 
     problems.push(error(at, `there is no file ${JSON.stringify(specifier.value.path)}`, 'write it first'));
   }
   const waitMs = durationMs(config.sdsConfig?.initialFetchTimeout, FETCH_TIMEOUT_MS);
-  return { name: config.name, source, waitMs, problems, path };
+  return { name: config.name, source: found.source, waitMs, problems, path };
 }
 
-function sourceOf(config: ConfigSource | undefined, { identityCluster }: SecretStore): string | null {
-  if (config === undefined) return STATIC;
+function sourceOf(
+  config: ConfigSource | undefined,
+  { origin }: SecretStore,
+): { readonly source: string } | { readonly refusal: string } {
+  if (config === undefined) return { source: STATIC };
   const { case: kind, value } = config.configSourceSpecifier;
-  if (kind === 'apiConfigSource') {
-    const target = value.grpcServices[0]?.targetSpecifier;
-    const isOwn = target?.case === 'envoyGrpc' && target.value.clusterName === identityCluster;
-    return isOwn ? IDENTITY : null;
-  }
-  if (kind === 'pathConfigSource') return fileSource(value.path, value.watchedDirectory?.path ?? '');
-  return kind === 'ads' || kind === 'self' ? ADS : null;
+  if (kind === 'pathConfigSource') return { source: fileSource(value.path, value.watchedDirectory?.path ?? '') };
+  return kind === 'ads' || kind === 'self' ? { source: ADS } : sdsSourceOf(config, origin);
 }
 
 const VERSIONS: ReadonlyMap<Protocol, SecureVersion> = new Map([

@@ -83,6 +83,25 @@ export function nodeOf(workload: WorkloadIdentity): Node {
   });
 }
 
+export interface AgentWorkload {
+  readonly service: string;
+  readonly namespace: string;
+  readonly address: string;
+  readonly serviceAccount: string;
+  readonly instance: string;
+}
+
+/** Of an agent beside a data plane that is not ours: nothing is registered for it. */
+export function agentNodeOf({ service, namespace, address, serviceAccount, instance }: AgentWorkload): Node {
+  const name = `${service}-${instance}`;
+  return create(NodeSchema, {
+    id: `sidecar~${address}~${name}.${namespace}~${namespace}.svc.cluster.local`,
+    cluster: `${service}.${namespace}`,
+    userAgentName: 'outrigger-agent',
+    metadata: { NAMESPACE: namespace, NAME: name, SERVICE_ACCOUNT: serviceAccount, INSTANCE_IPS: address },
+  });
+}
+
 function localityOf(text: string) {
   const [region = '', zone = '', subZone = ''] = text.split('/');
   return create(LocalitySchema, { region, zone, subZone });

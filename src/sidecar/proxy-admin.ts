@@ -101,7 +101,7 @@ const INLINE = '<inline>';
 
 /** The code of an identity is loaded where there is one. */
 function noticesOf({ identity, feed }: Proxy): Pick<AdminSource, 'notices'> {
-  return identity === null ? {} : { notices: () => identity.notices(feed?.awaySinceMs ?? null) };
+  return identity === null ? {} : { notices: () => identity.notices(feed.awaySinceMs) };
 }
 
 function plansOf({ listeners }: Proxy): readonly PlanStatus[] {

@@ -1,4 +1,5 @@
-// What keeps a proxy fed: the discovery client with its first subscriptions, and since when the control service is away.
+// What keeps a proxy fed: the discovery client with its first subscriptions, and since when the control service is away;
+// and clients of SDS servers that contexts ask.
 // A workload with an identity asks for its first certificate before, so that its stream is authenticated by it.
 import { create } from '@bufbuild/protobuf';
 import { NodeSchema } from '../xds/gen/envoy/config/core/v3/base_pb.js';
@@ -10,6 +11,8 @@ import type { DynamicPlan } from './compile-bootstrap.ts';
 import { DiscoveryClient, type DiscoveryClientOptions } from './discovery.ts';
 import type { Identity } from './identity.ts';
 import type { DynamicResources } from './proxy-dynamic.ts';
+import { SdsClients } from './sds-clients.ts';
+import type { SecretStore } from './secrets.ts';
 
 /** The part of a DiscoveryClient that the proxy uses; tests feed updates by hand. */
 export interface DiscoveryFeed {
@@ -17,32 +20,54 @@ export interface DiscoveryFeed {
   close(): void;
 }
 
-export interface ProxyFeedOptions {
+/** Whose feed it is. */
+export interface FedProxy {
   readonly bootstrap: Bootstrap;
-  readonly plan: DynamicPlan;
-  readonly log: Log;
-  readonly clock: Clock;
+  readonly secrets: SecretStore;
   readonly identity: Identity | null;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+export interface ProxyFeedOptions {
   /** Makes the discovery client; the real one by default. */
-  readonly connect: ((options: DiscoveryClientOptions) => DiscoveryFeed) | undefined;
+  readonly connect?: (options: DiscoveryClientOptions) => DiscoveryFeed;
+  /** Not undefined: a worker thread, whose secrets come from the main thread. */
+  readonly hasIdentity?: boolean;
 }
 
 export class ProxyFeed {
+  readonly #proxy: FedProxy;
+  /** Null: nothing is dynamic. */
+  readonly #plan: DynamicPlan | null;
   readonly #options: ProxyFeedOptions;
   #feed: DiscoveryFeed | null = null;
+  readonly #sds: SdsClients;
   #isClosed = false;
   /** By the wall clock; null while the control service answers, and before it did for the first time. */
   awaySinceMs: number | null = null;
 
-  constructor(options: ProxyFeedOptions) {
+  constructor(proxy: FedProxy, plan: DynamicPlan | null, options: ProxyFeedOptions) {
+    this.#proxy = proxy;
+    this.#plan = plan;
     this.#options = options;
+    const { secrets, bootstrap, log, clock } = proxy;
+    this.#sds = new SdsClients({ secrets, node: bootstrap.node, log, clock });
+  }
+
+  /** There is a control service that must hear of the end. */
+  get isJoined(): boolean {
+    return this.#plan !== null;
   }
 
   /** Begins at once, or with the first certificate. */
-  open(dynamic: DynamicResources): void {
-    const { identity } = this.#options;
-    if (identity === null) this.#connect(dynamic);
-    else void identity.first.then(() => (this.#isClosed ? undefined : this.#connect(dynamic)));
+  open(dynamic: DynamicResources | null): void {
+    const { identity } = this.#proxy;
+    const plan = this.#plan;
+    if (this.#options.hasIdentity === undefined) this.#sds.start();
+    if (dynamic === null || plan === null) return;
+    if (identity === null) this.#connect(dynamic, plan);
+    else void identity.first.then(() => (this.#isClosed ? undefined : this.#connect(dynamic, plan)));
   }
 
   subscribe(typeUrl: TypeUrl, names: ReadonlySet<string>): void {
@@ -52,10 +77,12 @@ export class ProxyFeed {
   close(): void {
     this.#isClosed = true;
     this.#feed?.close();
+    this.#sds.close();
   }
 
-  #connect(dynamic: DynamicResources): void {
-    const { bootstrap, plan, log, clock, identity } = this.#options;
+  #connect(dynamic: DynamicResources, plan: DynamicPlan): void {
+    const { bootstrap, clock, identity } = this.#proxy;
+    const log = this.#proxy.log.child('xds');
     const connect = this.#options.connect ?? ((options) => new DiscoveryClient(options));
     this.#feed = connect({
       control: plan.control,

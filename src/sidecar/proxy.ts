@@ -21,7 +21,7 @@ import { createNodeResolver } from '../resilience/resolver.ts';
 import { compileUpstreamBind } from '../resilience/upstream-bind.ts';
 import type { Bootstrap } from '../xds/gen/envoy/config/bootstrap/v3/bootstrap_pb.js';
 import type { ProxyState } from './admin/source.ts';
-import { compileBootstrap, grpcClustersOf, type CompiledBootstrap, type DynamicPlan } from './compile-bootstrap.ts';
+import { compileBootstrap, grpcClustersOf, secretOriginOf, type CompiledBootstrap } from './compile-bootstrap.ts';
 import type { CompileContext } from './compile.ts';
 import { connectionLimitOf } from './connection-limit.ts';
 import { readRuntime } from './compile-runtime.ts';
@@ -40,7 +40,7 @@ import { Book } from './snapshot.ts';
 import { SidecarRemoteCalls } from './remote-calls.ts';
 import { secureTargetOf } from './secure-target.ts';
 import { ExtensionStore } from './extension-store.ts';
-import { IDENTITY_CLUSTER, SecretStore } from './secrets.ts';
+import { SecretStore } from './secrets.ts';
 import { homeOf, StateStore } from './state-store.ts';
 import { PoolRegistry } from './upstream-pool.ts';
 
@@ -120,7 +120,7 @@ export class Proxy {
   readonly #remote: SidecarRemoteCalls;
   readonly #isReadyNow: () => void;
   readonly identity: Identity | null;
-  readonly feed: ProxyFeed | null;
+  readonly feed: ProxyFeed;
   #isReady = false;
   #areStaticsReady = false;
   #isDraining = false;
@@ -154,15 +154,14 @@ export class Proxy {
     const dependencies = { clock, random, resolver: createNodeResolver(), log: log.child('cluster'), health, outliers };
     this.store = new StateStore(dependencies, pools, homeOf(bootstrap));
     this.identity = options.identity ?? null;
-    this.secrets = new SecretStore(log.child('secret'), identityClusterOf(options));
+    this.secrets = new SecretStore(
+      log.child('secret'),
+      secretOriginOf(bootstrap, options.hasIdentity ?? this.identity !== null),
+    );
     pools.secureTarget = (cluster, endpoint, origin) => secureTargetOf(this.books, cluster.name, endpoint, origin);
-    this.stats = new ProxyStats(() => this.store.clusters.values());
-    this.stats.addNumbers(() => this.#numbers());
-    this.stats.healthOf = this.health.numbersOf;
-    this.stats.outlierOf = (cluster) => outlierNumbers(this.outliers.tallyOf(cluster));
+    this.stats = this.#makeStats();
     this.#remote = new SidecarRemoteCalls({ engine: this.engine, clusterRef: this.store.ref, stats: this.stats });
     this.stats.remoteOf = (cluster) => this.#remote.numbersOf(cluster);
-    this.stats.attachTo(this.registry);
     this.#spans = new SpanPipeline({ registry: this.registry, log });
     const runtime = readRuntime(bootstrap.layeredRuntime);
     this.engine.counters.downstreamMax = connectionLimitOf(bootstrap.overloadManager, runtime);
@@ -196,8 +195,8 @@ export class Proxy {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.ready = promise;
     this.#isReadyNow = resolve;
-    this.feed = this.#makeFeed(this.#compiled.dynamic);
-    this.dynamic = this.feed === null ? null : this.#makeDynamic(context);
+    this.feed = new ProxyFeed(this, this.#compiled.dynamic, options);
+    this.dynamic = this.#compiled.dynamic === null ? null : this.#makeDynamic(context);
   }
 
   /** The address of the admin server that the bootstrap asks for; null for none. */
@@ -230,7 +229,7 @@ export class Proxy {
       this.books.clusters.accept(message.name, { config, bytes: NO_BYTES, value });
     }
     this.identity?.start(this.secrets, this.registry);
-    if (this.dynamic !== null) this.feed?.open(this.dynamic);
+    this.feed.open(this.dynamic);
     await this.#clustersWarm();
     const starting = this.#startListeners();
     this.dynamic?.followStatics();
@@ -286,10 +285,10 @@ export class Proxy {
     this.#isDraining = true;
     const deadlineMs = this.clock.now() + drainMs;
     // Ending the stream takes this workload out of the mesh; others hear of it a moment later.
-    this.feed?.close();
+    this.feed.close();
     if (drainMs === 0 || this.#areSocketsShared) this.drain();
     else {
-      const delayMs = this.#isReady ? Math.min(Math.max(wantedMs, this.feed === null ? 0 : LEAVE_MS), drainMs) : 0;
+      const delayMs = this.#isReady ? Math.min(Math.max(wantedMs, this.feed.isJoined ? LEAVE_MS : 0), drainMs) : 0;
       this.listeners.drainGracefully(this.#options.drainStrategy === 'immediate' ? 0 : delayMs);
       const timer = setTimeout(this.#endDelay.resolve, delayMs);
       if (delayMs > 0) await this.#endDelay.promise;
@@ -327,11 +326,13 @@ export class Proxy {
     });
   }
 
-  #makeFeed(plan: DynamicPlan | null): ProxyFeed | null {
-    if (plan === null) return null;
-    const { bootstrap, clock, identity } = this;
-    const { connect } = this.#options;
-    return new ProxyFeed({ bootstrap, plan, clock, identity, log: this.log.child('xds'), connect });
+  #makeStats(): ProxyStats {
+    const stats = new ProxyStats(() => this.store.clusters.values());
+    stats.addNumbers(() => this.#numbers());
+    stats.healthOf = this.health.numbersOf;
+    stats.outlierOf = (cluster) => outlierNumbers(this.outliers.tallyOf(cluster));
+    stats.attachTo(this.registry);
+    return stats;
   }
 
   #makeDynamic(context: CompileContext): DynamicResources {
@@ -343,7 +344,7 @@ export class Proxy {
       books: this.books,
       clock: this.clock,
       log: this.log.child('xds'),
-      subscribe: (typeUrl, names) => this.feed?.subscribe(typeUrl, names),
+      subscribe: (typeUrl, names) => this.feed.subscribe(typeUrl, names),
       onProgress: () => this.#checkReady(),
       ...(fetchTimeoutMs === undefined ? {} : { fetchTimeoutMs }),
     });
@@ -379,10 +380,6 @@ export class Proxy {
     this.#isReady = true;
     this.#isReadyNow();
   }
-}
-
-function identityClusterOf({ identity = null, hasIdentity = identity !== null }: ProxyOptions): string | null {
-  return hasIdentity ? IDENTITY_CLUSTER : null;
 }
 
 const NO_BYTES = new Uint8Array();

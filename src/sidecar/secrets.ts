@@ -2,7 +2,7 @@
 // that SDS or the bootstrap fills, and holds it as long as it lives; a slot that nobody holds is forgotten.
 // Files behind a secret are watched: a new version is put in force when it is good and whole; a bad one is
 // logged once and the last good one stays in force. What the process itself provides (its identity, SDS clients) is
-// kept for whoever asks later, and told to `onProvided` for the worker threads.
+// kept for whoever asks later (provided-secrets.ts).
 import { clone, create, equals, fromBinary } from '@bufbuild/protobuf';
 import type { Log } from '../base/log.ts';
 import { error, formatProblem, refuses, type Problem } from '../base/problem.ts';
@@ -17,6 +17,8 @@ import type {
 import { SecretSchema, type Secret } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
 import type { Refusal, Update } from '../xds/update.ts';
 import { extensions } from './bootstrap-registry.ts';
+import type { ControlAddress } from './discovery.ts';
+import { ProvidedSecrets, type Provided } from './provided-secrets.ts';
 import { FileWatch } from './secret-files.ts';
 import { SecretPath } from './secret-path.ts';
 import {
@@ -39,6 +41,19 @@ export const IDENTITY = 'identity';
 /** The cluster that stands for it in sds_config, by Istio's convention. */
 export const IDENTITY_CLUSTER = 'sds-grpc';
 
+/** Where SDS by gRPC may come from. */
+export interface SecretOrigin {
+  /** The cluster that means the workload's own identity; null: the process has none. */
+  readonly identityCluster: string | null;
+  /** The addresses of a cluster of the bootstrap; or why SDS cannot use it. */
+  readonly addressesOf: (cluster: string) => readonly ControlAddress[] | string;
+}
+
+const NO_ORIGIN: SecretOrigin = {
+  identityCluster: null,
+  addressesOf: (cluster) => `there is no static cluster ${JSON.stringify(cluster)}`,
+};
+
 /** Tries a version for one slot: its Problems, and how to put it in force when there is no error among them. */
 export interface Attempt {
   readonly problems: readonly Problem[];
@@ -50,14 +65,6 @@ interface Use {
   /** Null when nobody holds the slot any longer. */
   attempt(secret: Secret): Attempt | null;
   revoke(reason: string): void;
-}
-
-/** A secret that the process provides by itself; null for one that must not be used any more, for `reason`. */
-export interface Provided {
-  readonly source: SecretSource;
-  readonly name: string;
-  readonly secret: Secret | null;
-  readonly reason: string;
 }
 
 interface Kept {
@@ -99,18 +106,17 @@ export class SecretStore {
   readonly #files = new Map<SecretSource, SecretPath>();
   /** Secrets that stand in a configuration and point to files. */
   readonly #inline = new Set<Kept>();
-  readonly #provided = new Map<string, Provided>();
-  /** Told of each secret that is provided from now on. */
-  onProvided: ((provided: Provided) => void) | null = null;
-  /** The cluster by which SDS means the workload's own identity; null: the process has none. */
-  readonly identityCluster: string | null;
+  readonly provided = new ProvidedSecrets();
+  /** Told of each source that something is asked of by name. */
+  onWanted: ((source: SecretSource) => void) | null = null;
+  readonly origin: SecretOrigin;
   /** Versions that were not put in force, and those that took the place of another. */
   rejected = 0;
   rotated = 0;
 
-  constructor(log: Log, identityCluster: string | null = null) {
+  constructor(log: Log, origin: SecretOrigin = NO_ORIGIN) {
     this.#log = log;
-    this.identityCluster = identityCluster;
+    this.origin = origin;
   }
 
   /** static_resources.secrets, before anything is compiled. */
@@ -159,11 +165,6 @@ export class SecretStore {
     return names;
   }
 
-  /** What was provided last, by source and name. */
-  get provided(): readonly Provided[] {
-    return [...this.#provided.values()];
-  }
-
   /** Puts a secret in force that comes from the process itself; the Problems of one that is refused. */
   provide(provided: Provided): readonly Problem[] {
     const { source, name, secret, reason } = provided;
@@ -174,8 +175,7 @@ export class SecretStore {
       kept.secret = null;
       for (const use of kept.uses) use.revoke(reason);
     }
-    this.#provided.set(keyOf(source, name), provided);
-    this.onProvided?.(provided);
+    this.provided.put(provided);
     return problems;
   }
 
@@ -208,7 +208,7 @@ export class SecretStore {
   /** Takes a secret from the file that is its source, if one is; the file is watched from then on. */
   #fill(kept: Kept): void {
     const { source, name } = kept;
-    const provided = this.#provided.get(keyOf(source, name));
+    const provided = this.provided.get(source, name);
     if (provided !== undefined) {
       if (provided.secret !== null) this.#take(kept, provided.secret, '');
       return;
@@ -254,6 +254,7 @@ export class SecretStore {
     if (kept === undefined) {
       kept = newKept(source, name);
       this.#kept.set(key, kept);
+      this.onWanted?.(source);
     }
     return kept;
   }

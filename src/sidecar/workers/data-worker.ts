@@ -11,7 +11,7 @@ import type { Refusal, Update } from '../../xds/update.ts';
 import { loadDescriptorCalls } from '../descriptor-calls.ts';
 import { Proxy } from '../proxy.ts';
 import { ReportedHealth } from '../reported-health.ts';
-import type { Provided } from '../secrets.ts';
+import type { Provided } from '../provided-secrets.ts';
 import { ConnectionShares } from './connection-shares.ts';
 import { reportOf } from './worker-report.ts';
 import type { FromWorker, ToWorker, UpdateBytes, WorkerStart } from './worker-message.ts';

@@ -14,7 +14,7 @@ import { DiscoveryClient, type DiscoveryClientOptions } from '../discovery.ts';
 import type { ListenerHost } from '../listener-host.ts';
 import type { DiscoveryFeed } from '../proxy-feed.ts';
 import type { DrainStrategy, Proxy } from '../proxy.ts';
-import type { Provided } from '../secrets.ts';
+import type { Provided } from '../provided-secrets.ts';
 import type { Book } from '../snapshot.ts';
 import { isCheckedOnce, verdictsOf } from '../reported-health.ts';
 import { ConnectionShares } from './connection-shares.ts';
@@ -119,7 +119,7 @@ export class WorkerPool {
   /** Starts the workers. `proxy` is the main thread's. */
   start(proxy: Proxy): void {
     this.#proxy = proxy;
-    proxy.secrets.onProvided = (provided) => this.broadcast(secretMessage(provided));
+    proxy.secrets.provided.follow((provided) => this.broadcast(secretMessage(provided)));
     proxy.health.onVerdict = (cluster, { authority }, verdict) => {
       if (isCheckedOnce(cluster)) this.broadcast({ kind: 'verdict', cluster: cluster.name, authority, verdict });
     };
@@ -188,7 +188,7 @@ export class WorkerPool {
     for (const other of this.threads) WorkerThread.introduce(thread, other);
     this.#threads[index] = thread;
     for (const message of this.#lasting.values()) thread.post(message);
-    for (const provided of this.#proxy?.secrets.provided ?? []) thread.post(secretMessage(provided));
+    for (const provided of this.#proxy?.secrets.provided.all() ?? []) thread.post(secretMessage(provided));
     for (const message of verdictsOf(this.#proxy?.store.clusters.values() ?? [])) thread.post(message);
   }
 

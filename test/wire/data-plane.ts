@@ -121,9 +121,9 @@ export function newEngine(clock: Clock = systemClock): Engine {
   };
 }
 
-/** Starts a listener on a free port that forwards everything to 127.0.0.1:upstreamPort. */
 const CHAIN = { kind: 'http', name: 'http', fingerprint: '', transport: null, limit: null, guards: [] } as const;
 
+/** Starts a listener on a free port that forwards everything to 127.0.0.1:upstreamPort. */
 export async function startDataPlane(upstreamPort: number, options: DataPlaneOptions = {}): Promise<DataPlane> {
   const engine = newEngine(options.clock);
   const endpoint = anEndpoint(upstreamPort, options.upstreamPath);

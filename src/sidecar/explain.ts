@@ -69,7 +69,8 @@ function headOf({ method, path, host, headers }: ExplainedRequest): string {
 function leadsTo(x: Exchange, plan: Plan): string[] {
   x.plan = plan;
   const verdict = run(x, plan.onRequest);
-  if (verdict === REPLY) return [`answered here with ${x.response.status} by step ${x.stoppedBy?.name ?? ''}`];
+  const why = x.details === '' ? '' : `: ${x.details}`;
+  if (verdict === REPLY) return [`answered here with ${x.response.status} by step ${x.stoppedBy?.name ?? ''}${why}`];
   if (verdict === RESET) return [`cut without an answer by step ${x.stoppedBy?.name ?? ''}`];
   const { cluster: reference } = x;
   if (reference === null) return ['leads to no cluster'];

@@ -27,7 +27,8 @@ const EXT_AUTHZ_PREFIX = 'istio_ext_authz_';
 export const EXT_AUTHZ_KEY = `${EXT_AUTHZ_PREFIX}shadow_effective_policy_id`;
 export const extAuthzName = (provider: string): string => `istio-ext-authz-${provider}-`;
 
-const HTTP_RBAC = 'envoy.filters.http.rbac';
+/** The filter, and where it tells what it decided. */
+export const HTTP_RBAC = 'envoy.filters.http.rbac';
 const NETWORK_RBAC = 'envoy.filters.network.rbac';
 const STAT_PREFIX = 'tcp.';
 const ORDER = ['DENY', 'ALLOW', 'AUDIT'] as const;

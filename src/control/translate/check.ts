@@ -5,6 +5,7 @@ import type { Problem } from '../../base/problem.ts';
 import type { DestinationRule } from '../../config/resource.ts';
 import { Scope } from '../scope.ts';
 import type { Snapshot } from '../snapshot.ts';
+import { checkAuthorization } from './authorization-check.ts';
 import { checkBackends } from './backend.ts';
 import { capturedPorts } from './captured-ports.ts';
 import { checkFormats } from './header-format.ts';
@@ -15,11 +16,15 @@ import { checkJwks } from './jwt-keys.ts';
 import { checkDestination, checkHosts } from './target.ts';
 import { checkTelemetry } from './tracing.ts';
 
+/** Providers that decide for CUSTOM policies. */
+const NO_PROVIDERS: ReadonlySet<string> = new Set();
+
 export function checkSnapshot(snapshot: Snapshot): readonly Problem[] {
   const problems: Problem[] = [
     ...snapshot.problems,
     ...checkTelemetry(snapshot),
     ...checkResilience(snapshot),
+    ...checkAuthorization(snapshot, NO_PROVIDERS),
     ...checkJwks(snapshot),
     ...checkRateLimits(snapshot),
   ];

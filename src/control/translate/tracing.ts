@@ -6,7 +6,7 @@ import { Tracing_HttpSchema } from '../../xds/gen/envoy/config/trace/v3/http_tra
 import { OpenTelemetryConfigSchema } from '../../xds/gen/envoy/config/trace/v3/opentelemetry_pb.js';
 import { HttpConnectionManager_TracingSchema } from '../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import type { HttpConnectionManager_Tracing } from '../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
-import { CustomTagSchema } from '../../xds/gen/envoy/type/tracing/v3/custom_tag_pb.js';
+import { CustomTag_MetadataSchema, CustomTagSchema } from '../../xds/gen/envoy/type/tracing/v3/custom_tag_pb.js';
 import type { CustomTag } from '../../xds/gen/envoy/type/tracing/v3/custom_tag_pb.js';
 import type { Problem } from '../../base/problem.ts';
 import type { ExtensionProvider } from '../../config/mesh-config.ts';
@@ -14,6 +14,7 @@ import type { TagSource } from '../../config/telemetry.ts';
 import type { MeshNode } from '../mesh-node.ts';
 import type { Scope } from '../scope.ts';
 import type { Snapshot } from '../snapshot.ts';
+import { DRY_RUN_PREFIX, HTTP_RBAC, hasDryRun } from './authorization.ts';
 import { pack } from './proto.ts';
 import { providerCluster } from './provider-cluster.ts';
 import { tracingFor } from './telemetry-scope.ts';
@@ -53,15 +54,39 @@ export function tracing(scope: Scope, node: MeshNode, direction: 'client' | 'ser
     randomSampling: { value: sampling },
     overallSampling: { value: 100 },
     maxPathTagLength: provider.maxTagLength ?? MAX_TAG_LENGTH,
-    customTags: [...tags]
-      .toSorted(([left], [right]) => (left < right ? -1 : 1))
-      .map(([name, source]) => customTag(name, source)),
+    customTags: [
+      ...[...tags]
+        .toSorted(([left], [right]) => (left < right ? -1 : 1))
+        .map(([name, source]) => customTag(name, source)),
+      ...(direction === 'server' && hasDryRun({ snapshot: scope.snapshot, node }) ? dryRunTags() : []),
+    ],
     provider: create(Tracing_HttpSchema, {
       name: 'envoy.tracers.opentelemetry',
       configType: { case: 'typedConfig', value: pack(OpenTelemetryConfigSchema, tracer) },
     }),
   });
   return { config, cluster };
+}
+
+/** What the policies that are only tried would have decided (Istio's names). */
+function dryRunTags(): CustomTag[] {
+  return (['ALLOW', 'DENY'] as const).flatMap((action) => {
+    const tag = (leaf: string, key: string): CustomTag =>
+      create(CustomTagSchema, {
+        tag: `istio.authorization.dry_run.${action.toLowerCase()}_policy.${leaf}`,
+        type: {
+          case: 'metadata',
+          value: create(CustomTag_MetadataSchema, {
+            kind: { kind: { case: 'request', value: {} } },
+            metadataKey: {
+              key: HTTP_RBAC,
+              path: [{ segment: { case: 'key', value: `${DRY_RUN_PREFIX[action]}${key}` } }],
+            },
+          }),
+        },
+      });
+    return [tag('name', 'shadow_effective_policy_id'), tag('result', 'shadow_engine_result')];
+  });
 }
 
 function tracerNamed(name: string, snapshot: Snapshot): Tracer | null {

@@ -167,7 +167,7 @@ describe('tracing problems', () => {
     [
       'a metadata tag',
       aConfig({ customTags: [{ tag: 't', metadata: {} }] }),
-      'tracing.custom_tags[0]: custom tag t is of a kind that is not supported; use literal, environment or request_header',
+      'tracing.custom_tags[0].metadata: custom tag t is of metadata that is not there; write kind: { request: {} } and a metadata_key with a path',
     ],
     [
       'a bad URI',

@@ -1,0 +1,99 @@
+// What is said of AuthorizationPolicies that do not do what somebody may think they do.
+import { expect, it } from 'vitest';
+import { formatProblem } from '../../../src/base/problem.ts';
+import { readNode, type MeshNode } from '../../../src/control/mesh-node.ts';
+import { translateFiles } from '../../../src/control/offline.ts';
+
+function aNode(protocol: string): MeshNode {
+  const node = readNode({
+    id: 'sidecar~10.0.0.1~app.shop~x',
+    cluster: '',
+    metadata: {
+      NAMESPACE: 'shop',
+      WORKLOAD_NAME: 'app',
+      LABELS: { 'security.istio.io/tlsMode': 'istio' },
+      OUTRIGGER: { service: 'app', apps: [{ port: 8080, protocol, inboundPort: 15_006 }] },
+    },
+  });
+  if (typeof node === 'string') throw new Error(node);
+  return node;
+}
+
+const STRICT =
+  'apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: { name: s, namespace: shop }\nspec: { mtls: { mode: STRICT } }\n---\n';
+const policy = (spec: string, annotations = ''): string =>
+  `apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: { name: p, namespace: shop${annotations} }\nspec: ${spec}\n`;
+
+function warnings(protocol: string, text: string): readonly string[] {
+  const { problems } = translateFiles([{ file: 'p.yaml', text }], { workloads: [aNode(protocol)] });
+  return problems.map((problem) => formatProblem(problem).replace(/^p\.yaml:\d+:\d+: /, ''));
+}
+
+const PATHS = 'rules: [{ to: [{ operation: { paths: [/a] } }] }]';
+const NAMES = 'rules: [{ from: [{ source: { principals: [a] } }] }]';
+
+it.each<[string, string, string, string]>([
+  [
+    'a DENY that connections cannot be asked',
+    'tcp',
+    policy(`{ action: DENY, ${PATHS} }`),
+    'connections to app:8080 cannot be asked for path, and are denied',
+  ],
+  [
+    'an ALLOW that connections cannot be asked',
+    'tcp',
+    policy(`{ ${PATHS} }`),
+    'connections to app:8080 cannot be asked for path: the rule lets none of them in',
+  ],
+  [
+    'a DENY by identity where plaintext passes',
+    'http',
+    policy(`{ action: DENY, ${NAMES} }`),
+    'app:8080 takes plaintext, which has no identity',
+  ],
+  [
+    'an exception where plaintext passes',
+    'http',
+    policy('{ rules: [{ from: [{ source: { notNamespaces: [evil] } }] }] }'),
+    'app:8080 takes plaintext',
+  ],
+  [
+    'an ALLOW that nobody can meet',
+    'http',
+    policy('{ rules: [{ to: [{ operation: { methods: [GET], notMethods: [GET] } }] }] }'),
+    'nobody can meet the rule',
+  ],
+  [
+    'a provider that is not there',
+    'http',
+    policy('{ action: CUSTOM, provider: { name: x }, rules: [{}] }'),
+    'no extension provider is named x',
+  ],
+  [
+    'a dry run that cannot be read',
+    'http',
+    policy('{}', ', annotations: { istio.io/dry-run: "maybe" }'),
+    'neither true nor false',
+  ],
+  [
+    'a target that is not there',
+    'http',
+    policy('{ targetRefs: [{ kind: Service, name: x }], rules: [{}] }'),
+    'no Service of namespace shop is named x',
+  ],
+])('warns of %s', (_name, protocol, text, expected) => {
+  expect(warnings(protocol, text).filter((line) => line.includes(expected))).toHaveLength(1);
+});
+
+it.each<[string, string, string]>([
+  ['HTTP is asked for what it can be asked', 'http', policy(`{ action: DENY, ${PATHS} }`)],
+  [
+    'the rule names another port',
+    'tcp',
+    policy('{ action: DENY, rules: [{ to: [{ operation: { paths: [/a], ports: ["80"] } }] }] }'),
+  ],
+  ['plaintext does not pass', 'http', STRICT + policy(`{ action: DENY, ${NAMES} }`)],
+  ['an ALLOW asks for an identity', 'http', policy(`{ ${NAMES} }`)],
+])('says nothing where %s', (_name, protocol, text) => {
+  expect(warnings(protocol, text)).toEqual([]);
+});

@@ -8,6 +8,8 @@ export interface BootstrapRoutes {
   readonly routes: readonly unknown[];
   readonly virtualHost: Readonly<Record<string, unknown>>;
   readonly clusters: readonly string[];
+  /** HTTP filters before the router. */
+  readonly filters?: readonly unknown[];
   /** Fields of every cluster beside its name and its endpoint. */
   readonly clusterFields?: Readonly<Record<string, unknown>>;
 }
@@ -159,7 +161,7 @@ export function benchBootstrap(
     '@type': MANAGER,
     stat_prefix: 'bench',
     ...(ports.collector === null ? {} : { tracing: TRACING }),
-    http_filters: [{ name: 'envoy.filters.http.router', typed_config: { '@type': ROUTER } }],
+    http_filters: [...(table.filters ?? []), { name: 'envoy.filters.http.router', typed_config: { '@type': ROUTER } }],
     route_config: {
       name: 'bench',
       virtual_hosts: [{ name: 'all', domains: ['*'], routes: table.routes, ...table.virtualHost }],

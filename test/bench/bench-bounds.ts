@@ -16,6 +16,7 @@ const CPU: Readonly<Record<string, readonly [ProxyName, number]>> = {
   plain: ['nginx', 1.35],
   mesh: ['envoy', 0.5],
   resilient: ['outrigger-bare', 1.05],
+  secure: ['outrigger-bare', 1.1],
   '16k': ['envoy', 0.65],
   '1m': ['envoy', 1],
   connect: ['envoy', 1],

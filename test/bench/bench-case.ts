@@ -8,6 +8,8 @@ import {
   type BootstrapRoutes,
 } from './bench-bootstrap.ts';
 
+import { securityOf } from './bench-security.ts';
+
 /** `outrigger-bare` is our sidecar without what the case adds: what that costs. */
 export const PROXY_NAMES = ['outrigger', 'outrigger-bare', 'envoy', 'nginx', 'haproxy', 'http-proxy'] as const;
 export type ProxyName = (typeof PROXY_NAMES)[number];
@@ -25,6 +27,8 @@ export interface BenchCase {
   readonly method: 'GET' | 'POST';
   /** Bytes of the request body; 0 for none. */
   readonly bodyBytes: number;
+  /** Sent with every request. */
+  readonly headers: Readonly<Record<string, string>>;
   /** Sends `Connection: close`, so that each request needs a connection of its own. */
   readonly closes: boolean;
   /** Connections that the client keeps busy. */
@@ -38,6 +42,7 @@ export interface BenchCase {
 const DEFAULTS = {
   method: 'GET',
   bodyBytes: 0,
+  headers: {},
   closes: false,
   connections: 32,
   isTraced: false,
@@ -46,6 +51,8 @@ const DEFAULTS = {
 } as const;
 const ALL: readonly ProxyName[] = ['outrigger', 'envoy', 'nginx', 'haproxy', 'http-proxy'];
 const MESH_ONLY: readonly ProxyName[] = ['outrigger', 'envoy'];
+
+const SECURITY = securityOf();
 
 export const BENCH_CASES: readonly BenchCase[] = [
   { ...DEFAULTS, name: 'plain', title: 'GET 100 B', routes: generalRoutes(), proxies: ALL, path: '/100' },
@@ -63,6 +70,16 @@ export const BENCH_CASES: readonly BenchCase[] = [
     title: 'mesh, with retries, budget, limits, outlier detection and least request',
     routes: resilientRoutes(),
     bareRoutes: bareMeshRoutes(),
+    proxies: ['outrigger', 'outrigger-bare', 'envoy'],
+    path: '/100',
+  },
+  {
+    ...DEFAULTS,
+    name: 'secure',
+    title: 'mesh, with a token for each request and RBAC with five policies',
+    routes: { ...meshRoutes(), filters: SECURITY.filters },
+    bareRoutes: meshRoutes(),
+    headers: { authorization: SECURITY.authorization },
     proxies: ['outrigger', 'outrigger-bare', 'envoy'],
     path: '/100',
   },

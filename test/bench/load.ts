@@ -23,10 +23,11 @@ const SAMPLE_MS = 250;
 
 /** wrk's script: the requests of a case, and its figures as one line of JSON. */
 export async function writeLoadScript(benchCase: BenchCase): Promise<string> {
-  const { path, method, bodyBytes, closes } = benchCase;
+  const { path, method, bodyBytes, closes, headers } = benchCase;
   const lines = [
     `wrk.method = "${method}"`,
     ...(bodyBytes > 0 ? [`wrk.body = string.rep("x", ${bodyBytes})`] : []),
+    ...Object.entries(headers).map(([name, value]) => `wrk.headers["${name}"] = "${value}"`),
     ...(closes ? ['wrk.headers["Connection"] = "close"'] : []),
     ...(typeof path === 'string' ? [] : requestsAtRandom(path.services)),
     'function done(summary, latency, requests)',

@@ -161,9 +161,12 @@ function template(path: string, pattern: string): boolean {
 
 function inBlock(ip: string, block: string): boolean {
   const [base = '', bits = '32'] = block.split('/');
-  const number = (text: string): number => text.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
   const size = 2 ** (32 - Number(bits));
-  return Math.floor(number(ip) / size) === Math.floor(number(base) / size);
+  return Math.floor(numberOf(ip) / size) === Math.floor(numberOf(base) / size);
+}
+
+function numberOf(ip: string): number {
+  return ip.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
 }
 
 function claim({ claims }: Tried, name: string, value: string): boolean {

@@ -217,13 +217,15 @@ function stepsOf(policies: readonly PolicyModel[]): readonly Step[] {
   });
 }
 
+function newTally(_name: string, stats: ConstructorParameters<typeof FilterTally>[0]): FilterTally {
+  return new FilterTally(stats);
+}
+
 function guardsOf(policies: readonly PolicyModel[]): readonly ConnectionGuard[] {
   return authorizationNetworkFilters(scopeOf(policies), noProvider).map(({ configType }) => {
     const any = configType.case === 'typedConfig' ? configType.value : create(AnySchema);
     const problems: Parameters<typeof compileNetworkRbac>[1]['problems'] = [];
-    const tally = (_name: string, stats: ConstructorParameters<typeof FilterTally>[0]): FilterTally =>
-      new FilterTally(stats);
-    const guard = compileNetworkRbac(any, { problems, path: '', clock: systemClock, tally });
+    const guard = compileNetworkRbac(any, { problems, path: '', clock: systemClock, tally: newTally });
     if (guard === null) throw new Error(JSON.stringify(problems));
     return guard;
   });

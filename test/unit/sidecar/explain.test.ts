@@ -84,10 +84,14 @@ test.each<[string, Partial<ExplainedRequest>, readonly string[]]>([
       'not route header: header x-user does not hold',
       'not route number 5: query q does not hold',
       'route direct',
-      'answered here with 418 by step direct-response',
+      'answered here with 418 by step direct-response: direct_response',
     ],
   ],
-  ['a cluster that is not there', { path: '/?q=1' }, ['route (unnamed)', 'answered here with 503 by step cluster']],
+  [
+    'a cluster that is not there',
+    { path: '/?q=1' },
+    ['route (unnamed)', 'answered here with 503 by step cluster: cluster_not_found'],
+  ],
   [
     'a path in another case',
     { path: '/API/x' },

@@ -1,0 +1,107 @@
+// A real Kubernetes API server on loopback, for tests: `tools/realparts/kube/up`, and requests to it as its administrator.
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Agent, request } from 'undici';
+import { startChild, untilReady, type Child } from '../support/child.ts';
+import { freePorts } from '../support/free-port.ts';
+import { PROJECT_ROOT, realPart } from '../support/real-parts.ts';
+
+const START_MS = 90_000;
+
+export class ApiServer {
+  readonly url: string;
+  readonly folder: string;
+  /** PEM of what signed its certificate. */
+  readonly authority: string;
+  readonly #child: Child;
+  readonly #token: string;
+  readonly #agent: Agent;
+
+  static async start(): Promise<ApiServer> {
+    const bin = join(realPart('kube-apiserver'), '..');
+    const folder = await mkdtemp(join(tmpdir(), 'outrigger-kube-'));
+    // The port after it is etcd's.
+    const [port = 0] = await freePorts(1);
+    const child = startChild(join(PROJECT_ROOT, 'tools/realparts/kube/up'), [bin, folder, String(port)]);
+    await untilReady(child, () => Promise.resolve(child.stdout().includes('READY')), START_MS);
+    const [config, authority] = await Promise.all(
+      ['kubeconfig', 'certs/apiserver.crt'].map(async (name) => await readFile(join(folder, name), 'utf8')),
+    );
+    const token = /token: "(\w+)"/.exec(config ?? '')?.[1] ?? '';
+    return new ApiServer(child, { folder, token, authority: authority ?? '', url: `https://127.0.0.1:${port}` });
+  }
+
+  private constructor(
+    child: Child,
+    { folder, token, authority, url }: { folder: string; token: string; authority: string; url: string },
+  ) {
+    this.url = url;
+    this.folder = folder;
+    this.authority = authority;
+    this.#child = child;
+    this.#token = token;
+    this.#agent = new Agent({ connect: { ca: authority } });
+  }
+
+  async stop(): Promise<void> {
+    await this.#agent.close();
+    await this.#child.stop();
+    await rm(this.folder, { recursive: true, force: true });
+  }
+
+  /** POST, or DELETE without a body; rejects unless it succeeds. */
+  async call(path: string, body: object | null): Promise<unknown> {
+    const answer = await request(`${this.url}${path}`, {
+      dispatcher: this.#agent,
+      method: body === null ? 'DELETE' : 'POST',
+      headers: { authorization: `Bearer ${this.#token}`, 'content-type': 'application/json' },
+      ...(body === null ? {} : { body: JSON.stringify(body) }),
+    });
+    const text = await answer.body.text();
+    if (answer.statusCode >= 300) throw new Error(`${path}: ${answer.statusCode} ${text}`);
+    return JSON.parse(text);
+  }
+
+  async makeAccount(namespace: string, name: string): Promise<void> {
+    const body = { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name } };
+    await this.call(`/api/v1/namespaces/${namespace}/serviceaccounts`, body);
+  }
+
+  /** A pod that never runs; the result is its uid. */
+  async makePod(namespace: string, name: string, serviceAccountName: string): Promise<string> {
+    const spec = { serviceAccountName, containers: [{ name: 'app', image: 'none' }] };
+    const made = await this.call(`/api/v1/namespaces/${namespace}/pods`, {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name },
+      spec,
+    });
+    return textAt(made, 'metadata', 'uid');
+  }
+
+  /** A token as the kubelet would ask for it. */
+  async token(
+    account: string,
+    audience: string,
+    pod?: { readonly name: string; readonly uid: string },
+  ): Promise<string> {
+    const [namespace = '', name = ''] = account.split('/');
+    const made = await this.call(`/api/v1/namespaces/${namespace}/serviceaccounts/${name}/token`, {
+      apiVersion: 'authentication.k8s.io/v1',
+      kind: 'TokenRequest',
+      spec: {
+        audiences: [audience],
+        expirationSeconds: 600,
+        ...(pod === undefined ? {} : { boundObjectRef: { apiVersion: 'v1', kind: 'Pod', ...pod } }),
+      },
+    });
+    return textAt(made, 'status', 'token');
+  }
+}
+
+function textAt(value: unknown, ...path: readonly string[]): string {
+  let current: unknown = value;
+  for (const name of path) current = typeof current === 'object' && current !== null ? Reflect.get(current, name) : '';
+  return typeof current === 'string' ? current : '';
+}

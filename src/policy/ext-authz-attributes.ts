@@ -15,7 +15,6 @@ import type { AuthzSettings } from './ext-authz-settings.ts';
 type Attributes = MessageInitShape<typeof AttributeContextSchema>;
 
 const SERVICE = internHeader('x-envoy-downstream-service-cluster');
-const LENGTH = internHeader('content-length');
 
 export function attributesOf(x: Exchange, arg: AuthzSettings): Attributes {
   const { connection } = x;
@@ -40,7 +39,7 @@ export function attributesOf(x: Exchange, arg: AuthzSettings): Attributes {
     contextExtensions: { ...arg.contextExtensions },
     metadataContext: metadata,
     routeMetadataContext: routeMetadata,
-    ...(arg.includesTlsSession && tls !== null ? { tlsSession: { sni: tls.serverName } } : {}),
+    ...(arg.includesTlsSession ? { tlsSession: { sni: tls === null ? '' : tls.serverName } } : {}),
   };
 }
 
@@ -57,7 +56,8 @@ function httpOf(x: Exchange, arg: AuthzSettings): Http {
     path: sanitizedText(request.path),
     host: sanitizedText(request.authority),
     scheme: request.scheme,
-    size: sizeOf(x, body),
+    // What has come of it so far.
+    size: BigInt(x.requestBytes),
     protocol: request.minor === 0 ? 'HTTP/1.0' : 'HTTP/1.1',
     ...(arg.encodesRaw
       ? { headerMap: { headers: all.map(([key, value]) => ({ key, rawValue: Buffer.from(value, 'latin1') })) } }
@@ -69,13 +69,6 @@ function httpOf(x: Exchange, arg: AuthzSettings): Http {
 function bodyOf(body: Buffer | null, { body: settings }: AuthzSettings): Pick<Http, 'body' | 'rawBody'> {
   if (body === null || settings === null) return {};
   return settings.packsAsBytes ? { rawBody: Uint8Array.from(body) } : { body: sanitizedText(body.toString('latin1')) };
-}
-
-/** Of the body as it was held or as it was announced; -1 when nobody knows. */
-function sizeOf(x: Exchange, body: Buffer | null): bigint {
-  if (body !== null) return BigInt(body.length);
-  const length = x.request.get(LENGTH);
-  return length !== null && /^\d{1,15}$/.test(length) ? BigInt(length) : -1n;
 }
 
 function sanitizedText(wire: string): string {

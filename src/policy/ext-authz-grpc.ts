@@ -111,7 +111,8 @@ function deniedBy(response: CheckResponse): AuthzDecision {
   return {
     kind: 'denied',
     status: status >= 200 && status < 600 ? status : 403,
-    headers: (denied?.headers ?? []).flatMap(fieldOf),
+    // What is to be appended has nothing to be appended to.
+    headers: (denied?.headers ?? []).filter((option) => !isAppended(option)).flatMap(fieldOf),
     body: wireText(denied?.body ?? ''),
     metadata: response.dynamicMetadata ?? null,
     isMalformed: (denied?.headers ?? []).some((option) => !hasAction(option)),

@@ -2,6 +2,7 @@
 // alternatives.
 import type { Fields } from './fields.ts';
 import { checkHeaderLines } from './header-text.ts';
+import { isClaim, readClaimPath } from './token-claim.ts';
 import { readStringMatch } from './string-match.ts';
 import type { StringMatch } from './string-match.ts';
 
@@ -51,11 +52,20 @@ export function readMatch(fields: Fields): HttpMatch {
     gateways: fields.texts('gateways'),
     statPrefix: fields.text('statPrefix'),
   };
-  checkHeaderLines(fields, 'headers', linesOf(match.headers));
-  checkHeaderLines(fields, 'withoutHeaders', linesOf(match.withoutHeaders));
+  for (const name of ['headers', 'withoutHeaders'] as const) {
+    checkHeaderLines(fields, name, linesOf(match[name]));
+    checkClaims(fields, name, match[name]);
+  }
   return match;
 }
 
+function checkClaims(fields: Fields, name: string, matches: ReadonlyMap<string, StringMatch>): void {
+  for (const key of matches.keys()) {
+    if (isClaim(key) && readClaimPath(key) === null)
+      fields.error(name, `${key} names no claim`, 'write @request.auth.claims.NAME or @request.auth.claims[A][B]');
+  }
+}
+
 function linesOf(matches: ReadonlyMap<string, StringMatch>): readonly (readonly [string, string])[] {
-  return [...matches].map(([name, { value }]) => [name, value]);
+  return [...matches].filter(([name]) => !isClaim(name)).map(([name, { value }]) => [name, value]);
 }

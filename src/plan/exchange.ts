@@ -90,6 +90,10 @@ export class Exchange {
   readonly response: Head = new Head();
   connection: Connection = NO_CONNECTION;
   plan: Plan | null = null;
+  /** No route takes it, or not the change of protocol that it asks for: it is answered with what is laid. */
+  isUnrouted = false;
+  /** The step that just paused has found out something by which the route is to be chosen again, at once. */
+  movesRoute = false;
   /** Where the request goes; set by the route's split step. */
   cluster: ClusterRef | null = null;
   /** Which entry of a weighted split was chosen, or -1. */
@@ -210,6 +214,8 @@ export class Exchange {
     this.request.reset();
     this.response.reset();
     this.plan = null;
+    this.isUnrouted = false;
+    this.movesRoute = false;
     this.cluster = null;
     this.splitIndex = -1;
     this.endpoint = null;

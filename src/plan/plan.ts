@@ -34,6 +34,8 @@ export const EMPTY: readonly Step[] = Object.freeze([]);
 export interface PlanPart {
   /** It is authorization: what it does not permit (Exchange.isPermitted) is not permitted at all. */
   readonly permits?: boolean;
+  /** One of its steps may have the route chosen again (Exchange.movesRoute). */
+  readonly movesRoute?: boolean;
   /** Routes only: chooses the cluster, before the filters that may ask which it is. */
   readonly onChoose?: readonly Step[];
   readonly onRequest?: readonly Step[];
@@ -87,6 +89,8 @@ export interface Plan {
   /** The route's own rules, which win over the manager's; absent when it has none. */
   readonly upgrades?: UpgradeRules;
   readonly body: BodyPlan | null;
+  /** What is run for a request that was on another route before; absent where none can have been. */
+  readonly onMoved?: readonly Step[];
   readonly onRequest: readonly Step[];
   readonly onAttempt: readonly Step[];
   readonly onResponse: readonly Step[];
@@ -115,6 +119,7 @@ export interface PlanInit {
   readonly metadata?: PlanMetadata;
   readonly upgrades?: UpgradeRules;
   readonly body: BodyPlan | null;
+  readonly onMoved?: readonly Step[];
   readonly mirrors: readonly Mirror[];
 }
 

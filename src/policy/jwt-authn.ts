@@ -82,8 +82,18 @@ function authenticate(x: Exchange, filter: JwtFilter, requires: JwtRequirement, 
   for (let i = 0; i < notes.failures.length; i++) {
     tellFailure(x, notes.failedBy[i] as JwtProvider, notes.failures[i] as JwtStatus);
   }
-  for (let i = 0; i < notes.good.length; i++) lay(x, notes.good[i] as GoodToken, notes.places[i] as TokenPlace);
-  return status === JWT.ok ? pass(filter) : refuse(x, filter, status);
+  let movesRoute = false;
+  for (let i = 0; i < notes.good.length; i++) {
+    const token = notes.good[i] as GoodToken;
+    lay(x, token, notes.places[i] as TokenPlace);
+    if (token.movesRoute) movesRoute = true;
+  }
+  if (status !== JWT.ok) return refuse(x, filter, status);
+  pass(filter);
+  // Where nobody drives the exchange (`/explain`) there is one route.
+  if (!movesRoute || x.resumer === null) return CONTINUE;
+  x.movesRoute = true;
+  return PAUSE;
 }
 
 function requirementOf(x: Exchange, rules: readonly JwtRule[]): JwtRequirement | null {

@@ -43,9 +43,11 @@ export function compileJwt(any: Any, scope: FilterScope): HttpFilter | null {
   const mayWait = Object.values(config.providers).some(({ jwksSourceSpecifier: { case: kind } }) => {
     return kind === 'remoteJwks';
   });
+  const movesRoute = providers.all.some(({ clearsRoute }) => clearsRoute);
   const partOf = (settings: JwtSettings): PlanPart => {
     const first = step('jwt_authn', scope.name, runJwt, settings);
-    return { onRequest: mayWait ? [first, step('jwt_authn', scope.name, runJwtAgain, settings)] : [first] };
+    const onRequest = mayWait ? [first, step('jwt_authn', scope.name, runJwtAgain, settings)] : [first];
+    return movesRoute ? { onRequest, movesRoute } : { onRequest };
   };
   return {
     part: partOf(settingsOf(filter, sound, '')),
@@ -69,7 +71,7 @@ function filterOf(config: JwtAuthentication, providers: JwtProviders, scope: Fil
         ]),
       ),
     ],
-    lonePlaces: scope.isMesh ? placesOf(all) : [],
+    lonePlaces: scope.isMesh && scope.isInbound ? placesOf(all) : [],
     bypassesPreflight: config.bypassCorsPreflight,
     stripsReason: config.stripFailureResponse,
     bit: scope.bit,

@@ -17,7 +17,7 @@ import type { Exchange, Resumer } from '../plan/exchange.ts';
 import { failure, type Failure } from '../plan/failure.ts';
 import { CONTINUE, PAUSE, REPLY, RESET } from '../plan/plan.ts';
 import { FLAGS } from '../plan/response-flags.ts';
-import { run, runThrough } from '../plan/run.ts';
+import { runThrough } from '../plan/run.ts';
 import { joinChain } from './chain-book.ts';
 import { chooseCluster, refusalOf } from './cluster-choice.ts';
 import { finishResponse } from './downstream-headers.ts';
@@ -27,7 +27,8 @@ import type { HttpManager } from './http-manager.ts';
 import { startMirrors, type MirrorSet } from './mirror-set.ts';
 import { beginTimeout, isOver, takeTimes, timeLeft } from '../resilience/deadline.ts';
 import { cutShort, explain, frameReply, rescue } from './rescue.ts';
-import { FORWARD_PLAIN, REFUSE, chooseRoute } from './route-choice.ts';
+import { walkRequest } from './request-walk.ts';
+import { FORWARD_PLAIN, chooseRoute } from './route-choice.ts';
 import { StreamTimers, type StreamTimersOwner } from './stream-timers.ts';
 import { layFields } from './upgrade.ts';
 import { UpstreamRequest } from './upstream-request.ts';
@@ -41,8 +42,6 @@ export class Driver implements UpstreamRequestOwner, StreamTimersOwner, Resumer 
   isActive = false;
   /** True once the protocol has changed: bytes pass both ways as they come. */
   isTunnel = false;
-  /** True when no route takes the request, or not the change of protocol that it asks for. */
-  #isRefused = false;
   #isResponseStarted = false;
   /** Tunnels: the upstream has said its FIN. */
   #isResponseOver = false;
@@ -80,7 +79,6 @@ export class Driver implements UpstreamRequestOwner, StreamTimersOwner, Resumer 
     if (x.maxStreamDurationMs > 0) this.#timers.armDuration(x.maxStreamDurationMs);
     if (bodyKind !== NO_BODY) this.#timers.armRequest(manager.requestTimeoutMs);
     const choice = chooseRoute(x, manager);
-    this.#isRefused = choice === REFUSE;
     this.#request.isPlain = choice === FORWARD_PLAIN;
     this.#walk();
     this.#request.isStarting = false;
@@ -104,7 +102,6 @@ export class Driver implements UpstreamRequestOwner, StreamTimersOwner, Resumer 
     this.manager.tally.begin();
     this.#bodyKind = bodyKind;
     this.#request.begin(bodyKind);
-    this.#isRefused = false;
     this.#isResponseStarted = false;
     this.#isResponseOver = false;
   }
@@ -116,12 +113,10 @@ export class Driver implements UpstreamRequestOwner, StreamTimersOwner, Resumer 
 
   #walk(): void {
     const { x } = this;
-    const { plan } = x;
-    if (plan === null) return;
-    const verdict = run(x, plan.onRequest);
+    const verdict = walkRequest(x, this.manager);
     switch (verdict) {
       case CONTINUE:
-        if (this.#isRefused) this.#reply();
+        if (x.isUnrouted) this.#reply();
         else this.#forward();
         return;
       case PAUSE:

@@ -58,8 +58,9 @@ export function assemble(init: PlanInit, parts: Omit<PipelineParts, 'choice' | '
   const choice = onChoose === undefined ? EMPTY_PART : { onRequest: onChoose };
   const permit = parts.filters.permits === true ? EMPTY_PART : PERMIT_ALL;
   const all: PipelineParts = { ...parts, permit, choice, route };
+  const moved = { onMoved: [...(permit.onRequest ?? []), ...(onChoose ?? [])] };
   return merge(
-    init,
+    parts.filters.movesRoute === true ? { ...init, ...moved } : init,
     ORDER.map((name) => all[name]),
   );
 }
@@ -70,6 +71,7 @@ export function joinParts(parts: readonly PlanPart[]): PlanPart {
   const outwards = parts.toReversed();
   return {
     permits: parts.some((part) => part.permits === true),
+    movesRoute: parts.some((part) => part.movesRoute === true),
     onRequest: parts.flatMap((part) => part.onRequest ?? []),
     onAttempt: parts.flatMap((part) => part.onAttempt ?? []),
     onResponse: outwards.flatMap((part) => part.onResponse ?? []),

@@ -15,16 +15,18 @@ export const FORWARD_PLAIN = 1;
 export const REFUSE = 2;
 export type RouteChoice = typeof FORWARD | typeof FORWARD_PLAIN | typeof REFUSE;
 
-/** Sets `x.plan`. */
+/** Sets `x.plan` and `x.isUnrouted`. */
 export function chooseRoute(x: Exchange, manager: HttpManager): RouteChoice {
   const { table } = manager.routes;
   const plan = table === null ? null : table.match(x);
   x.plan = plan ?? manager.missPlan;
+  x.isUnrouted = false;
   if (plan === null) {
     manager.tally.withoutRoute++;
     x.flags |= FLAGS.NR;
     x.details = 'route_not_found';
     x.response.status = x.upgrade === CONNECT ? 405 : 404;
+    x.isUnrouted = true;
     return REFUSE;
   }
   if (x.upgrade === '') return FORWARD;
@@ -32,6 +34,7 @@ export function chooseRoute(x: Exchange, manager: HttpManager): RouteChoice {
     manager.tally.upgradesRefused++;
     x.details = 'upgrade_failed';
     x.response.status = x.upgrade === CONNECT ? 405 : 403;
+    x.isUnrouted = true;
     return REFUSE;
   }
   return x.upgrade === CONNECT && isTerminated(plan.upgrades) ? FORWARD_PLAIN : FORWARD;

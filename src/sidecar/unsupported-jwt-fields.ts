@@ -19,8 +19,7 @@ export const JWT_FIELDS: Readonly<Record<string, MessageFields>> = {
     supported: `issuer audiences subjects require_expiration max_lifetime remote_jwks local_jwks forward from_headers
       from_params from_cookies forward_payload_header pad_forward_payload_header payload_in_metadata
       normalize_payload_in_metadata header_in_metadata failed_status_in_metadata clock_skew_seconds jwt_cache_config
-      claim_to_headers`,
-    refused: { clear_route_cache: 'routes cannot be chosen again yet: leave it out' },
+      claim_to_headers clear_route_cache`,
   },
   [`${NAMESPACE}.JwtProvider.NormalizePayload`]: ALL,
   [`${NAMESPACE}.JwtHeader`]: { supported: '*', required: 'name' },

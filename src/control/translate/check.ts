@@ -12,6 +12,7 @@ import { checkFormats } from './header-format.ts';
 import { checkCoverage } from './coverage.ts';
 import { checkRateLimits } from './rate-limits.ts';
 import { checkResilience } from './resilience-check.ts';
+import { checkClaims } from './jwt-claims.ts';
 import { checkJwks } from './jwt-keys.ts';
 import { checkDestination, checkHosts } from './target.ts';
 import { checkTelemetry } from './tracing.ts';
@@ -70,7 +71,7 @@ export function checkSnapshot(snapshot: Snapshot): readonly Problem[] {
           place: locate(`spec.${kind}`),
         });
     }
-    problems.push(...checkCoverage(rule), ...checkHosts(rule, scope));
+    problems.push(...checkCoverage(rule), ...checkHosts(rule, scope), ...checkClaims(rule, scope));
   }
   for (const rule of snapshot.destinationRules) {
     if (isExplicit) problems.push(...checkPassthrough(rule));

@@ -28,7 +28,7 @@ import { externalAuthorization } from './external-authorization.ts';
 import { faultFilter } from './faults.ts';
 import { overloadFilters } from './overload.ts';
 import type { InboundOwner } from './overload.ts';
-import { jwtFilters } from './jwt.ts';
+import { claimFilters, jwtFilters } from './jwt.ts';
 import { duration, pack } from './proto.ts';
 import { rateLimitFilters } from './rate-limits.ts';
 import { sessionFilter } from './session.ts';
@@ -64,7 +64,7 @@ export function httpManager({
     httpFilters: [
       ...ownFilters(node),
       ...(direction === 'client' ? corsFilters(scope.snapshot) : []),
-      ...(direction === 'server' ? jwtFilters({ scope, node }) : []),
+      ...(direction === 'server' ? jwtFilters({ scope, node }) : claimFilters(scope)),
       ...(direction === 'server'
         ? authorizationFilters({ snapshot: scope.snapshot, node, port: appPort }, (provider) =>
             externalAuthorization(scope.snapshot, provider),

@@ -31,12 +31,11 @@ import type { Scope } from '../scope.ts';
 import { policiesOf } from '../workload-policies.ts';
 import { policyScopeOf } from '../workload-services.ts';
 import { keysFor } from './jwt-keys.ts';
+import { JWT_FILTER, PAYLOAD } from './jwt-names.ts';
 import { pack } from './proto.ts';
+import { policiesOfClaims } from './jwt-claims.ts';
 import { matchAll } from './route-match.ts';
 
-const FILTER = 'envoy.filters.http.jwt_authn';
-/** The key of a token's claims in the filter's metadata: AuthorizationPolicies and routes look there. */
-export const PAYLOAD = 'payload';
 const SPACE_DELIMITED = ['scope', 'permission'];
 
 export interface JwtScope {
@@ -54,10 +53,30 @@ export function jwtFilters({ scope, node }: JwtScope): readonly HttpFilter[] {
 }
 
 /** In the order of their issuers. */
-export function rulesOf(policies: readonly RequestAuthentication[]): readonly TokenRule[] {
+function rulesOf(policies: readonly RequestAuthentication[]): readonly TokenRule[] {
   return policies
     .flatMap(({ spec }) => spec.rules)
     .toSorted((left, right) => (left.issuer < right.issuer ? -1 : left.issuer > right.issuer ? 1 : 0));
+}
+
+/**
+ * Of a manager that sends for the app: tokens are read where routes ask for their claims, and nobody is refused, for
+ * that is up to the receiver. A good token has the route chosen again, and stays in the request. Its issuers are those
+ * that the destinations of such routes take.
+ */
+export function claimFilters(scope: Scope): readonly HttpFilter[] {
+  const rules = rulesOf(policiesOfClaims(scope));
+  if (rules.length === 0) return [];
+  const providers = Object.fromEntries(
+    rules.map((rule, index) => {
+      const silent = { ...rule, isForwarded: true, outputPayloadToHeader: '', outputClaimToHeaders: [] };
+      return [nameOf(index), { ...providerOf(silent, scope), clearRouteCache: true }];
+    }),
+  );
+  const requires = create(JwtRequirementSchema, {
+    requiresType: { case: 'allowMissingOrFailed', value: create(EmptySchema) },
+  });
+  return [filterOf({ providers, requires })];
 }
 
 function jwtFilter(rules: readonly TokenRule[], scope: Scope): HttpFilter {
@@ -65,12 +84,12 @@ function jwtFilter(rules: readonly TokenRule[], scope: Scope): HttpFilter {
   return filterOf({ providers, requires: requirementOf(rules.length) });
 }
 
-export interface JwtParts {
+interface JwtParts {
   readonly providers: JwtAuthentication['providers'];
   readonly requires: JwtRequirement;
 }
 
-export function filterOf({ providers, requires }: JwtParts): HttpFilter {
+function filterOf({ providers, requires }: JwtParts): HttpFilter {
   const config = create(JwtAuthenticationSchema, {
     providers,
     rules: [
@@ -79,16 +98,16 @@ export function filterOf({ providers, requires }: JwtParts): HttpFilter {
     bypassCorsPreflight: true,
   });
   return create(HttpFilterSchema, {
-    name: FILTER,
+    name: JWT_FILTER,
     configType: { case: 'typedConfig', value: pack(JwtAuthenticationSchema, config) },
   });
 }
 
-export function nameOf(index: number): string {
+function nameOf(index: number): string {
   return `origins-${index}`;
 }
 
-export function providerOf(rule: TokenRule, scope: Scope): JwtProvider {
+function providerOf(rule: TokenRule, scope: Scope): JwtProvider {
   return create(JwtProviderSchema, {
     issuer: rule.issuer,
     audiences: [...rule.audiences],

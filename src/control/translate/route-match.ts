@@ -3,6 +3,7 @@
 import { create } from '@bufbuild/protobuf';
 import type { RouteMatch as GatewayMatch } from '../../config/http-route.ts';
 import type { StringMatch } from '../../config/string-match.ts';
+import { readClaimPath } from '../../config/token-claim.ts';
 import type { HttpMatch } from '../../config/virtual-service-match.ts';
 import {
   HeaderMatcherSchema,
@@ -14,9 +15,11 @@ import type {
   QueryParameterMatcher,
   RouteMatch,
 } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
+import type { MetadataMatcher } from '../../xds/gen/envoy/type/matcher/v3/metadata_pb.js';
 import { RegexMatcherSchema } from '../../xds/gen/envoy/type/matcher/v3/regex_pb.js';
 import { StringMatcherSchema } from '../../xds/gen/envoy/type/matcher/v3/string_pb.js';
 import type { StringMatcher } from '../../xds/gen/envoy/type/matcher/v3/string_pb.js';
+import { claimMatcher } from './claim-match.ts';
 
 /** A match of everything: the prefix `/`. */
 export function matchAll(): RouteMatch {
@@ -26,8 +29,17 @@ export function matchAll(): RouteMatch {
 export function matchOf(match: HttpMatch): RouteMatch {
   const { uri, scheme, method, authority } = match;
   const headers: HeaderMatcher[] = [];
-  for (const [name, value] of sorted(match.headers)) headers.push(headerMatcher(name, value));
-  for (const [name, value] of sorted(match.withoutHeaders)) headers.push(withoutHeader(name, value));
+  const dynamicMetadata: MetadataMatcher[] = [];
+  for (const [name, value] of sorted(match.headers)) {
+    const claim = readClaimPath(name);
+    if (claim === null) headers.push(headerMatcher(name, value));
+    else dynamicMetadata.push(claimMatcher(claim, textOrNull(value), false));
+  }
+  for (const [name, value] of sorted(match.withoutHeaders)) {
+    const claim = readClaimPath(name);
+    if (claim === null) headers.push(withoutHeader(name, value));
+    else dynamicMetadata.push(claimMatcher(claim, textOrNull(value), true));
+  }
   for (const [name, value] of [
     [':scheme', scheme],
     [':method', method],
@@ -36,7 +48,7 @@ export function matchOf(match: HttpMatch): RouteMatch {
     if (value !== null) headers.push(headerMatcher(name, value));
   }
   const queryParameters = sorted(match.queryParams).map(([name, value]) => queryMatcher(name, value));
-  const base = { headers, queryParameters, ...(match.ignoresUriCase ? { caseSensitive: false } : {}) };
+  const base = { headers, queryParameters, dynamicMetadata, ...(match.ignoresUriCase ? { caseSensitive: false } : {}) };
   if (uri === null || uri.kind === 'present')
     return create(RouteMatchSchema, { ...base, pathSpecifier: { case: 'prefix', value: '/' } });
   if (uri.kind === 'exact')
@@ -87,6 +99,10 @@ function queryMatcher(name: string, value: StringMatch): QueryParameterMatcher {
     name,
     queryParameterMatchSpecifier: { case: 'stringMatch', value: stringMatcher(value) },
   });
+}
+
+function textOrNull(value: StringMatch): StringMatcher | null {
+  return value.kind === 'present' ? null : stringMatcher(value);
 }
 
 export function stringMatcher({ kind, value }: StringMatch): StringMatcher {

@@ -194,10 +194,10 @@ const REQUIREMENTS: readonly PeerCase[] = [
   shown('optional: a bad one', '/optional', '401', { by: STRANGER }),
   shown('optional: an unknown issuer', '/optional', '401', { claims: { iss: 'x' } }),
   at('missing allowed: no token', '/missing', '200 a'),
-  shown('missing allowed: a bad one', '/missing', '401', { by: STRANGER }),
-  shown('missing allowed: a good one', '/missing', '200 a', { claims: { aud: 'books' } }),
+  shown('missing allowed: a bad one', '/missing', '401', { by: STRANGER, claims: { iss: 'other' } }),
+  shown('missing allowed: a good one', '/missing', '200 a', { claims: { iss: 'other' } }),
   at('failed allowed: no token', '/failed', '200 a'),
-  shown('failed allowed: a bad one', '/failed', '200 a', { by: STRANGER }),
+  shown('failed allowed: a bad one', '/failed', '200 a', { by: STRANGER, claims: { iss: 'other' } }),
   at('failed allowed: nonsense', '/failed', '200 a', [bearer('a.b')]),
   at('both: both', '/all', '200 a', [bearer(good), `x-any: ${makeToken({ claims: { iss: 'z' } })}`]),
   at('both: one', '/all', '401', [bearer(good)]),
@@ -222,6 +222,29 @@ const REQUIREMENTS: readonly PeerCase[] = [
   { ...at('a body', '/exact', '401'), send: 'POST /exact', body: 'abc' },
 ];
 
+const ROUTING: readonly PeerCase[] = [
+  at('claims: no token', '/claims', '200 a'),
+  shown('claims: another group', '/claims', '200 a', { claims: { group: 'alpha' } }),
+  shown('claims: the group', '/claims', '200 b', { claims: { group: 'beta' } }),
+  shown('claims: one of several groups', '/claims', '200 b', { claims: { group: ['alpha', 'beta'] } }),
+  shown('claims: a group that is a number', '/claims', '200 a', { claims: { group: 5 } }),
+  shown('claims: a bad token', '/claims', '401', { by: STRANGER, claims: { group: 'beta' } }),
+  shown('claims: a header of a claim', '/claims/plan', '200 b', { claims: { plan: 'gold' } }),
+  shown('claims: another header of a claim', '/claims/plan', '200 a', { claims: { plan: 'tin' } }),
+  at('claims: a header that the client brings along', '/claims/plan', '200 b', ['x-plan: gold']),
+  at('claims: the same, with a token', '/claims/plan', '200 a', ['x-plan: gold', bearer(good)]),
+  shown('claims: a direct response', '/claims/direct', '299', { claims: { plan: 'gold' } }),
+  shown('claims: away from a redirect', '/claims/only', '200 a', { claims: { plan: 'gold' } }),
+  at('claims: the redirect', '/claims/only', '301'),
+  at('claims: inverted, no token', '/claims/not', '200 b'),
+  shown('claims: inverted, the group', '/claims/not', '200 b', { claims: { group: 'beta' } }),
+  {
+    ...shown('claims: with a body', '/claims', '200 b', { claims: { group: 'beta' } }),
+    send: 'POST /claims',
+    body: 'abc',
+  },
+];
+
 export const TOKEN_CASES: CaseTable = {
-  tokens: [...BAD, ...TIMES, ...ALGORITHMS, ...AUDIENCES, ...PLACES, ...OUTPUTS, ...REQUIREMENTS],
+  tokens: [...BAD, ...TIMES, ...ALGORITHMS, ...AUDIENCES, ...PLACES, ...OUTPUTS, ...REQUIREMENTS, ...ROUTING],
 };

@@ -4,6 +4,7 @@
 //
 //   const readRetries = (fields: Fields) => ({ attempts: fields.integer('attempts', { min: 0 }), … });
 //   const retries = fields.object('retries', readRetries);   // null when absent or refused
+import type { JsonValue } from '@bufbuild/protobuf';
 import { LineCounter, isAlias, isMap, isScalar, isSeq, parseDocument } from 'yaml';
 import type { Document, Node, YAMLMap } from 'yaml';
 import { parseDuration } from './duration.ts';
@@ -12,6 +13,8 @@ import { entriesOf } from './map-entries.ts';
 import type { Entry } from './map-entries.ts';
 import { checkRegex } from './regex.ts';
 import { Report } from './report.ts';
+import { toJsonValue } from './json-value.ts';
+import { shown } from './shown-value.ts';
 import { nearest } from './spelling.ts';
 
 export type Reader<T> = (fields: Fields) => T;
@@ -242,6 +245,11 @@ export class Fields {
     return value;
   }
 
+  /** Any value, unread; null when absent. */
+  json(name: string): JsonValue {
+    return toJsonValue(this.#take(name)?.toJS(this.#document, { maxAliasCount: limits.aliasesMax }) ?? null);
+  }
+
   /** The objects of a list, unread. */
   maps(name: string): readonly YAMLMap[] {
     return this.#items(name, limits.listEntriesMax).filter((node) => isMap(node));
@@ -383,12 +391,6 @@ function readRoot<T>(fields: Fields, reader: Reader<T>): T {
   const value = reader(fields);
   fields.finish();
   return value;
-}
-
-function shown(value: unknown): string {
-  if (isMap(value)) return 'an object';
-  if (isSeq(value)) return 'a list';
-  return JSON.stringify(value) ?? String(value);
 }
 
 function rangeText(range: Range): string {

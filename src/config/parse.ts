@@ -9,6 +9,7 @@ import { readAuthorizationPolicySpec, refusedPolicy } from './authorization-poli
 import { readBackendTrafficPolicySpec } from './backend-traffic-policy.ts';
 import { readEndpointSlice, readPod, readServiceSpec } from './core-kinds.ts';
 import { readDestinationRuleSpec } from './destination-rule.ts';
+import { readExtensionSpec } from './extension.ts';
 import { Fields } from './fields.ts';
 import { readHttpRouteSpec, readReferenceGrantSpec } from './http-route.ts';
 import { limits } from './limits.ts';
@@ -68,6 +69,7 @@ const GROUPS: Readonly<Record<string, string>> = {
   XBackendTrafficPolicy: EXPERIMENTAL_GROUP,
   RateLimitPolicy: OWN_GROUP,
   ResiliencePolicy: OWN_GROUP,
+  Extension: OWN_GROUP,
 };
 const VERSIONS = ['v1', 'v1beta1', 'v1alpha3', 'v1alpha1', 'v1alpha2'];
 /** Groups that are served in fewer versions. */
@@ -331,6 +333,8 @@ function readSpec(kind: string, fields: Fields, meta: Meta, source: Source): Res
         return { ...base, kind, spec: readBackendTrafficPolicySpec(spec) };
       case 'RateLimitPolicy':
         return { ...base, kind, spec: readRateLimitPolicySpec(spec) };
+      case 'Extension':
+        return { ...base, kind, spec: readExtensionSpec(spec) };
       case 'ResiliencePolicy':
         return { ...base, kind, spec: readResiliencePolicySpec(spec) };
       default:

@@ -2,6 +2,7 @@
 import type { AuthorizationPolicySpec } from './authorization-policy.ts';
 import type { EndpointSliceSpec, PodSpec, ServiceSpec } from './core-kinds.ts';
 import type { DestinationRuleSpec } from './destination-rule.ts';
+import type { ExtensionSpec } from './extension.ts';
 import type { HttpRouteSpec, ReferenceGrantSpec } from './http-route.ts';
 import type { MeshConfigSpec } from './mesh-config.ts';
 import type { Meta, Source } from './meta.ts';
@@ -40,6 +41,7 @@ export type AuthorizationPolicy = Typed<'AuthorizationPolicy', AuthorizationPoli
 export type RequestAuthentication = Typed<'RequestAuthentication', RequestAuthenticationSpec>;
 export type BackendTrafficPolicy = Typed<'XBackendTrafficPolicy', ResiliencePolicySpec>;
 export type PeerAuthentication = Typed<'PeerAuthentication', PeerAuthenticationSpec>;
+export type Extension = Typed<'Extension', ExtensionSpec>;
 export type ResiliencePolicy = Typed<'ResiliencePolicy', ResiliencePolicySpec>;
 
 export type RateLimitPolicy = Typed<'RateLimitPolicy', RateLimitPolicySpec>;
@@ -64,6 +66,7 @@ export type Resource =
   | BackendTrafficPolicy
   | PeerAuthentication
   | RateLimitPolicy
+  | Extension
   | ResiliencePolicy;
 
 export type Kind = Resource['kind'];

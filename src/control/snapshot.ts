@@ -7,6 +7,7 @@ import { compareAge } from '../config/resource.ts';
 import type {
   AuthorizationPolicy,
   DestinationRule,
+  Extension,
   HttpRoute,
   RateLimitPolicy,
   ReferenceGrant,
@@ -38,6 +39,7 @@ export interface Snapshot {
   readonly grants: readonly ReferenceGrant[];
   readonly telemetries: readonly Telemetry[];
   readonly sidecars: readonly Sidecar[];
+  readonly extensions: readonly Extension[];
   readonly authorizationPolicies: readonly AuthorizationPolicy[];
   readonly requestAuthentications: readonly RequestAuthentication[];
   /** Keys that the control service fetched for them. */
@@ -122,6 +124,7 @@ export function buildSnapshot(inputs: SnapshotInputs): Snapshot {
     grants: sorted.filter((resource) => resource.kind === 'ReferenceGrant'),
     telemetries: sorted.filter((resource) => resource.kind === 'Telemetry'),
     sidecars: sorted.filter((resource) => resource.kind === 'Sidecar'),
+    extensions: sorted.filter((resource) => resource.kind === 'Extension'),
     authorizationPolicies: sorted.filter((resource) => resource.kind === 'AuthorizationPolicy'),
     requestAuthentications: sorted.filter((resource) => resource.kind === 'RequestAuthentication'),
     jwks,

@@ -17,6 +17,7 @@ const RUN_BY = new Map([
   ['bookshop', 'demo.test.ts'],
   ['sidecar-bootstrap', 'examples.test.ts'],
   ['gateway-api', 'examples.test.ts'],
+  ['extension', 'extension.test.ts'],
   ['inject', 'examples.test.ts'],
   ['mtls', 'mtls.test.ts'],
   ['resilience', 'examples.test.ts'],

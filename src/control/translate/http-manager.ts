@@ -25,6 +25,7 @@ import { accessLogs } from './access-log.ts';
 import { authorizationFilters, type AuthorizationScope } from './authorization.ts';
 import { corsFilters } from './cors.ts';
 import { externalAuthorization } from './external-authorization.ts';
+import { extensionFilters } from './extensions.ts';
 import { faultFilter } from './faults.ts';
 import { overloadFilters } from './overload.ts';
 import type { InboundOwner } from './overload.ts';
@@ -71,6 +72,7 @@ export function httpManager({
           )
         : []),
       ...(direction === 'server' ? rateLimitFilters(scope.snapshot, node, owner) : []),
+      ...extensionFilters(scope.snapshot, node, direction),
       ...overloadFilters(scope.snapshot, node, owner),
       ...(direction === 'client' ? [faultFilter(node)] : []),
       {

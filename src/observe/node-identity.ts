@@ -15,8 +15,6 @@ export interface NodeIdentity {
   /** The Kubernetes cluster's name (metadata CLUSTER_ID). */
   readonly clusterId: string;
   readonly meshId: string;
-  /** The SPIFFE id of this workload; empty while it has no certificate. */
-  readonly principal: string;
 }
 
 export const NO_IDENTITY: NodeIdentity = {
@@ -30,7 +28,6 @@ export const NO_IDENTITY: NodeIdentity = {
   canonicalRevision: '',
   clusterId: '',
   meshId: '',
-  principal: '',
 };
 
 /**
@@ -38,8 +35,8 @@ export const NO_IDENTITY: NodeIdentity = {
  * `version`, `service.istio.io/canonical-name`, `service.istio.io/canonical-revision` and the
  * `app.kubernetes.io/*` twins, in Istio's order of preference.
  */
-export function readNodeIdentity(node: Node | undefined, principal = ''): NodeIdentity {
-  if (node === undefined) return { ...NO_IDENTITY, principal };
+export function readNodeIdentity(node: Node | undefined): NodeIdentity {
+  if (node === undefined) return NO_IDENTITY;
   const metadata = objectOf(node.metadata);
   const labels = objectOf(metadata['LABELS']);
   const workload = textOf(metadata['WORKLOAD_NAME']) || textOf(metadata['NAME']);
@@ -56,7 +53,6 @@ export function readNodeIdentity(node: Node | undefined, principal = ''): NodeId
     canonicalRevision: textOf(labels['service.istio.io/canonical-revision']) || version || 'latest',
     clusterId: textOf(metadata['CLUSTER_ID']),
     meshId: textOf(metadata['MESH_ID']),
-    principal,
   };
 }
 

@@ -14,7 +14,7 @@ import type { NodeIdentity } from './node-identity.ts';
 import { ProxyStats } from './proxy-stats.ts';
 import type { ClusterTally, HttpTally } from './proxy-tally.ts';
 import { BYTE_BOUNDS, DURATION_BOUNDS_MS, type Family, type Registry } from './registry.ts';
-import { HTTP_LABELS, labelsOf } from './standard-labels.ts';
+import { HTTP_LABELS, labelsOf, principalsOf } from './standard-labels.ts';
 
 export interface MetricsOptions {
   readonly registry: Registry;
@@ -141,7 +141,7 @@ class RequestMetrics {
   }
 
   #slots(x: Exchange, destination: Destination, status: number): Slots {
-    const { peerPrincipal } = x.connection;
+    const peerPrincipal = this.#peerOf(x);
     const isGrpc = isGrpcRequest(x);
     // A gRPC status is one more dimension; over HTTP/1.1 it is rare enough to take the long way.
     if (isGrpc) return this.#resolve(x, destination, status, true);
@@ -175,12 +175,20 @@ class RequestMetrics {
     return slots;
   }
 
+  /** Who is at the other end of what we report, by its certificate; empty: nobody knows. */
+  #peerOf(x: Exchange): string {
+    if (this.reporter === 'destination') return x.connection.peerPrincipal;
+    return x.upstreamTls === null ? '' : x.upstreamTls.principal;
+  }
+
   #resolve(x: Exchange, destination: Destination, status: number, isGrpc: boolean): Slots {
+    const isInbound = this.reporter === 'destination';
+    const { own, peer } = principalsOf(isInbound ? x.connection.tls : x.upstreamTls);
     const labels = labelsOf({
       reporter: this.reporter,
       node: this.#node,
-      peerPrincipal: x.connection.peerPrincipal,
-      isMutualTls: this.reporter === 'destination' && x.connection.peerPrincipal !== '',
+      sourcePrincipal: isInbound ? peer : own,
+      destinationPrincipal: isInbound ? own : peer,
       cluster: destination.cluster,
       endpoint: destination.endpoint,
       protocol: isGrpc ? 'grpc' : 'http',

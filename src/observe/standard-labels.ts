@@ -2,6 +2,7 @@
 // facts come from the metadata of the cluster and of the endpoint, never from the Host header: a
 // client must not be able to make series (istio/istio#18818). What is not known is `unknown`.
 import type { Cluster, Endpoint } from '../plan/cluster.ts';
+import type { TlsFacts } from '../plan/tls-facts.ts';
 import type { NodeIdentity } from './node-identity.ts';
 
 export const UNKNOWN_LABEL = 'unknown';
@@ -38,9 +39,9 @@ export const HTTP_LABELS: readonly string[] = Object.freeze([...TCP_LABELS, 'res
 export interface Relation {
   readonly reporter: 'source' | 'destination';
   readonly node: NodeIdentity;
-  /** The peer's principal on inbound connections; empty when it showed none. */
-  readonly peerPrincipal: string;
-  readonly isMutualTls: boolean;
+  /** Who is at both ends, by their certificates; empty without mutual TLS. */
+  readonly sourcePrincipal: string;
+  readonly destinationPrincipal: string;
   readonly cluster: Cluster | null;
   readonly endpoint: Endpoint | null;
   readonly protocol: 'http' | 'grpc' | 'tcp';
@@ -82,21 +83,19 @@ export function labelsOf(relation: Relation): string[] {
   const source = isSource ? self : NOBODY;
   const destination = isSource ? workloadOf(endpoint) : self;
   const service = serviceOf(cluster);
-  const own = relation.isMutualTls ? node.principal : '';
-  const sourcePrincipal = isSource ? own : relation.peerPrincipal;
-  const security = relation.isMutualTls ? 'mutual_tls' : 'none';
+  const security = relation.sourcePrincipal === '' ? 'none' : 'mutual_tls';
   const labels = [
     source.workload,
     source.canonicalService,
     source.canonicalRevision,
     source.namespace,
-    sourcePrincipal,
+    relation.sourcePrincipal,
     source.app,
     source.version,
     source.cluster,
     destination.workload,
     destination.namespace,
-    isSource ? '' : own,
+    relation.destinationPrincipal,
     destination.app,
     destination.version,
     service.host,
@@ -135,4 +134,17 @@ function serviceOf(cluster: Cluster | null): {
   const fact = (key: string): string => cluster.metadata.get(key) ?? '';
   const name = SERVICELESS.has(cluster.name) ? cluster.name : fact('name');
   return { host: fact('host'), name, namespace: fact('namespace') };
+}
+
+/** Who this end is by the certificate that it showed, and who the other; both empty without mutual TLS. */
+export interface Principals {
+  readonly own: string;
+  readonly peer: string;
+}
+
+const NOBODY_KNOWN: Principals = { own: '', peer: '' };
+
+export function principalsOf(tls: TlsFacts | null): Principals {
+  if (tls === null || tls.principal === '') return NOBODY_KNOWN;
+  return { own: tls.ownCertificate?.names.uri[0] ?? '', peer: tls.principal };
 }

@@ -2,12 +2,11 @@
 // Istio's TCP metrics: slots are resolved once per connection, then bytes are added as they flow. One
 // TcpCounters belongs to one connection. The closing is counted under the response flags that the
 // connection ended with, all else under those that it was opened with.
-import type { ClusterRef, Endpoint } from '../plan/cluster.ts';
-import type { Connection } from '../plan/exchange.ts';
+import type { Exchange } from '../plan/exchange.ts';
 import { flagLetters } from '../plan/response-flags.ts';
 import type { NodeIdentity } from './node-identity.ts';
 import type { Family, Registry } from './registry.ts';
-import { TCP_LABELS, labelsOf } from './standard-labels.ts';
+import { TCP_LABELS, labelsOf, principalsOf } from './standard-labels.ts';
 
 export class TcpMetrics {
   readonly #registry: Registry;
@@ -31,13 +30,14 @@ export class TcpMetrics {
   }
 
   /** Per connection: counts the opening, and returns the counters of this connection. `endpoint` is null when none was found. */
-  open(connection: Connection, cluster: ClusterRef | null, endpoint: Endpoint | null, flags = 0): TcpCounters {
+  open({ connection, cluster, endpoint, upstreamTls }: Opened, flags = 0): TcpCounters {
+    const { own, peer } = principalsOf(connection.isInbound ? connection.tls : upstreamTls);
     const labels = (flagsNow: number): string[] =>
       labelsOf({
         reporter: connection.isInbound ? 'destination' : 'source',
         node: this.#node,
-        peerPrincipal: connection.peerPrincipal,
-        isMutualTls: connection.isInbound && connection.peerPrincipal !== '',
+        sourcePrincipal: connection.isInbound ? peer : own,
+        destinationPrincipal: connection.isInbound ? own : peer,
         cluster: cluster === null ? null : cluster.cluster,
         endpoint,
         protocol: 'tcp',
@@ -50,6 +50,9 @@ export class TcpMetrics {
     return new TcpCounters(registry, [this.#sent.slot(opened), this.#received.slot(opened)], closedSlot);
   }
 }
+
+/** What a connection is counted by. */
+export type Opened = Pick<Exchange, 'connection' | 'cluster' | 'endpoint' | 'upstreamTls'>;
 
 export class TcpCounters {
   readonly #registry: Registry;

@@ -141,6 +141,8 @@ export class Exchange {
   responseHeadBytes = 0;
   /** `%UPSTREAM_LOCAL_ADDRESS%`; empty until an upstream connection is used. */
   upstreamLocalAddress = '';
+  /** What the handshake with the endpoint found out; null until an upstream connection is used, and for plaintext. */
+  upstreamTls: TlsFacts | null = null;
   /** The path as the client sent it, when a route rewrote it; else empty. */
   originalPath = '';
   /** The client's IP as x-forwarded-for gives it where that is trusted; empty: the connection's. */
@@ -243,6 +245,7 @@ export class Exchange {
     this.requestHeadBytes = 0;
     this.responseHeadBytes = 0;
     this.upstreamLocalAddress = '';
+    this.upstreamTls = null;
     this.originalPath = '';
     this.clientAddress = '';
     this.isResponseEdited = false;

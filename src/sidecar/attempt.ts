@@ -185,6 +185,7 @@ export class Attempt implements PoolUser, UpstreamUser {
     this.isBlocked = false;
     this.startMs = x.attempts === 1 && owner.isStarting ? x.startMs : this.#engine.clock.now();
     x.upstreamLocalAddress = connection.localAddress;
+    x.upstreamTls = connection.tls;
     x.upstreamStartMs = this.startMs;
     tellTimeLeft(x, this.startMs, x.retry === null || x.retry.isHedged ? 0 : perTryTimeoutMs(x, x.retry));
     markAttempt(x);

@@ -17,7 +17,8 @@ export function turnedAway(chain: FilterChain, wire: Wire, engine: Engine, isInb
   if (chain.kind === 'tcp') {
     const { tally, metrics, clusters, onEnd } = chain.proxy;
     tally.connectionsTotal++;
-    metrics.open(x.connection, clusters[0] ?? null, null).close(0);
+    x.cluster = clusters[0] ?? null;
+    metrics.open(x).close(0);
     run(x, onEnd);
   }
   return x;

@@ -17,6 +17,8 @@ import { BodyWriter } from './body-writer.ts';
 import { DelayedClose } from './delayed-close.ts';
 import { idleAllowanceMs } from './idle-allowance.ts';
 import { CONNECT, isAnswerTo } from './upgrade.ts';
+import { tlsFacts } from './connection.ts';
+import type { TlsFacts } from '../plan/tls-facts.ts';
 import type { Wire, WireUser } from './wire.ts';
 
 /** How an upstream connection ended a request. */
@@ -78,6 +80,8 @@ export class UpstreamConnection implements BodySink, WireUser {
   place = -1;
   readonly owner: UpstreamOwner;
   readonly localAddress: string;
+  /** Null for plaintext. */
+  readonly tls: TlsFacts | null;
   /** Requests sent so far, the one under way included. */
   requests = 0;
   /** Monotonic milliseconds when it last became idle. */
@@ -111,6 +115,7 @@ export class UpstreamConnection implements BodySink, WireUser {
     this.wire = wire;
     this.owner = owner;
     this.localAddress = wire.localAddress + ':' + wire.localPort;
+    this.tls = tlsFacts.get(wire) ?? null;
     this.#writer = new BodyWriter(wire);
     wire.user = this;
     wire.resume();

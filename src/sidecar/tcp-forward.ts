@@ -14,7 +14,7 @@ import { Exchange } from '../plan/exchange.ts';
 import { FLAGS } from '../plan/response-flags.ts';
 import { run } from '../plan/run.ts';
 import type { Speculation, SpeculationUser } from './arrival/arrival.ts';
-import { SocketConnection } from './connection.ts';
+import { SocketConnection, tlsFacts } from './connection.ts';
 import type { Engine } from './engine.ts';
 import type { TcpProxy } from './listener-config.ts';
 import { chooseCluster } from './cluster-choice.ts';
@@ -92,7 +92,7 @@ export class TcpForward implements Speculation, Follower {
       ...NO_USER,
       onWireClose: (cause) => this.#end(cause === '' ? 0 : FLAGS.DC, cause !== ''),
     };
-    if (this.#upstream !== null && this.#x.endpoint !== null) this.#open(this.#upstream, this.#x.endpoint);
+    if (this.#upstream !== null) this.#open(this.#upstream);
   }
 
   abandon(): void {
@@ -183,6 +183,7 @@ export class TcpForward implements Speculation, Follower {
     this.#engine.pools.followers.add(endpoint, this);
     x.upstreamStartMs = this.#engine.clock.now();
     x.upstreamLocalAddress = formatAddress(wire.localAddress, wire.localPort);
+    x.upstreamTls = tlsFacts.get(wire) ?? null;
     const downstream = this.#downstream;
     this.#pipe(wire, downstream, FLAGS.UC, (bytes) => {
       // The first bytes decide whose connection it is, before they are written.
@@ -191,15 +192,15 @@ export class TcpForward implements Speculation, Follower {
       this.#proxy.tally.sentBytes += bytes;
       this.#counters?.addSent(bytes);
     });
-    if (this.#isBegun) this.#open(wire, endpoint);
+    if (this.#isBegun) this.#open(wire);
     else wire.resume();
   }
 
   /** Both ends are there, and the connection is ours. */
-  #open(wire: Wire, endpoint: Endpoint): void {
+  #open(wire: Wire): void {
     const x = this.#x;
     const { metrics, tally, logsConnected, logIntervalMs } = this.#proxy;
-    const counters = metrics.open(x.connection, x.cluster, endpoint);
+    const counters = metrics.open(x);
     this.#counters = counters;
     const downstream = this.#downstream;
     this.#pipe(downstream, wire, FLAGS.DC, (bytes) => {
@@ -308,7 +309,7 @@ export class TcpForward implements Speculation, Follower {
     this.#close(this.#upstream, isAbrupt);
     this.#close(this.#downstream, isAbrupt);
     // One that never reached its upstream is opened and closed at once, with the flags that say why.
-    this.#counters ??= this.#proxy.metrics.open(x.connection, x.cluster, x.endpoint, x.flags);
+    this.#counters ??= this.#proxy.metrics.open(x, x.flags);
     this.#counters.close(x.flags);
     run(x, this.#proxy.onEnd);
     this.#owner.closed(this);

@@ -303,7 +303,10 @@ export class UpstreamRequest implements AttemptOwner {
     }
     x.endpoint = attempt.endpoint;
     x.upstreamStartMs = attempt.startMs;
-    if (attempt.connection !== null) x.upstreamLocalAddress = attempt.connection.localAddress;
+    const { connection } = attempt;
+    if (connection === null) return;
+    x.upstreamLocalAddress = connection.localAddress;
+    x.upstreamTls = connection.tls;
   }
 
   /** Once the client has heard of an answer there is no other. Beside others an interim head says nothing. */

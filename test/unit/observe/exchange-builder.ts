@@ -5,6 +5,7 @@ import { internHeader } from '../../../src/http/header-name.ts';
 import { ClusterRef, Endpoint, type Cluster } from '../../../src/plan/cluster.ts';
 import { Exchange, NO_CONNECTION, type Connection } from '../../../src/plan/exchange.ts';
 import type { CompileEnv, PlanPart } from '../../../src/plan/plan.ts';
+import type { TlsFacts } from '../../../src/plan/tls-facts.ts';
 import { run } from '../../../src/plan/run.ts';
 
 export interface TestEnv extends CompileEnv {
@@ -70,6 +71,7 @@ export interface ExchangeInit {
   readonly endpoint?: Endpoint | null;
   readonly flags?: number;
   readonly connection?: Partial<Connection>;
+  readonly upstreamTls?: TlsFacts;
 }
 
 export function anExchange(init: ExchangeInit = {}): Exchange {
@@ -84,6 +86,7 @@ export function anExchange(init: ExchangeInit = {}): Exchange {
   x.upstreamStartMs = 1001;
   x.endMs = 1000 + (init.durationMs ?? 7);
   x.response.status = init.status ?? 200;
+  x.upstreamTls = init.upstreamTls ?? null;
   x.cluster = init.cluster ?? null;
   x.endpoint = init.endpoint ?? null;
   x.flags = init.flags ?? 0;

@@ -7,8 +7,10 @@ import { NO_IDENTITY, readNodeIdentity, type NodeIdentity } from '../../../src/o
 import { ProxyStats } from '../../../src/observe/proxy-stats.ts';
 import { Registry } from '../../../src/observe/registry.ts';
 import { compileMetrics } from '../../../src/observe/request-metrics.ts';
-import { TcpMetrics } from '../../../src/observe/tcp-metrics.ts';
+import { TcpMetrics, type Opened } from '../../../src/observe/tcp-metrics.ts';
+import type { ClusterRef, Endpoint } from '../../../src/plan/cluster.ts';
 import { NO_CONNECTION } from '../../../src/plan/exchange.ts';
+import type { CertificateFacts, TlsFacts } from '../../../src/plan/tls-facts.ts';
 import { FLAGS } from '../../../src/plan/response-flags.ts';
 import { create } from '@bufbuild/protobuf';
 import { NodeSchema } from '../../../src/xds/gen/envoy/config/core/v3/base_pb.js';
@@ -23,7 +25,6 @@ const NODE: NodeIdentity = {
   canonicalService: 'productpage',
   canonicalRevision: 'v1',
   clusterId: 'Kubernetes',
-  principal: 'spiffe://cluster.local/ns/default/sa/productpage',
 };
 const ENDPOINT = anEndpoint(9080, {
   workload: 'reviews-v2',
@@ -37,6 +38,27 @@ const CLUSTER = aCluster('outbound|9080||reviews.books.svc.cluster.local', [ENDP
   name: 'reviews',
   namespace: 'books',
 });
+
+function certificate(uri: string): CertificateFacts {
+  return {
+    subject: '',
+    issuer: '',
+    serial: '',
+    names: { dns: [], uri: [uri], email: [], ip: [] },
+    notBeforeMs: 0,
+    notAfterMs: 0,
+    fingerprint256: '',
+    fingerprint1: '',
+    pem: '',
+  };
+}
+
+/** A handshake between two who have shown who they are. */
+function secured(own: string, peer: string): TlsFacts {
+  const session = { serverName: '', protocol: '', version: 'TLSv1.3', cipher: '', chainPem: '' };
+  const ends = { certificate: certificate(peer), ownCertificate: certificate(own) };
+  return { ...session, ...ends, isVerified: true, principal: peer };
+}
 
 /** The labels of the only istio_requests_total series after one request. */
 function labelsAfter(reporter: 'source' | 'destination', init: ExchangeInit): Record<string, string> {
@@ -116,7 +138,8 @@ describe('request metrics', () => {
   });
 
   test('an inbound request is reported by the destination, with the principal of its peer', () => {
-    const connection = { isInbound: true, isTls: true, peerPrincipal: 'spiffe://cluster.local/ns/a/sa/b' };
+    const tls = secured('spiffe://cluster.local/ns/default/sa/productpage', 'spiffe://cluster.local/ns/a/sa/b');
+    const connection = { isInbound: true, isTls: true, peerPrincipal: tls.principal, tls };
     expect(labelsAfter('destination', { connection })).toMatchObject({
       reporter: 'destination',
       source_workload: 'unknown',
@@ -126,6 +149,16 @@ describe('request metrics', () => {
       destination_app: 'productpage',
       connection_security_policy: 'mutual_tls',
     });
+  });
+
+  test('an outbound request over mutual TLS names both ends, whatever happened to it', () => {
+    const upstreamTls = secured('spiffe://cluster.local/ns/a/sa/me', 'spiffe://cluster.local/ns/books/sa/reviews');
+    for (const flags of [0, FLAGS.UC])
+      expect(labelsAfter('source', { cluster: CLUSTER, endpoint: ENDPOINT, upstreamTls, flags })).toMatchObject({
+        source_principal: 'spiffe://cluster.local/ns/a/sa/me',
+        destination_principal: 'spiffe://cluster.local/ns/books/sa/reviews',
+        connection_security_policy: 'unknown',
+      });
   });
 
   test('a plaintext inbound request has security policy none', () => {
@@ -194,7 +227,8 @@ describe('request metrics', () => {
     const registry = new Registry({ seriesMax: 500 });
     const part = compileMetrics({ registry, node: NODE, reporter: 'destination', statPrefix: 'in' }, anEnv());
     for (let i = 0; i < 100_000; i++) {
-      runPhase(anExchange({ connection: { isInbound: true, peerPrincipal: `spiffe://x/${i}` } }), part, 'onEnd');
+      const tls = secured('spiffe://x/me', `spiffe://x/${i}`);
+      runPhase(anExchange({ connection: { isInbound: true, peerPrincipal: tls.principal, tls } }), part, 'onEnd');
     }
     expect(registry.families.get('istio_requests_total')?.series.size).toBe(501);
     const total = [...renderPrometheus(registry).matchAll(/^istio_requests_total\{.*\} (\d+)$/gm)];
@@ -228,10 +262,14 @@ describe('request metrics', () => {
   });
 });
 
+function opened(cluster: ClusterRef, endpoint: Endpoint | null): Opened {
+  return { connection: NO_CONNECTION, cluster, endpoint, upstreamTls: null };
+}
+
 describe('tcp metrics', () => {
   test('a connection counts its opening, its bytes and its closing once', () => {
     const registry = new Registry();
-    const counters = new TcpMetrics(registry, NODE).open(NO_CONNECTION, CLUSTER, ENDPOINT);
+    const counters = new TcpMetrics(registry, NODE).open(opened(CLUSTER, ENDPOINT));
     counters.addSent(10);
     counters.addSent(5);
     counters.addReceived(3);
@@ -254,13 +292,13 @@ describe('tcp metrics', () => {
     ['another', 'unknown'],
   ])('what goes to %s has the service %s', (cluster, service) => {
     const registry = new Registry();
-    new TcpMetrics(registry, NODE).open(NO_CONNECTION, aCluster(cluster, []), null);
+    new TcpMetrics(registry, NODE).open(opened(aCluster(cluster, []), null));
     expect(renderPrometheus(registry)).toContain(`destination_service_name="${service}"`);
   });
 
   test('a connection is closed under the flags that it ended with', () => {
     const registry = new Registry();
-    new TcpMetrics(registry, NODE).open(NO_CONNECTION, CLUSTER, ENDPOINT).close(FLAGS.UC);
+    new TcpMetrics(registry, NODE).open(opened(CLUSTER, ENDPOINT)).close(FLAGS.UC);
     const samples = renderPrometheus(registry).matchAll(
       /^istio_tcp_connections_(\w+)\{.*response_flags="(\w+|-)".*\} (\d+)$/gm,
     );
@@ -309,7 +347,7 @@ describe('node identity', () => {
         LABELS: { app: 'reviews', version: 'v1', 'service.istio.io/canonical-name': 'rev' },
       },
     });
-    expect(readNodeIdentity(node, 'spiffe://a')).toEqual({
+    expect(readNodeIdentity(node)).toEqual({
       id: 'sidecar~10.0.0.1~reviews-v1.books~books.svc.cluster.local',
       cluster: 'reviews.books',
       workload: 'reviews-v1',
@@ -320,7 +358,6 @@ describe('node identity', () => {
       canonicalRevision: 'v1',
       clusterId: 'k1',
       meshId: 'm1',
-      principal: 'spiffe://a',
     });
   });
 });

@@ -57,6 +57,7 @@ function aFinishedExchange(): Exchange {
     tls: SECURE,
   };
   x.plan = merge({ route: routeId('my route'), origin: '', body: null, mirrors: NO_MIRRORS }, []);
+  x.upstreamTls = SECURE;
   x.cluster = new ClusterRef(clusterId('outbound|80||shop'));
   x.endpoint = new Endpoint({
     address: '10.0.0.7',
@@ -136,6 +137,9 @@ describe('a finished exchange is written as', () => {
     ['%PATH% %PATH(NQ)% %PATH(NQ:PATH)%', '/old?a=1 /old /new'],
     ['%QUERY_PARAM(b)% %QUERY_PARAMS%', 'x y a=1&b=x%20y'],
     ['%DOWNSTREAM_PEER_URI_SAN%', 'spiffe://a/b'],
+    ['%UPSTREAM_PEER_URI_SAN%', 'spiffe://a/b'],
+    ['%UPSTREAM_PEER_SUBJECT%', 'CN=a,O=b'],
+    ['%UPSTREAM_TLS_VERSION%', 'TLSv1.3'],
     ['%DOWNSTREAM_PEER_DNS_SAN% %DOWNSTREAM_PEER_IP_SAN%', 'a.test,b.test 10.0.0.1'],
     ['%DOWNSTREAM_PEER_EMAIL_SAN%', '-'],
     ['%DOWNSTREAM_PEER_SUBJECT% %DOWNSTREAM_PEER_ISSUER% %DOWNSTREAM_PEER_SERIAL%', 'CN=a,O=b CN=ca 1f'],

@@ -1,0 +1,16 @@
+// Certificates that live six seconds, and a root that is rotated in stages, under steady traffic: nothing fails. The long
+// one is `node test/bench/rotation.ts`.
+import { expect, test } from 'vitest';
+import { runRotation } from '../support/rotation.ts';
+
+test('certificates and the root of the mesh are rotated under load, and no request fails', async () => {
+  const { load, certificates, roots, handshakes } = await runRotation({
+    certificateSeconds: 6,
+    seconds: 30,
+    perSecond: 200,
+    rotatesRoot: true,
+  });
+  expect({ failures: [...load.failures], missing: load.sent - load.succeeded }).toEqual({ failures: [], missing: 0 });
+  expect([load.succeeded > 5000, Math.min(...certificates) >= 5, handshakes > 100]).toEqual([true, true, true]);
+  expect(roots).toEqual([1, 2, 1]);
+});

@@ -8,10 +8,14 @@ export class RbacNote {
   readonly #namespace: string;
   readonly #fields: JsonObject;
   readonly #merged = new WeakMap<JsonObject, JsonObject>();
+  /** The last pair: most requests are decided alike. */
+  #lastBefore: JsonObject | null = null;
+  #lastMerged: JsonObject;
 
   constructor(namespace: string, fields: JsonObject) {
     this.#namespace = namespace;
     this.#fields = Object.freeze(fields);
+    this.#lastMerged = this.#fields;
   }
 
   write(x: Exchange): void {
@@ -21,7 +25,11 @@ export class RbacNote {
   }
 
   #mergedWith(before: JsonObject): JsonObject {
-    return this.#merged.get(before) ?? this.#merge(before);
+    if (before !== this.#lastBefore) {
+      this.#lastMerged = this.#merged.get(before) ?? this.#merge(before);
+      this.#lastBefore = before;
+    }
+    return this.#lastMerged;
   }
 
   /** Once per process and pair. */

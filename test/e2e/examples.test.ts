@@ -14,6 +14,7 @@ import { Visitor, type Outcome } from '../../src/cli/demo/visitor.ts';
 
 const EXAMPLES = fileURLToPath(new URL('../../examples/', import.meta.url));
 const RUN_BY = new Map([
+  ['authorization', 'authorization.test.ts'],
   ['bookshop', 'demo.test.ts'],
   ['sidecar-bootstrap', 'examples.test.ts'],
   ['gateway-api', 'examples.test.ts'],

@@ -18,6 +18,7 @@ import { TokenReviewer } from './authentication/token-reviewer.ts';
 import { CertificateAuthority } from './ca/certificate-authority.ts';
 import { DirectoryStore } from './ca/directory-store.ts';
 import { JoinTokens } from './ca/join-token.ts';
+import { CallerRate } from './caller-rate.ts';
 import { CertificateService } from './certificate-service.ts';
 import type { Admitted, DiscoveryServer } from './discovery.ts';
 import { SecureFront } from './secure-front.ts';
@@ -55,6 +56,9 @@ const REQUEST_BYTES_MAX = 4 * 1024 * 1024;
 const STREAMS_MAX = 100;
 const IDLE_MS = 300_000;
 const KEEPALIVE_MS = 10_000;
+/** Of one host: many pods may share an address. */
+const REVIEWS_AT_ONCE = 200;
+const REVIEWS_PER_SECOND = 10;
 const DRAIN_MS = 500;
 
 export class SecureEndpoint {
@@ -141,7 +145,7 @@ export class SecureEndpoint {
 
   async stop(): Promise<void> {
     this.#injector.drain(DRAIN_MS);
-    await this.#front.stop();
+    await this.#front.stop(DRAIN_MS);
     this.#injector.destroy();
     this.#server.forceShutdown();
     this.#joinTokens.close();
@@ -175,7 +179,9 @@ export class SecureEndpoint {
     });
     if (reviewer === null) return [this.#certificates, join];
     const review = async (token: string) => await reviewer.review(token);
-    return [this.#certificates, join, new KubernetesCaller({ review, trustDomain })];
+    const rate = new CallerRate({ clock: this.#around.clock, burst: REVIEWS_AT_ONCE, perSecond: REVIEWS_PER_SECOND });
+    const mayAsk = (host: string): boolean => rate.admits(host);
+    return [this.#certificates, join, new KubernetesCaller({ review, trustDomain, mayAsk })];
   }
 
   async #authenticate(call: IncomingCall) {

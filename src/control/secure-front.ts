@@ -91,16 +91,18 @@ export class SecureFront {
     return this.#sockets.size;
   }
 
-  /** No new connections; the owner ends those that stand with `destroy`. */
-  async stop(): Promise<void> {
+  /** No new connections; those that stand may end by themselves for `graceMs`. */
+  async stop(graceMs: number): Promise<void> {
     this.#unlisten();
     if (this.#look !== null) clearInterval(this.#look);
     await this.#renewing;
-    const closed = new Promise<void>((resolve) => {
+    const force = setTimeout(() => {
+      for (const socket of this.#sockets) socket.destroy();
+    }, graceMs);
+    await new Promise<void>((resolve) => {
       this.#server.close(() => resolve());
     });
-    for (const socket of this.#sockets) socket.destroy();
-    await closed;
+    clearTimeout(force);
   }
 
   #accept(socket: TLSSocket): void {

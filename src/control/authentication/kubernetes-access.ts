@@ -30,7 +30,7 @@ export async function kubernetesAccess(
   if (url === '') return 'in-cluster: KUBERNETES_SERVICE_HOST is not set, so this is no pod';
   const read = URL.canParse(url) ? new URL(url) : null;
   if (read === null || read.protocol !== 'https:' || read.username !== '' || read.password !== '')
-    return `"${server}" is not https://host:port`;
+    return 'takes https://host:port, without a user or password';
   const path = authorityFile === '' && isInside ? `${MOUNTED}/ca.crt` : authorityFile;
   const authority = path === '' ? '' : await readFile(path, 'utf8').catch(() => null);
   if (authority === null) return `the file ${path} cannot be read`;

@@ -12,6 +12,8 @@ export interface KubernetesCallerOptions {
   /** Never rejects. */
   readonly review: (token: string) => Promise<Review>;
   readonly trustDomain: () => string;
+  /** Whether somebody at this host may ask for a review now. */
+  readonly mayAsk: (host: string) => boolean;
 }
 
 /** What Istio's agents ask the kubelet to write into their tokens. */
@@ -27,11 +29,14 @@ export class KubernetesCaller implements Authenticator {
     this.#options = options;
   }
 
-  async authenticate({ tokens }: Caller): Promise<Authenticated> {
+  async authenticate({ tokens, address }: Caller): Promise<Authenticated> {
     const [token] = tokens;
     if (token === undefined) return { kind: 'absent' };
     const claims = token.length > TOKEN_CHARACTERS_MAX ? null : tokenClaims(token);
     if (claims === null) return refusal('token_malformed', 'the token is no JSON web token, or too long');
+    // Who sends tokens that he made up would keep the API server busy, and others waiting.
+    if (!this.#options.mayAsk(address.slice(0, address.lastIndexOf(':'))))
+      return refusal('rate', 'it shows tokens too often');
     const review = await this.#options.review(token);
     switch (review.kind) {
       case 'unavailable':

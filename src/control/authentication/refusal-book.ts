@@ -83,7 +83,7 @@ function nameOf(refuser: Refuser, reason: RefusalReason): string {
 }
 
 function canHave(refuser: Refuser, reason: RefusalReason): boolean {
-  if (['csr', 'csr_identity', 'rate', 'signing'].includes(reason)) return refuser === 'ca';
+  if (['csr', 'csr_identity', 'signing'].includes(reason)) return refuser === 'ca';
   if (['namespace', 'service_account', 'pod', 'secret_namespace', 'secret_identity'].includes(reason))
     return refuser === 'xds';
   return true;

@@ -48,6 +48,8 @@ export async function forged({
 }: Forgery): Promise<Pair> {
   const own = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const keyPem = own.privateKey.export({ type: 'pkcs8', format: 'pem' });
+  // Above a leaf it would narrow down what the leaf is for.
+  const purpose = isAuthority ? null : isForClients ? ExtendedKeyUsage.clientAuth : ExtendedKeyUsage.serverAuth;
   const subject = `CN=forged ${randomBytes(4).toString('hex')}`;
   const certificate = await X509CertificateGenerator.create({
     serialNumber: randomBytes(16).toString('hex'),
@@ -60,7 +62,7 @@ export async function forged({
     signingAlgorithm: ALGORITHM,
     extensions: [
       ...(usage === null ? [] : [new KeyUsagesExtension(usage, true)]),
-      new ExtendedKeyUsageExtension([isForClients ? ExtendedKeyUsage.clientAuth : ExtendedKeyUsage.serverAuth]),
+      ...(purpose === null ? [] : [new ExtendedKeyUsageExtension([purpose])]),
       new BasicConstraintsExtension(isAuthority, undefined, true),
       ...(uris.length === 0
         ? []

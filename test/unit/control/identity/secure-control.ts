@@ -1,7 +1,7 @@
 // A control service with an authority of its own, on real sockets, and callers over TLS with whatever they choose to
 // show. Everything that it logs is kept, for the tests that look for secrets in it.
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { create, fromBinary, toBinary, type JsonObject, type MessageInitShape } from '@bufbuild/protobuf';
@@ -49,9 +49,17 @@ export class SecureControl {
   readonly lines: readonly string[];
   addresses: ControlAddresses = { xds: '', http: '', secure: '' };
 
-  static async start(rules = '', kubernetes: KubernetesAccess | null = null): Promise<SecureControl> {
+  /** `authority`: files by name, in the place of a root of its own. */
+  static async start(
+    rules = '',
+    kubernetes: KubernetesAccess | null = null,
+    authority: Readonly<Record<string, string>> = {},
+  ): Promise<SecureControl> {
     const folder = await mkdtemp(join(tmpdir(), 'outrigger-secure-'));
     await writeFile(join(folder, 'rules.yaml'), rules);
+    await mkdir(join(folder, '.ca'), { mode: 0o700 });
+    for (const [name, text] of Object.entries(authority))
+      await writeFile(join(folder, '.ca', name), text, { mode: 0o600 });
     const lines: string[] = [];
     const service = new ControlService({
       rules: folder,

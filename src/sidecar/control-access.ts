@@ -42,8 +42,8 @@ export type Access =
   /** `what`: which part is missing. */
   | { readonly kind: 'denied'; readonly what: 'token' | 'root'; readonly reason: string };
 
-/** A name of the control service by which it may be reached at any address. */
-export const CONTROL_NAME = 'outrigger-control.outrigger-system.svc';
+/** Names of the control service by which it may be reached at any address. */
+export const CONTROL_NAMES = ['istiod.istio-system.svc', 'outrigger-control.outrigger-system.svc'] as const;
 
 export class ControlAccess {
   readonly control: ControlAddress;
@@ -139,6 +139,7 @@ function readRootFile(path: string): { kind: 'found'; pem: string } | { kind: 'f
 
 /** A name of the host that was dialled, or the control service's own. */
 function checkName(host: string, leaf: X509Certificate): Error | undefined {
-  if (alternativeNamesOf(leaf).dns.includes(CONTROL_NAME)) return undefined;
+  const { dns } = alternativeNamesOf(leaf);
+  if (CONTROL_NAMES.some((name) => dns.includes(name))) return undefined;
   return nodeTls().checkServerIdentity(host, leaf.toLegacyObject());
 }

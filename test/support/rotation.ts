@@ -95,7 +95,13 @@ export async function runRotation(options: RotationOptions): Promise<RotationRes
 const STAGES = 3;
 
 async function statusThrough({ outbound }: Member): Promise<number> {
-  const load = new PacedLoad({ perSecond: 10, connections: 1, host: 'server.default', ports: () => [outbound] });
+  const load = new PacedLoad({
+    perSecond: 100,
+    connections: 20,
+    requestsPerConnection: 1,
+    host: 'server.default',
+    ports: () => [outbound],
+  });
   await sleep(200);
   const { succeeded, failures } = await load.stop();
   return succeeded > 0 && failures.size === 0 ? 200 : 503;

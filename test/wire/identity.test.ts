@@ -7,7 +7,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/base/clock.ts';
 import { createLog, type Log } from '../../src/base/log.ts';
 import { Registry } from '../../src/observe/registry.ts';
-import { ControlAccess, CONTROL_NAME } from '../../src/sidecar/control-access.ts';
+import { ControlAccess, CONTROL_NAMES } from '../../src/sidecar/control-access.ts';
 import { Identity } from '../../src/sidecar/identity.ts';
 import { SecretStore } from '../../src/sidecar/secrets.ts';
 import { readRootHash } from '../../src/sidecar/join-token.ts';
@@ -100,8 +100,8 @@ describe('the server', () => {
     expect(identity.issued?.uri).toBe(ID);
   });
 
-  test('may be reached at any address when it has the name of the control service', async () => {
-    const server = await open({ dns: [CONTROL_NAME], addresses: [] });
+  test.each(CONTROL_NAMES)('may be reached at any address when it has the name %s', async (name) => {
+    const server = await open({ dns: [name], addresses: [] });
     await ask(server, {}).identity.first;
   });
 

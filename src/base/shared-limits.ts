@@ -44,6 +44,8 @@ export interface Limits {
   keyedRates(name: string, countMax: number): KeyedBuckets;
   /** What this process may have of a limit that it shares with others, and what it was asked for. */
   share(name: string): LimitShare;
+  /** Those that were asked for here, by name. */
+  readonly shares: ReadonlyMap<string, LimitShare>;
 }
 
 const ENTRIES = 16_384;
@@ -63,6 +65,7 @@ export class SharedLimits implements Limits {
   readonly #width: number;
   readonly #thread: number;
   #isFull = false;
+  readonly shares = new Map<string, LimitShare>();
 
   /** Of `threads` threads this is number `thread`; without `memory` it is made. */
   constructor(threads: number, thread: number, memory?: SharedArrayBuffer) {
@@ -123,6 +126,12 @@ export class SharedLimits implements Limits {
 
   /** Config time. */
   share(name: string): LimitShare {
+    const known = this.shares.get(name) ?? this.#makeShare(name);
+    this.shares.set(name, known);
+    return known;
+  }
+
+  #makeShare(name: string): LimitShare {
     const at = this.#find('share ' + name);
     const more = this.#find('demand ' + name);
     if (at < 0 || more < 0) return new LocalShare();
@@ -167,7 +176,13 @@ export class LocalLimits implements Limits {
   readonly #windows = new Map<string, RateWindow>();
   readonly #rates = new Map<string, RateBucket>();
   readonly #keyed = new Map<string, KeyedBuckets>();
-  readonly #shares = new Map<string, LimitShare>();
+  readonly shares = new Map<string, LimitShare>();
+  readonly #makeShare: (name: string) => LimitShare;
+
+  /** A thread that serves no traffic may look at the shares of those that do. */
+  constructor(makeShare: (name: string) => LimitShare = () => new LocalShare()) {
+    this.#makeShare = makeShare;
+  }
 
   budget(name: string): Budget {
     const known = this.#budgets.get(name) ?? new LocalBudget();
@@ -208,8 +223,8 @@ export class LocalLimits implements Limits {
 
   /** Config time. */
   share(name: string): LimitShare {
-    const known = this.#shares.get(name) ?? new LocalShare();
-    this.#shares.set(name, known);
+    const known = this.shares.get(name) ?? this.#makeShare(name);
+    this.shares.set(name, known);
     return known;
   }
 }

@@ -76,7 +76,15 @@ async function pooledPlane(
   const { poolAdmin } = await import('../sidecar/workers/pool-admin.ts');
   const inherit = (address: string, port: number): readonly number[] => succession.takeAll('listener', address, port);
   const pool = new WorkerPool({ workers: settings.concurrency, bootstrap, log, ...draining, inherit });
-  const proxy = new Proxy({ bootstrap, log, identity, ...draining, host: pool.host, connect: pool.connect });
+  const proxy = new Proxy({
+    bootstrap,
+    log,
+    identity,
+    ...draining,
+    host: pool.host,
+    limits: pool.mainLimits,
+    connect: pool.connect,
+  });
   return {
     proxy,
     adminSource: (options) => poolAdmin(adminSourceOf(proxy, options), proxy, pool),

@@ -20,6 +20,7 @@ import { readNode } from './mesh-node.ts';
 import type { MeshNode } from './mesh-node.ts';
 import { checkClaim } from './node-claim.ts';
 import { ProblemLog } from './problem-log.ts';
+import { RateReports } from './rate-reports.ts';
 import { ResourceIndex } from './resource-index.ts';
 import type { Touched } from './resource-index.ts';
 import type { SecureEndpoint, SecureOptions } from './secure-endpoint.ts';
@@ -81,6 +82,7 @@ export class ControlService implements ViewSource {
   readonly #debounce: Debounce;
   readonly #source: DirectorySource;
   readonly #discovery: DiscoveryServer;
+  readonly #reports: RateReports;
   readonly #status: StatusServer;
   readonly #problemLog: ProblemLog;
   readonly #settling: Settling;
@@ -117,7 +119,14 @@ export class ControlService implements ViewSource {
       onRemoved: (file) => this.#touched(this.#index.remove(file)),
     });
     this.#refusals = new RefusalBook(log.child('refusals'), clock);
+    this.#reports = new RateReports({
+      snapshot: () => this.snapshot,
+      clock,
+      graceMs,
+      trustsAnybody: () => this.#secure === null,
+    });
     this.#discovery = new DiscoveryServer({
+      reports: this.#reports,
       source: this,
       log: log.child('xds'),
       clock,
@@ -178,6 +187,7 @@ export class ControlService implements ViewSource {
 
   async stop(): Promise<void> {
     this.#settling.stop();
+    this.#reports.stop();
     this.#debounce.close();
     await Promise.all([this.#source.stop(), this.#discovery.stop(), this.#status.stop(), this.#secure?.stop()]);
     await this.#jwks.close();

@@ -17,6 +17,7 @@ import type { Variant } from '../xds/update.ts';
 import { AdsStream, type AdsCall, type AdsRequest, type Answer, type Synced } from './ads-stream.ts';
 import { answerOf, statusOf, type Refusal } from './authentication/refusal.ts';
 import type { DiscoveryEndpoint, SyncStatus, ViewSource } from './flow.ts';
+import { LOAD_SERVICE, type LoadCall, type RateReports } from './rate-reports.ts';
 import type { VerifiedPeer } from './verified-peer.ts';
 
 export interface DiscoveryServerOptions {
@@ -41,6 +42,8 @@ export interface DiscoveryServerOptions {
   readonly onAnswer?: (answer: Answer) => void;
   readonly onSynced?: (synced: Synced) => void;
   /** Somebody was refused something; the address is where they called from. */
+  /** Takes the reports of divided rate limits; absent: there are none. */
+  readonly reports?: RateReports;
   readonly onRefused?: (refused: Refusal, fields: { readonly address: string; readonly node: string }) => void;
 }
 
@@ -53,7 +56,7 @@ export interface Admitted {
 }
 
 /** Finds out who calls. Never rejects. */
-export type Admission = (call: AdsCall) => Promise<Admitted | Refusal>;
+export type Admission<Call = AdsCall | LoadCall> = (call: Call) => Promise<Admitted | Refusal>;
 
 const TIMER_MS_MAX = 2 ** 31 - 1;
 
@@ -102,6 +105,14 @@ export class DiscoveryServer implements DiscoveryEndpoint {
       if (admission === null) this.#accept(call, variant, null);
       else void this.#admit(call, variant, admission);
     };
+    const { reports } = this.#options;
+    if (reports !== undefined) {
+      const report = (call: LoadCall): void => {
+        if (admission === null) reports.accept(call, null);
+        else void this.#admitReport(call, reports, admission);
+      };
+      server.addService(LOAD_SERVICE, { StreamLoadStats: report });
+    }
     server.addService(
       {
         StreamAggregatedResources: method('StreamAggregatedResources', (bytes) =>
@@ -155,6 +166,13 @@ export class DiscoveryServer implements DiscoveryEndpoint {
   /** Streams that are open now. */
   get connected(): number {
     return this.#streams.size;
+  }
+
+  async #admitReport(call: LoadCall, reports: RateReports, admission: Admission<LoadCall>): Promise<void> {
+    const admitted = await admission(call);
+    if (call.cancelled || call.destroyed) return;
+    if (admitted.kind === 'admitted') reports.accept(call, admitted.peer);
+    else call.emit('error', { code: statusOf(admitted.reason), details: answerOf(admitted.reason) });
   }
 
   async #admit(call: AdsCall, variant: Variant, admission: Admission): Promise<void> {

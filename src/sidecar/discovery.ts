@@ -13,7 +13,7 @@ import type { TypeUrl } from '../xds/type-url.ts';
 import type { Refusal, Update, Variant } from '../xds/update.ts';
 import type { Access, ControlAccess } from './control-access.ts';
 import { adsWire, type AdsWire, type DiscoveryService } from './discovery-wire.ts';
-import { GrpcConnection, type GrpcStream } from './grpc-client.ts';
+import { GrpcConnection, type GrpcMetadata, type GrpcStream } from './grpc-client.ts';
 
 export interface ControlAddress {
   readonly host: string;
@@ -40,6 +40,8 @@ export interface DiscoveryClientOptions {
   readonly onUpdate: (update: Update) => readonly Refusal[];
   /** Connected means that the other side speaks HTTP/2; the first update follows. Called on every change. */
   readonly onState?: (state: ConnectionState) => void;
+  /** A connection is there, on which other calls may be made too; `metadata` says who calls. */
+  readonly onConnection?: (connection: GrpcConnection, metadata: GrpcMetadata) => void;
   /** A response that carries more is refused and ends the stream; 16 MiB by default. */
   readonly messageBytesMax?: number;
   /** Before a further attempt; 250 ms doubling to 1.5 s by default, each with jitter. The first is made at once. */
@@ -148,6 +150,7 @@ export class DiscoveryClient {
     this.#stream = stream;
     for (const request of this.#wire.open()) stream.write(request);
     this.#setState('connected');
+    this.#options.onConnection?.(connection, this.#granted?.metadata ?? {});
   }
 
   #receive(message: Uint8Array): void {

@@ -9,7 +9,9 @@ import type { Log } from '../base/log.ts';
 import { CLUSTER_TYPE, LISTENER_TYPE, type TypeUrl } from '../xds/type-url.ts';
 import type { DynamicPlan } from './compile-bootstrap.ts';
 import { DiscoveryClient, type DiscoveryClientOptions } from './discovery.ts';
+import type { Limits } from '../base/shared-limits.ts';
 import type { Identity } from './identity.ts';
+import { LimitReports } from './limit-reports.ts';
 import type { DynamicResources } from './proxy-dynamic.ts';
 import { SdsClients } from './sds-clients.ts';
 import type { SecretStore } from './secrets.ts';
@@ -25,6 +27,8 @@ export interface FedProxy {
   readonly bootstrap: Bootstrap;
   readonly secrets: SecretStore;
   readonly identity: Identity | null;
+  /** Some may be shared with other processes. */
+  readonly limits: Limits;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -43,6 +47,7 @@ export class ProxyFeed {
   readonly #options: ProxyFeedOptions;
   #feed: DiscoveryFeed | null = null;
   readonly #sds: SdsClients;
+  #reports: LimitReports | null = null;
   #isClosed = false;
   /** By the wall clock; null while the control service answers, and before it did for the first time. */
   awaySinceMs: number | null = null;
@@ -77,21 +82,30 @@ export class ProxyFeed {
   close(): void {
     this.#isClosed = true;
     this.#feed?.close();
+    this.#reports?.close();
     this.#sds.close();
   }
 
   #connect(dynamic: DynamicResources, plan: DynamicPlan): void {
-    const { bootstrap, clock, identity } = this.#proxy;
+    const { bootstrap, clock, identity, limits } = this.#proxy;
     const log = this.#proxy.log.child('xds');
+    const node = bootstrap.node ?? create(NodeSchema);
     const connect = this.#options.connect ?? ((options) => new DiscoveryClient(options));
+    const reports = new LimitReports({ limits, node, clock });
+    this.#reports = reports;
     this.#feed = connect({
       control: plan.control,
-      node: bootstrap.node ?? create(NodeSchema),
+      node,
       variant: plan.variant,
       ...(identity === null ? {} : { access: identity.access }),
       log,
       clock,
-      onUpdate: dynamic.onUpdate,
+      onConnection: (connection, metadata) => reports.connected(connection, metadata),
+      onUpdate: (update) => {
+        const refused = dynamic.onUpdate(update);
+        reports.begin();
+        return refused;
+      },
       onState: (state) => {
         this.awaySinceMs = state === 'connected' ? null : clock.wall();
         log.info(`control service ${state}`);

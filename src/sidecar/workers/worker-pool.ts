@@ -5,7 +5,7 @@
 import { toBinary } from '@bufbuild/protobuf';
 import { createBackoff, type Backoff } from '../../base/backoff.ts';
 import type { Log } from '../../base/log.ts';
-import { SharedLimits } from '../../base/shared-limits.ts';
+import { LocalLimits, SharedLimits, type Limits } from '../../base/shared-limits.ts';
 import { BootstrapSchema, type Bootstrap } from '../../xds/gen/envoy/config/bootstrap/v3/bootstrap_pb.js';
 import { SecretSchema } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
 import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, ROUTE_TYPE, SECRET_TYPE } from '../../xds/type-url.ts';
@@ -92,6 +92,11 @@ export class WorkerPool {
   /** True while somebody serves, after all were ready once. */
   get isReady(): boolean {
     return this.#wasReady && this.threads.some(({ isReady }) => isReady);
+  }
+
+  /** For the main thread, which takes the parts of divided limits for all, and holds nothing of the others. */
+  get mainLimits(): Limits {
+    return new LocalLimits((name) => this.#limits.share(name));
   }
 
   get threads(): readonly WorkerThread[] {

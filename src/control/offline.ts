@@ -44,6 +44,7 @@ import { ALL_ABILITIES, readNode } from './mesh-node.ts';
 import { localityOf } from './mesh-service.ts';
 import type { MeshMode, MeshNode } from './mesh-node.ts';
 import { ResourceIndex } from './resource-index.ts';
+import { IDENTITY_CLUSTER } from './translate/mesh-tls.ts';
 import { Translator } from './translator.ts';
 import { LeastRequestSchema } from '../xds/gen/envoy/extensions/load_balancing_policies/least_request/v3/least_request_pb.js';
 import { TypedStructSchema } from '../xds/gen/xds/type/v3/typed_struct_pb.js';
@@ -220,12 +221,28 @@ export function staticBootstrap(view: View): JsonValue {
       load_assignment: assignments.get(fieldOf(cluster, 'name')) ?? { cluster_name: cluster['name'] },
     };
   });
+  const own = JSON.stringify([inlined, fixed]).includes(`"cluster_name":"${IDENTITY_CLUSTER}"`)
+    ? [identityCluster()]
+    : [];
   return JSON.parse(
     JSON.stringify({
       node: { id: 'translate', cluster: 'translate' },
-      static_resources: { listeners: inlined, clusters: fixed },
+      static_resources: { listeners: inlined, clusters: [...fixed, ...own] },
     }),
   );
+}
+
+/** Who gives the certificates of the mesh: `outrigger agent`, or Istio's, on the socket that Istio has for it. */
+function identityCluster(): unknown {
+  const http = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
+  const options = { '@type': `type.googleapis.com/${http}`, explicit_http_config: { http2_protocol_options: {} } };
+  const endpoint = { address: { pipe: { path: './var/run/secrets/workload-spiffe-uds/socket' } } };
+  return {
+    name: IDENTITY_CLUSTER,
+    type: 'STATIC',
+    typed_extension_protocol_options: { [http]: options },
+    load_assignment: { cluster_name: IDENTITY_CLUSTER, endpoints: [{ lb_endpoints: [{ endpoint }] }] },
+  };
 }
 
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {

@@ -20,6 +20,16 @@ afterAll(() => rmSync(scratch, { recursive: true }));
 
 const runs = cases.flatMap((name) => (['explicit', 'redirect'] as const).map((mode) => ({ name, mode })));
 
+/** Envoy 1.40 crashes on secrets by ADS when it only validates, so they come from a file here. */
+function withSecretFile(bootstrap: string): string {
+  const file = join(scratch, 'secrets.json');
+  writeFileSync(file, JSON.stringify({ resources: [] }));
+  return bootstrap.replaceAll('"ads":{}', `"path_config_source":{"path":"${file}"}`);
+}
+
+/** Validating, it asks for keys without having clusters to ask. */
+const ASKS_FOR_KEYS = /^.*jwks_fetcher\.cc.* is not configured\n/gm;
+
 test.each(runs)('Envoy accepts what $name becomes in $mode mode', ({ name, mode }) => {
   const [input = ''] = readFileSync(join(folder, name), 'utf8').split(`#${'='.repeat(40)}\n`);
   // Files that a case names need not exist where Envoy runs.
@@ -35,15 +45,17 @@ test.each(runs)('Envoy accepts what $name becomes in $mode mode', ({ name, mode 
     isEnvoy: true,
     mode,
     address: mode === 'redirect' ? '10.0.0.1,fd00::1' : '127.0.0.1',
+    isMeshed: /^# meshed: true$/m.test(input),
   });
   if (typeof node === 'string') throw new Error(node);
   const path = join(scratch, 'bootstrap.json');
-  writeFileSync(path, JSON.stringify(staticBootstrap(translateFiles(files).viewOf(node))));
+  const bootstrap = JSON.stringify(staticBootstrap(translateFiles(files).viewOf(node)));
+  writeFileSync(path, withSecretFile(bootstrap));
   const { status, stderr } = spawnSync(
     envoy,
     ['-c', path, '--mode', 'validate', '--use-dynamic-base-id', '-l', 'error'],
     { encoding: 'utf8' },
   );
-  expect(stderr).toBe('');
+  expect(stderr.replaceAll(ASKS_FOR_KEYS, '')).toBe('');
   expect(status).toBe(0);
 });

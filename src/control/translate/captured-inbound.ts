@@ -127,7 +127,7 @@ function chains(spoken: Spoken, { name, port, tcp, http, node, scope }: ChainPar
   const { mesh, peerAuthentications: authentications } = scope.snapshot;
   const mode = modeFor(node, authentications.modeOf(node, port));
   const guards = authorizationNetworkFilters({ snapshot: scope.snapshot, node, port: null }, noProvider);
-  return entrancesOf(spoken, mode, plaintextHttp(node), mesh).map(({ to, match, socket }) =>
+  return entrancesOf({ spoken, mode, plainHttp: plaintextHttp(node), node, mesh }).map(({ to, match, socket }) =>
     create(FilterChainSchema, {
       name: port === ANY_PORT && to === 'http' ? `${name}-catchall-http` : name,
       filterChainMatch: { ...match, ...(port === ANY_PORT ? {} : { destinationPort: port }) },

@@ -27,15 +27,18 @@ export function modeFor({ abilities }: Pick<MeshNode, 'abilities'>, mode: MtlsMo
 const TLS = 'tls';
 const H2 = 'istio-h2';
 
-/** `plainHttp`: what an inspector calls the versions of HTTP that the node serves. */
-export function entrancesOf(
-  spoken: Spoken,
-  mode: MtlsMode,
-  plainHttp: readonly string[],
-  mesh: MeshConfigSpec,
-): readonly Entrance[] {
+export interface EntranceParts {
+  readonly spoken: Spoken;
+  readonly mode: MtlsMode;
+  /** What an inspector calls the versions of HTTP that reach the manager. */
+  readonly plainHttp: readonly string[];
+  readonly node: Pick<MeshNode, 'abilities'>;
+  readonly mesh: MeshConfigSpec;
+}
+
+export function entrancesOf({ spoken, mode, plainHttp, node, mesh }: EntranceParts): readonly Entrance[] {
   const servesHttp2 = plainHttp.includes('h2c');
-  const secure = mode === 'DISABLE' ? null : meshServer(mesh);
+  const secure = mode === 'DISABLE' ? null : meshServer(mesh, node.abilities.http2);
   const ways: Entrance[] = [];
   const add = (to: Entrance['to'], transport: string, protocols: readonly string[], socket: TransportSocket | null) =>
     ways.push({ to, match: { transportProtocol: transport, applicationProtocols: [...protocols] }, socket });

@@ -79,7 +79,8 @@ export function inboundListener(node: MeshNode, app: MeshApp, scope: Scope, owne
   if (mode === 'DISABLE') {
     return create(ListenerSchema, { ...inboundFrame(app), filterChains: [{ filters }] });
   }
-  const ways = entrancesOf(app.protocol === 'tcp' ? 'tcp' : 'http', mode, ['http/1.1', 'h2c'], mesh);
+  const spoken = app.protocol === 'tcp' ? 'tcp' : 'http';
+  const ways = entrancesOf({ spoken, mode, plainHttp: ['http/1.1', 'h2c'], node, mesh });
   return create(ListenerSchema, {
     ...inboundFrame(app),
     listenerFilters: [tlsInspector()],

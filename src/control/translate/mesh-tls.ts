@@ -31,7 +31,7 @@ import type { Protocol as PortProtocol } from '../mesh-service.ts';
 import { duration, pack } from './proto.ts';
 
 /** The cluster of whoever hands out the workload's identity. */
-const IDENTITY_CLUSTER = 'sds-grpc';
+export const IDENTITY_CLUSTER = 'sds-grpc';
 const CERTIFICATE = 'default';
 const ROOTS = 'ROOTCA';
 
@@ -55,8 +55,8 @@ export function meshClient({ sni, servers, alpn, mesh }: MeshClient): TransportS
 }
 
 /** A server that asks every client for an identity of the mesh. */
-export function meshServer(mesh: MeshConfigSpec): TransportSocket {
-  const common = commonContext(membersOf(mesh), [...MESH_ANY, 'h2', 'http/1.1']);
+export function meshServer(mesh: MeshConfigSpec, servesHttp2: boolean): TransportSocket {
+  const common = commonContext(membersOf(mesh), [...MESH_ANY, ...(servesHttp2 ? ['h2'] : []), 'http/1.1']);
   common.tlsParams = create(TlsParametersSchema, {
     tlsMinimumProtocolVersion: mesh.minTlsVersion === 'TLSv1.3' ? Protocol.TLSv1_3 : Protocol.TLSv1_2,
     tlsMaximumProtocolVersion: Protocol.TLSv1_3,

@@ -3,10 +3,14 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { silentLog } from '../../../src/base/log.ts';
 import { formatProblem } from '../../../src/base/problem.ts';
 import { offlineNode, staticBootstrap, translateFiles } from '../../../src/control/offline.ts';
 import { parseBootstrap } from '../../../src/sidecar/bootstrap.ts';
-import { compileBootstrap } from '../../../src/sidecar/compile-bootstrap.ts';
+import type { CompileContext } from '../../../src/sidecar/compile.ts';
+import { compileBootstrap, secretOriginOf } from '../../../src/sidecar/compile-bootstrap.ts';
+import { SecretStore } from '../../../src/sidecar/secrets.ts';
+import type { Bootstrap } from '../../../src/xds/gen/envoy/config/bootstrap/v3/bootstrap_pb.js';
 import { aContext } from '../../unit/sidecar/manager-builders.ts';
 
 const HERE = import.meta.dirname;
@@ -27,6 +31,12 @@ const EXPECTED = [
   'stat_prefix: has no effect yet',
 ];
 
+/** With an identity of its own, which the cluster `sds-grpc` then stands for. */
+function contextOf(bootstrap: Bootstrap): CompileContext {
+  const secrets = new SecretStore(silentLog, secretOriginOf(bootstrap, true));
+  return { ...aContext(), secrets, grpcClusters: new Set(['sds-grpc']) };
+}
+
 test.each(runs)('a sidecar takes what $name becomes in $mode mode', ({ name, mode }) => {
   const [input = ''] = readFileSync(join(HERE, name), 'utf8').split(`#${'='.repeat(40)}\n`);
   const text = input.replaceAll('/etc/ca.pem', '/etc/ssl/certs/ca-certificates.crt');
@@ -39,13 +49,14 @@ test.each(runs)('a sidecar takes what $name becomes in $mode mode', ({ name, mod
     isEnvoy: false,
     mode,
     address: mode === 'redirect' ? '10.0.0.1,fd00::1' : '127.0.0.1',
+    isMeshed: /^# meshed: true$/m.test(input),
   });
   if (typeof node === 'string') throw new Error(node);
   const { bootstrap, problems } = parseBootstrap(
     JSON.stringify(staticBootstrap(translateFiles(files).viewOf(node))),
     name,
   );
-  const found = bootstrap === null ? problems : compileBootstrap(bootstrap, aContext()).problems;
+  const found = bootstrap === null ? problems : compileBootstrap(bootstrap, contextOf(bootstrap)).problems;
   const lines = found.map((problem) => `${problem.severity}: ${formatProblem(problem)}`);
   expect(lines.filter((line) => !EXPECTED.some((known) => line.includes(known)))).toEqual([]);
 });

@@ -22,6 +22,7 @@ const RUN_BY = new Map([
   ['inject', 'examples.test.ts'],
   ['mtls', 'mtls.test.ts'],
   ['resilience', 'examples.test.ts'],
+  ['tokens', 'tokens.test.ts'],
 ]);
 
 function startApp(service: string, version: string, port: number): Child {

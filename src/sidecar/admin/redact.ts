@@ -18,10 +18,17 @@ export function redact(value: JsonValue, within = ''): JsonValue {
   if (typeof value !== 'object' || value === null) return value;
   return Object.fromEntries(
     Object.entries(value).map(([key, item]) => {
-      const isSecret = SENSITIVE.has(key) || SENSITIVE_INSIDE.get(within) === key;
+      const isSecret = SENSITIVE.has(key) || SENSITIVE_INSIDE.get(within) === key || isSharedKey(within, key, item);
       return [key, isSecret ? hide(item, key) : redact(item, key)];
     }),
   );
+}
+
+/** A key set that is written down may hold a secret that tokens are signed with; public keys may be seen. */
+function isSharedKey(within: string, key: string, value: JsonValue): boolean {
+  if (within !== 'local_jwks' || typeof value !== 'string') return false;
+  const text = key === 'inline_bytes' ? Buffer.from(value, 'base64').toString('latin1') : value;
+  return /"(?:oct|k|d)"/.test(text);
 }
 
 /** Every text below is replaced; what kind of source it was may be seen. */

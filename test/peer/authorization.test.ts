@@ -3,12 +3,13 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { ALLOWED_DIFFERENCES } from './allowed-differences.ts';
 import { startPolicies } from './authorization-side.ts';
 import { POLICY_CASES, TCP_POLICY_CASES } from './cases/authorization-cases.ts';
+import { TOKEN_POLICY_CASES } from './cases/authorization-token-cases.ts';
 import { differences, formatDifferences, misfit, unexplained } from './comparison.ts';
 import { observeAll, type Observation } from './observation.ts';
 import { SIDE_NAMES, type SideName } from './side.ts';
 
 const NOTHING: Observation = new Map();
-const SETS = [...POLICY_CASES, ...TCP_POLICY_CASES];
+const SETS = [...POLICY_CASES, ...TCP_POLICY_CASES, ...TOKEN_POLICY_CASES];
 const CASES = SETS.flatMap(({ requests }) => requests);
 
 describe('AuthorizationPolicy', () => {

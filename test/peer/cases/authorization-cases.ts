@@ -50,19 +50,7 @@ export const POLICY_CASES: readonly PolicyCases[] = [
   cases(
     'denyadmin',
     policy('{ action: DENY, rules: [{ to: [{ operation: { paths: [/admin, /admin/*] } }] }] }'),
-    [
-      '/',
-      '/administer',
-      '/Admin',
-      '/ADMIN/x',
-      '/admin;x',
-      '/admin%2fx',
-      '//admin',
-      '/x/../y',
-      '/admin.',
-      '/%2fadmin',
-      '/admin/..;/x',
-    ],
+    ['/', '/administer', '/Admin', '/ADMIN/x', '/admin;x', '/admin%2fx', '//admin', '/x/../y', '/admin.', '/%2fadmin'],
     [
       '/admin', '/admin?x', '/admin/', '/admin/x', '/admin/%2e%2e/admin/x', '/x/../admin', '/./admin', '/%61dmin', '/admin//x', '/admin/x%2fy', '/a/b/../../admin?q=/',
     ], // prettier-ignore

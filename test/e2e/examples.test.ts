@@ -23,6 +23,7 @@ const RUN_BY = new Map([
   ['mtls', 'mtls.test.ts'],
   ['resilience', 'examples.test.ts'],
   ['tokens', 'tokens.test.ts'],
+  ['rate-limits', 'examples.test.ts'],
 ]);
 
 function startApp(service: string, version: string, port: number): Child {
@@ -106,6 +107,41 @@ describe('the examples', () => {
     ])
       expect(stdout).toContain(field);
   });
+
+  it('rate-limits lets two writes pass in a minute, and reads as before', async () => {
+    const rules = join(EXAMPLES, 'rate-limits/rules');
+    expect(runOnce('check', rules)).toMatchObject({ status: 0, stdout: '', stderr: '2 files, 0 errors, 0 warnings\n' });
+    const [xds = 0, http = 0, app = 0, inbound = 0, outbound = 0, admin = 0] = await freePorts(6);
+    const who = ['--control', `127.0.0.1:${xds}`, '--service', 'catalog', '--app', `${app}`];
+    const where = ['--inbound', `${inbound}`, '--outbound', `${outbound}`, '--admin', `${admin}`];
+    const children = [
+      startApp('catalog', 'v1', app),
+      new Child({
+        name: 'control service',
+        args: [LAUNCHER, 'control', '--rules', rules, '--xds', `127.0.0.1:${xds}`, '--http', `127.0.0.1:${http}`],
+        environment: {},
+      }),
+      new Child({ name: 'sidecar', args: [LAUNCHER, 'sidecar', ...who, ...where], environment: {} }),
+    ];
+    try {
+      await visitUntilGood(inbound, 'catalog', '/health');
+      const told: string[] = [];
+      for (const method of ['POST', 'PUT', 'POST', 'GET']) {
+        const answer = await fetch(`http://127.0.0.1:${inbound}/books/1`, { method });
+        await answer.text();
+        const isLimited = answer.headers.get('x-limited-by') === 'catalog';
+        told.push(`${method} ${isLimited ? `${answer.status} ${answer.headers.get('ratelimit') ?? ''}` : 'passed'}`);
+      }
+      expect(told).toEqual([
+        'POST passed',
+        'PUT passed',
+        expect.stringMatching(/^POST 429 "writes";r=0;t=\d+$/),
+        'GET passed',
+      ]);
+    } finally {
+      await Promise.all(children.map((child) => child.stop()));
+    }
+  }, 60_000);
 
   it('gateway-api splits nine to one and sends one reader to v2', async () => {
     const ports = await freePorts(2 + 2 * 4);

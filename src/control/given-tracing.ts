@@ -1,5 +1,6 @@
 // A trace collector given on the command line as `name=host:port`: it becomes a provider of that name and
 // a service that its spans are sent to, without a line of YAML.
+import { bare } from './instances.ts';
 import { isIP } from 'node:net';
 import type { ExtensionProvider } from '../config/mesh-config.ts';
 import type { MeshService } from './mesh-service.ts';
@@ -16,17 +17,7 @@ export function parseTracing(text: string): GivenTracing | null {
   const port = Number(portText);
   if (parts === null || port < 1 || port > 65_535) return null;
   const host = `${name}.tracing.outrigger`;
-  const endpoint = {
-    address,
-    port,
-    labels: new Map(),
-    weight: 1,
-    locality: { region: '', zone: '', subZone: '' },
-    workload: '',
-    namespace: '',
-    serviceAccount: '',
-    isMeshed: false,
-  };
+  const endpoint = bare(address, port);
   const service: MeshService = {
     host,
     name,

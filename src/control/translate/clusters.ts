@@ -15,6 +15,7 @@ import { ApiVersion, ConfigSourceSchema } from '../../xds/gen/envoy/config/core/
 import type { ClusterLoadAssignment } from '../../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
 import type { Subset } from '../../config/destination-rule.ts';
 import type { ConcurrencyGroup } from '../concurrency-shares.ts';
+import { bare } from '../instances.ts';
 import type { Abilities, MeshApp, MeshNode } from '../mesh-node.ts';
 import { clusterName } from '../mesh-service.ts';
 import type { MeshEndpoint, MeshPort, MeshService, Protocol } from '../mesh-service.ts';
@@ -144,17 +145,7 @@ function hasLabels(endpoint: MeshEndpoint, labels: ReadonlyMap<string, string>, 
 /** From a sidecar to its own app; `scope` is the node's. */
 export function inboundCluster(node: MeshNode, app: MeshApp, owner: MeshService | null, scope: Scope): Cluster {
   const name = clusterName('inbound', app.port, '', '');
-  const endpoint: MeshEndpoint = {
-    address: LOOPBACK,
-    port: app.port,
-    labels: new Map(),
-    weight: 1,
-    locality: { region: '', zone: '', subZone: '' },
-    workload: '',
-    namespace: '',
-    serviceAccount: '',
-    isMeshed: false,
-  };
+  const endpoint = bare(LOOPBACK, app.port);
   const cluster = create(ClusterSchema, {
     name,
     clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.STATIC },

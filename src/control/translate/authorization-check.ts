@@ -47,6 +47,10 @@ function checkMeta(policy: AuthorizationPolicy): readonly Problem[] {
 
 function checkTargets(policy: AuthorizationPolicy, snapshot: Snapshot): readonly Problem[] {
   return policy.spec.selector.targets.flatMap(({ kind, name }) => {
+    if (kind === 'ServiceEntry') {
+      const lost = `a policy is for workloads, and ${name} has none: it has no effect on it`;
+      return [warn(policy, 'spec.targetRefs', lost, 'name a Service, or select workloads by their labels')];
+    }
     const isThere = [...snapshot.services.values()].some(
       (service) => service.namespace === policy.meta.namespace && service.name === name,
     );

@@ -76,6 +76,12 @@ it.each<[string, string, string, string]>([
     'neither true nor false',
   ],
   [
+    'a ServiceEntry as its target',
+    'http',
+    policy('{ targetRefs: [{ kind: ServiceEntry, group: networking.istio.io, name: x }], rules: [{}] }'),
+    'a policy is for workloads, and x has none',
+  ],
+  [
     'a target that is not there',
     'http',
     policy('{ targetRefs: [{ kind: Service, name: x }], rules: [{}] }'),

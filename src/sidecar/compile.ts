@@ -33,6 +33,8 @@ import { findUnsupported } from './unsupported.ts';
 /** What the compilers share for the life of the process. */
 export interface CompileContext {
   readonly clusterRef: (name: string) => ClusterRef;
+  /** The cluster that this process is a member of (bootstrap cluster_manager.local_cluster_name); absent or empty: none is named. */
+  readonly localCluster?: string;
   readonly clock: Clock;
   readonly random: () => number;
   readonly runtime: ReadonlyMap<string, number>;

@@ -163,6 +163,7 @@ function scopeOf(config: HttpConnectionManager, scope: CompileScope, place: Filt
     statPrefix: config.statPrefix,
     place: `${scope.place ?? scope.path} ${config.statPrefix} ${place.name}`,
     serviceCluster: context.node.cluster,
+    ...localClusterOf(scope),
     isInbound: place.isInbound,
     isMesh: place.isMesh,
     routeMatch: (match, problems, path) => compileLoneMatch(match, env, problems, path),
@@ -171,6 +172,11 @@ function scopeOf(config: HttpConnectionManager, scope: CompileScope, place: Filt
     remote: context.remote,
     tally: (name, stats, part) => context.stats.filter(config.statPrefix, name, stats, part ?? null),
   };
+}
+
+function localClusterOf({ context }: CompileScope): Pick<FilterScope, 'localCluster'> {
+  const { localCluster = '', clusterRef } = context;
+  return localCluster === '' ? {} : { localCluster: clusterRef(localCluster) };
 }
 
 function compileOne(proto: HttpFilterProto, any: Any, scope: FilterScope, store: ExtensionStore): HttpFilter | null {

@@ -178,6 +178,7 @@ export class Proxy {
       secrets: this.secrets,
       extensions: new ExtensionStore(options.extensions ?? [], log.child('extension')),
       grpcClusters: grpcClustersOf(bootstrap),
+      localCluster: bootstrap.clusterManager?.localClusterName ?? '',
       // What is wrong with it is told by compileBootstrap.
       sourceAddresses: compileUpstreamBind(bootstrap.clusterManager?.upstreamBindConfig, [], ''),
       limits: this.limits,

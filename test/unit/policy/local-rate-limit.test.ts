@@ -7,7 +7,7 @@ import { clusterId } from '../../../src/base/brand.ts';
 import { formatProblem } from '../../../src/base/problem.ts';
 import { LocalLimits, type Limits } from '../../../src/base/shared-limits.ts';
 import { internHeader } from '../../../src/http/header-name.ts';
-import { ClusterRef } from '../../../src/plan/cluster.ts';
+import { ClusterRef, Endpoint, type Cluster } from '../../../src/plan/cluster.ts';
 import { Exchange } from '../../../src/plan/exchange.ts';
 import { FilterTally } from '../../../src/plan/filter-tally.ts';
 import type { HttpFilter, RoutePlace } from '../../../src/plan/http-filter.ts';
@@ -41,6 +41,7 @@ class Bench {
 
   constructor(config: JsonObject, limits: Limits = new LocalLimits(), members = 0) {
     const ref = new ClusterRef(clusterId('own'));
+    ref.cluster = members === 0 ? null : aCluster(members);
     this.env = {
       problems: [],
       clusterRef: (name) => new ClusterRef(clusterId(name)),
@@ -91,6 +92,16 @@ class Bench {
     const placed = settings === null ? null : { any: packed(settings), place };
     return this.filter?.onRoute?.(at, placed, this.env) ?? {};
   }
+}
+
+function aCluster(members: number): Cluster {
+  const settings = { name: clusterId('own'), connectTimeoutMs: 1000, idleTimeoutMs: 0, maxRequestsPerConnection: 0 };
+  const at = { hostname: '', locality: { region: '', zone: '', subZone: '' }, priority: 0, weight: 1 };
+  const endpoints = Array.from(
+    { length: members },
+    (_, i) => new Endpoint({ ...at, address: '127.0.0.1', port: i + 1, metadata: new Map() }),
+  );
+  return { ...settings, picker: { pick: () => null }, endpoints, metadata: new Map(), isWarm: true };
 }
 
 const ask = (part: PlanPart | undefined, x = new Exchange()): number => run(x, part?.onRequest ?? []);
@@ -165,7 +176,11 @@ test('the response tells how the bucket stands', () => {
 test('a limit shared with the local cluster needs one', () => {
   const config = { ...LIMIT, localClusterRateLimit: {} };
   expect(new Bench(config).problems.join()).toContain('there is no local cluster');
-  expect(new Bench(config, new LocalLimits(), 2).problems).toEqual([]);
+  const tokenBucket = { maxTokens: 4, fillInterval: '1s' };
+  const one = new Bench({ ...config, tokenBucket }, new LocalLimits(), 2);
+  expect([one.problems, [0, 1, 2].map(() => ask(one.filter?.part))]).toEqual([[], [CONTINUE, CONTINUE, REPLY]]);
+  one.nowMs += 2000;
+  expect([ask(one.filter?.part), ask(one.filter?.part)]).toEqual([CONTINUE, REPLY]);
 });
 
 const refusals: readonly (readonly [string, JsonObject, string])[] = [

@@ -18,7 +18,7 @@ import { readMeta } from './meta.ts';
 import type { Meta, Source } from './meta.ts';
 import { Report, locate } from './report.ts';
 import { readPeerAuthenticationSpec } from './peer-authentication.ts';
-import { readRequestAuthenticationSpec } from './request-authentication.ts';
+import { readRequestAuthenticationSpec, refusedAuthentication } from './request-authentication.ts';
 import { readRateLimitPolicySpec } from './rate-limit-policy.ts';
 import { readResiliencePolicySpec } from './resilience-policy.ts';
 import { resourceKey } from './resource.ts';
@@ -226,6 +226,10 @@ function readKnown(root: YAMLMap, document: Document, report: Report, sink: Sink
   if (key !== null) sink.places.set(key, source.place);
   if (report.errors > before) {
     sink.refused.push(key);
+    if (kind === 'RequestAuthentication') {
+      const read = resource?.kind === kind ? resource.spec : null;
+      sink.standIns.push({ kind, meta: known, source, spec: refusedAuthentication(read) });
+    }
     if (kind === 'AuthorizationPolicy') {
       const read = resource?.kind === kind ? resource.spec : null;
       sink.standIns.push({ kind, meta: known, source, spec: refusedPolicy(read) });

@@ -4,7 +4,7 @@
 // Source: istio/security/v1beta1/request_authentication.proto; limits as in istio pkg/config/validation.
 import { parseKeySet } from '../base/key-set.ts';
 import type { Fields } from './fields.ts';
-import { readWorkloadSelector, type WorkloadSelector } from './workload-selector.ts';
+import { EVERY_WORKLOAD, readWorkloadSelector, type WorkloadSelector } from './workload-selector.ts';
 
 export interface TokenHeader {
   readonly name: string;
@@ -40,6 +40,8 @@ export interface TokenRule {
 
 export interface RequestAuthenticationSpec {
   readonly selector: WorkloadSelector;
+  /** It stands in for one that was refused: no token passes. */
+  readonly isRefused: boolean;
   readonly rules: readonly TokenRule[];
 }
 
@@ -52,8 +54,37 @@ export function readRequestAuthenticationSpec(fields: Fields): RequestAuthentica
   fields.refuseUnknown();
   return {
     selector: readWorkloadSelector(fields),
+    isRefused: false,
     rules: fields.list('jwtRules', readRule, RULES_MAX),
   };
+}
+
+/**
+ * What is in force where a policy was refused that never had a good version: for whoever it was meant for, no token is
+ * good, wherever one may stand, and nobody can bring along the headers that it would have written.
+ */
+export function refusedAuthentication(read: RequestAuthenticationSpec | null): RequestAuthenticationSpec {
+  const rules = read?.rules ?? [];
+  const claims = rules.flatMap((rule) => rule.outputClaimToHeaders.map(({ header }) => header));
+  const written = [...claims, ...rules.map((rule) => rule.outputPayloadToHeader)].filter((name) => HEADER.test(name));
+  const rule: TokenRule = {
+    issuer: '',
+    audiences: [],
+    jwksUri: '',
+    jwks: '',
+    fromHeaders: [
+      { name: 'Authorization', prefix: 'Bearer ' },
+      ...rules.flatMap(({ fromHeaders }) => fromHeaders.filter(({ name }) => HEADER.test(name))),
+    ],
+    fromParams: ['access_token', ...rules.flatMap(({ fromParams }) => fromParams.filter((name) => name !== ''))],
+    fromCookies: rules.flatMap(({ fromCookies }) => fromCookies.filter((name) => name !== '')),
+    outputPayloadToHeader: '',
+    outputClaimToHeaders: [...new Set(written)].map((header) => ({ header, claim: 'none' })),
+    isForwarded: false,
+    timeoutMs: TIMEOUT_MS,
+    spaceDelimitedClaims: [],
+  };
+  return { selector: read?.selector ?? EVERY_WORKLOAD, isRefused: true, rules: [rule] };
 }
 
 function readRule(fields: Fields): TokenRule {

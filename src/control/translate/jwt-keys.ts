@@ -25,6 +25,7 @@ const REMOTE_AGE_MS = 20 * 60_000;
 
 export function keysFor(rule: TokenRule, scope: Scope): JwtProvider['jwksSourceSpecifier'] {
   if (rule.jwks !== '') return inline(rule.jwks);
+  if (rule.issuer === '') return inline(nobodysKeys());
   const cluster = clusterOf(rule, scope.snapshot, (host) => scope.service(host) !== null);
   if (cluster !== null) return remote(rule, cluster);
   return inline(scope.snapshot.jwks.get(jwksKey(sourceOf(rule)))?.jwks ?? nobodysKeys());
@@ -60,7 +61,7 @@ function remedyFor(failure: string): string {
 }
 
 function isFetched(rule: TokenRule, snapshot: Snapshot): boolean {
-  return rule.jwks === '' && clusterOf(rule, snapshot, () => true) === null;
+  return rule.issuer !== '' && rule.jwks === '' && clusterOf(rule, snapshot, () => true) === null;
 }
 
 function sourceOf({ jwksUri, issuer, timeoutMs }: TokenRule): JwksSource {

@@ -7,6 +7,7 @@ import { systemClock } from '../../../src/base/clock.ts';
 import { isPrivateAddress, refusalOfUrl } from '../../../src/control/jwks-address.ts';
 import { JwksFetcher, type JwksResult } from '../../../src/control/jwks-fetch.ts';
 import { JwksStore } from '../../../src/control/jwks-store.ts';
+import { offlineNode, printedView, translateFiles } from '../../../src/control/offline.ts';
 import { publicJwks } from '../../support/tokens/token-maker.ts';
 import { until } from '../../support/until.ts';
 
@@ -211,4 +212,26 @@ describe('the store', () => {
     await until('three fetches', () => asked.length >= 3);
     expect(store.states.get(source.uri)).toEqual({ jwks: 'good', failure: '' });
   });
+});
+
+test('where a policy is refused that never was good, no token passes and no header is believed', () => {
+  const text = `
+apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: { name: refused }
+spec:
+  selector: { matchLabels: { app: reviews } }
+  jwtRules:
+    - { issuer: a, audience: [b], outputPayloadToHeader: x-payload, fromHeaders: [{ name: x-token }, { name: "b d" }] }
+`;
+  const { viewOf, problems } = translateFiles([{ file: 'rules.yaml', text }]);
+  expect(problems.filter(({ severity }) => severity === 'error')).not.toEqual([]);
+  const node = offlineNode({ service: 'reviews', version: 'v1', apps: ['9080/http'], isEnvoy: false });
+  if (typeof node === 'string') throw new Error(node);
+  const printed = JSON.stringify(printedView(viewOf(node)).listeners);
+  expect(printed).toContain('"requires_any":{"requirements":[{"provider_name":"origins-0"},{"allow_missing":{}}]}');
+  for (const part of ['"name":"Authorization"', '"name":"x-token"', '"header_name":"x-payload"', 'inline_string']) {
+    expect(printed).toContain(part);
+  }
+  expect(printed).not.toContain('b d');
 });

@@ -125,6 +125,18 @@ describe('a key set', () => {
     ['may leave out the algorithm', { keys: [{ ...publicJwk('p256'), alg: undefined }] }, { by: 'p256' }, 'OK'],
     ['has points on the curve', { keys: [{ ...publicJwk('p256'), x: 'AAAA' }] }, { by: 'p256' }, JWT.noValidKeys.text],
     ['has secrets of some length', { keys: [{ kty: 'oct', k: '' }] }, {}, JWT.noValidKeys.text],
+    [
+      'tries sixteen keys for a token',
+      { keys: [...Array.from({ length: 15 }, () => publicJwk('rsa-any')), rsa] },
+      { header: { kid: undefined } },
+      'OK',
+    ],
+    [
+      'tries no more',
+      { keys: [...Array.from({ length: 16 }, () => publicJwk('rsa-any')), rsa] },
+      { header: { kid: undefined } },
+      JWT.verificationFails.text,
+    ],
     ['tries each key of a kid', { keys: [{ ...publicJwk('rsa-any'), kid: 'rsa' }, rsa] }, {}, 'OK'],
     [
       'has as many keys as it may',

@@ -16,7 +16,7 @@ export interface WaitingPolicy<Arg, Result> {
   readonly prepare: (x: Exchange, arg: Arg) => Verdict;
   /** Begins the call; `done` is to be called once, later than this returns, and never after `cancel`. */
   readonly call: (x: Exchange, arg: Arg, done: (result: Result) => void) => RemoteCall;
-  /** With the answer; never PAUSE. */
+  /** With the answer; PAUSE only to have the route chosen again (Exchange.movesRoute). */
   readonly settle: (x: Exchange, arg: Arg, result: Result) => Verdict;
 }
 

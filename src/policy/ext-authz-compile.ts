@@ -59,6 +59,7 @@ function partOf(settings: AuthzSettings | 'off', name: string): PlanPart {
   const waiting = waitingSteps(NAME, name, AUTHZ_POLICY, settings);
   const held = settings.body === null ? [] : [step('ext_authz body', name, holdForAuthz, settings)];
   return {
+    movesRoute: settings.clearsRoute,
     onRequest: [...held, ...waiting.onRequest],
     onResponse: [step('ext_authz response', name, runOnResponse, settings)],
     onEnd: [...waiting.onEnd, step('ext_authz end', name, endAuthz, settings)],
@@ -140,6 +141,7 @@ function compileSettings(message: ExtAuthz, scope: FilterScope): AuthzSettings |
     allowsOnFailure: message.failureModeAllow,
     marksFailure: message.failureModeAllowHeaderAdd,
     statusOnError: statusOf(message, env, path),
+    clearsRoute: message.clearRouteCache,
     validates: message.validateMutations,
     rules,
     takesMetadata: message.enableDynamicMetadataIngestion ?? true,

@@ -12,9 +12,10 @@ import {
   setNamed,
 } from '../http/named-field.ts';
 import type { Exchange } from '../plan/exchange.ts';
-import { CONTINUE, REPLY, type Verdict } from '../plan/plan.ts';
+import { CONTINUE, PAUSE, REPLY, type Verdict } from '../plan/plan.ts';
 import { FLAGS } from '../plan/response-flags.ts';
 import {
+  changesRequest,
   changesResponse,
   type AuthzDecision,
   type AuthzField,
@@ -89,7 +90,9 @@ function allow(x: Exchange, arg: AuthzSettings, { request, response }: Allowed):
   }
   if (!changeQuery(x.request, arg, request)) return reject(x, arg);
   arg.state.tally.add(STAT.OK, 1);
-  return CONTINUE;
+  if (!arg.clearsRoute || !changesRequest(request)) return CONTINUE;
+  x.movesRoute = true;
+  return PAUSE;
 }
 
 /** False: the answer is refused for what it wants to change. */

@@ -64,6 +64,8 @@ export interface AuthzSettings {
   readonly allowsOnFailure: boolean;
   readonly marksFailure: boolean;
   readonly statusOnError: number;
+  /** The route is chosen again after a change of the request. */
+  readonly clearsRoute: boolean;
   readonly validates: boolean;
   /** Null: everything may be changed. */
   readonly rules: MutationRules | null;

@@ -24,6 +24,7 @@ const RUN_BY = new Map([
   ['resilience', 'examples.test.ts'],
   ['tokens', 'tokens.test.ts'],
   ['rate-limits', 'examples.test.ts'],
+  ['external-authorization', 'external-authorization.test.ts'],
 ]);
 
 function startApp(service: string, version: string, port: number): Child {

@@ -9,12 +9,13 @@ import type { Snapshot } from '../snapshot.ts';
 import { policiesOf } from '../workload-policies.ts';
 import { policyScopeOf } from '../workload-services.ts';
 import { asksRequests, complements } from './authorization-rules.ts';
+import { checkExternalAuthorization } from './external-authorization.ts';
 
 /** What a plaintext connection does not have. */
 const IDENTITY: ReadonlySet<AttributeKind> = new Set(['principal', 'namespace', 'serviceAccount', 'trustDomain']);
 
 export function checkAuthorization(snapshot: Snapshot, providers: ReadonlySet<string>): readonly Problem[] {
-  return snapshot.authorizationPolicies.flatMap((policy) => {
+  const found = snapshot.authorizationPolicies.flatMap((policy) => {
     const nodes = snapshot.workloads.filter(
       (node) => policiesOf([policy], node, policyScopeOf(snapshot, node)).length > 0,
     );
@@ -29,6 +30,7 @@ export function checkAuthorization(snapshot: Snapshot, providers: ReadonlySet<st
       ]),
     ];
   });
+  return [...found, ...checkExternalAuthorization(snapshot)];
 }
 
 function warn({ source }: AuthorizationPolicy, path: string, message: string, remedy: string): Problem {

@@ -8,6 +8,7 @@ import type { Snapshot } from '../snapshot.ts';
 import { checkAuthorization } from './authorization-check.ts';
 import { checkBackends } from './backend.ts';
 import { capturedPorts } from './captured-ports.ts';
+import { authorizationProviders } from './external-authorization.ts';
 import { checkFormats } from './header-format.ts';
 import { checkCoverage } from './coverage.ts';
 import { checkRateLimits } from './rate-limits.ts';
@@ -17,15 +18,12 @@ import { checkJwks } from './jwt-keys.ts';
 import { checkDestination, checkHosts } from './target.ts';
 import { checkTelemetry } from './tracing.ts';
 
-/** Providers that decide for CUSTOM policies. */
-const NO_PROVIDERS: ReadonlySet<string> = new Set();
-
 export function checkSnapshot(snapshot: Snapshot): readonly Problem[] {
   const problems: Problem[] = [
     ...snapshot.problems,
     ...checkTelemetry(snapshot),
     ...checkResilience(snapshot),
-    ...checkAuthorization(snapshot, NO_PROVIDERS),
+    ...checkAuthorization(snapshot, authorizationProviders(snapshot)),
     ...checkJwks(snapshot),
     ...checkRateLimits(snapshot),
   ];

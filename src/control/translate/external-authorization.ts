@@ -3,6 +3,7 @@
 // provider that is not there, or whose service is not, makes no filter: whoever needs it must deny.
 // Source: istio pilot/pkg/security/authz/builder/extauthz.go.
 import { create, fromJson } from '@bufbuild/protobuf';
+import type { Problem } from '../../base/problem.ts';
 import type { AuthorizationProvider } from '../../config/external-authorization.ts';
 import { ApiVersion } from '../../xds/gen/envoy/config/core/v3/config_source_pb.js';
 import { HeaderValueSchema } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
@@ -43,6 +44,24 @@ export function externalAuthorization(snapshot: Snapshot, provider: string): Htt
   if (cluster === null) return null;
   const value = pack(ExtAuthzSchema, extAuthz(found, cluster));
   return create(HttpFilterSchema, { name: NAME, configType: { case: 'typedConfig', value } });
+}
+
+/** The names of providers that decide for CUSTOM policies. */
+export function authorizationProviders(snapshot: Snapshot): ReadonlySet<string> {
+  return new Set(snapshot.mesh.providers.flatMap(({ kind, name }) => (kind === 'authorization' ? [name] : [])));
+}
+
+/** Providers that policies name and whose service is not known. */
+export function checkExternalAuthorization(snapshot: Snapshot): readonly Problem[] {
+  const { mesh, authorizationPolicies } = snapshot;
+  return authorizationPolicies.flatMap(({ spec, source }) => {
+    const provider = spec.action === 'CUSTOM' ? mesh.providers.find(({ name }) => name === spec.provider) : undefined;
+    if (provider?.kind !== 'authorization' || providerCluster(provider, snapshot) !== null) return [];
+    const path = 'spec.provider.name';
+    const message = `the service of ${provider.name} is not known, or has no such port; what it should decide is denied`;
+    const remedy = 'add a Service or ServiceEntry for it';
+    return [{ severity: 'warning', path, message, remedy, place: source.locate(path) }];
+  });
 }
 
 /** Clusters of providers that are asked over gRPC: they are HTTP/2. */

@@ -18,6 +18,8 @@ const denied = (fields: JsonObject, code = 7): JsonObject => ({ status: { code }
 const CLIENT = ['x-a: client', 'x-b: one', 'x-b: two'];
 
 const TABLE: readonly AuthorizationCase[] = [
+  { name: 'the route is chosen again', to: 'moving', gives: request(option('x-moved', '1')), is: '418' },
+  { name: 'the route is not chosen again', gives: request(option('x-moved', '1')) },
   { name: 'allowed', gives: {} },
   { name: 'allowed with a status', gives: { status: { code: 0 } } },
   {

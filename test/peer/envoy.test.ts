@@ -41,7 +41,7 @@ describe('the comparison itself', () => {
     const files = readdirSync(BOOTSTRAPS).map((file) => file.replace(/\.yaml$/, ''));
     // The last ones have tests of their own.
     expect(files.toSorted()).toEqual(
-      [...Object.keys(CASE_TABLES), 'limits', 'overload', 'rate-limit-service'].toSorted(),
+      [...Object.keys(CASE_TABLES), 'ext-authz-grpc', 'limits', 'overload', 'rate-limit-service'].toSorted(),
     );
     expect(files.length).toBeGreaterThanOrEqual(15);
     expect(casesTotal).toBeGreaterThanOrEqual(120);

@@ -9,6 +9,7 @@ import { readAuthorizationPolicySpec, refusedPolicy } from './authorization-poli
 import { readBackendTrafficPolicySpec } from './backend-traffic-policy.ts';
 import { readEndpointSlice, readPod, readServiceSpec } from './core-kinds.ts';
 import { readDestinationRuleSpec } from './destination-rule.ts';
+import { readEnvoyFilterSpec } from './envoy-filter.ts';
 import { readExtensionSpec } from './extension.ts';
 import { Fields } from './fields.ts';
 import { readHttpRouteSpec, readReferenceGrantSpec } from './http-route.ts';
@@ -60,6 +61,7 @@ const GROUPS: Readonly<Record<string, string>> = {
   VirtualService: 'networking.istio.io',
   DestinationRule: 'networking.istio.io',
   Sidecar: 'networking.istio.io',
+  EnvoyFilter: 'networking.istio.io',
   HTTPRoute: 'gateway.networking.k8s.io',
   ReferenceGrant: 'gateway.networking.k8s.io',
   Telemetry: 'telemetry.istio.io',
@@ -337,6 +339,8 @@ function readSpec(kind: string, fields: Fields, meta: Meta, source: Source): Res
         return { ...base, kind, spec: readBackendTrafficPolicySpec(spec) };
       case 'RateLimitPolicy':
         return { ...base, kind, spec: readRateLimitPolicySpec(spec) };
+      case 'EnvoyFilter':
+        return { ...base, kind, spec: readEnvoyFilterSpec(spec) };
       case 'Extension':
         return { ...base, kind, spec: readExtensionSpec(spec) };
       case 'ResiliencePolicy':

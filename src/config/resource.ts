@@ -2,6 +2,7 @@
 import type { AuthorizationPolicySpec } from './authorization-policy.ts';
 import type { EndpointSliceSpec, PodSpec, ServiceSpec } from './core-kinds.ts';
 import type { DestinationRuleSpec } from './destination-rule.ts';
+import type { EnvoyFilterSpec } from './envoy-filter.ts';
 import type { ExtensionSpec } from './extension.ts';
 import type { HttpRouteSpec, ReferenceGrantSpec } from './http-route.ts';
 import type { MeshConfigSpec } from './mesh-config.ts';
@@ -41,6 +42,7 @@ export type AuthorizationPolicy = Typed<'AuthorizationPolicy', AuthorizationPoli
 export type RequestAuthentication = Typed<'RequestAuthentication', RequestAuthenticationSpec>;
 export type BackendTrafficPolicy = Typed<'XBackendTrafficPolicy', ResiliencePolicySpec>;
 export type PeerAuthentication = Typed<'PeerAuthentication', PeerAuthenticationSpec>;
+export type EnvoyFilter = Typed<'EnvoyFilter', EnvoyFilterSpec>;
 export type Extension = Typed<'Extension', ExtensionSpec>;
 export type ResiliencePolicy = Typed<'ResiliencePolicy', ResiliencePolicySpec>;
 
@@ -66,6 +68,7 @@ export type Resource =
   | BackendTrafficPolicy
   | PeerAuthentication
   | RateLimitPolicy
+  | EnvoyFilter
   | Extension
   | ResiliencePolicy;
 

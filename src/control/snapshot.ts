@@ -19,6 +19,7 @@ import type {
 } from '../config/resource.ts';
 import { NO_JWKS } from './jwks-store.ts';
 import type { JwksStates } from './jwks-store.ts';
+import { EnvoyFilters } from './envoy-filters.ts';
 import type { MeshNode } from './mesh-node.ts';
 import { expandHost } from './mesh-service.ts';
 import { PeerAuthentications } from './peer-authentications.ts';
@@ -40,6 +41,7 @@ export interface Snapshot {
   readonly telemetries: readonly Telemetry[];
   readonly sidecars: readonly Sidecar[];
   readonly extensions: readonly Extension[];
+  readonly envoyFilters: EnvoyFilters;
   readonly authorizationPolicies: readonly AuthorizationPolicy[];
   readonly requestAuthentications: readonly RequestAuthentication[];
   /** Keys that the control service fetched for them. */
@@ -86,13 +88,7 @@ export function buildSnapshot(inputs: SnapshotInputs): Snapshot {
   } = inputs;
   const sorted = resources.toSorted(compareAge);
   const meshes = sorted.filter((resource) => resource.kind === 'MeshConfig');
-  const written = meshes[0]?.spec ?? DEFAULT_MESH;
-  const given = providers.map((provider) => provider.name);
-  const mesh = {
-    ...written,
-    trustDomain: trustDomain === '' ? written.trustDomain : trustDomain,
-    providers: [...written.providers.filter((provider) => !given.includes(provider.name)), ...providers],
-  };
+  const mesh = meshOf(meshes[0]?.spec ?? DEFAULT_MESH, providers, trustDomain);
   const peerAuthentications = new PeerAuthentications(
     sorted.filter((resource) => resource.kind === 'PeerAuthentication'),
     mesh.rootNamespace,
@@ -109,7 +105,12 @@ export function buildSnapshot(inputs: SnapshotInputs): Snapshot {
   const usesSessions =
     resilience.policies.some(({ spec }) => spec.sections.some(({ kind }) => kind === 'sessionPersistence')) ||
     httpRoutes.some(({ spec }) => spec.rules.some((rule) => rule.session !== null));
-  const problems = [...built.problems, ...resilience.problems, ...peerAuthentications.problems];
+  const envoyFilters = new EnvoyFilters(
+    sorted.filter((resource) => resource.kind === 'EnvoyFilter'),
+    mesh.rootNamespace,
+  );
+  const indexes = [built, envoyFilters, resilience, peerAuthentications];
+  const problems = indexes.flatMap((index) => index.problems);
   for (const rival of meshes.slice(1))
     problems.push(ignored(rival, '', 'another MeshConfig is in force', 'remove one of them'));
   rivals(virtualServices, domain, problems);
@@ -124,6 +125,7 @@ export function buildSnapshot(inputs: SnapshotInputs): Snapshot {
     grants: sorted.filter((resource) => resource.kind === 'ReferenceGrant'),
     telemetries: sorted.filter((resource) => resource.kind === 'Telemetry'),
     sidecars: sorted.filter((resource) => resource.kind === 'Sidecar'),
+    envoyFilters,
     extensions: sorted.filter((resource) => resource.kind === 'Extension'),
     authorizationPolicies: sorted.filter((resource) => resource.kind === 'AuthorizationPolicy'),
     requestAuthentications: sorted.filter((resource) => resource.kind === 'RequestAuthentication'),
@@ -138,6 +140,16 @@ export function buildSnapshot(inputs: SnapshotInputs): Snapshot {
     ),
     workloads,
     problems,
+  };
+}
+
+/** What is written, with what the command line says in its place. */
+function meshOf(written: MeshConfigSpec, providers: readonly ExtensionProvider[], trustDomain: string): MeshConfigSpec {
+  const given = providers.map((provider) => provider.name);
+  return {
+    ...written,
+    trustDomain: trustDomain === '' ? written.trustDomain : trustDomain,
+    providers: [...written.providers.filter((provider) => !given.includes(provider.name)), ...providers],
   };
 }
 

@@ -24,6 +24,7 @@ import type { Scope } from '../scope.ts';
 import { accessLogs } from './access-log.ts';
 import { authorizationFilters, type AuthorizationScope } from './authorization.ts';
 import { corsFilters } from './cors.ts';
+import { patchHttpFilters } from './envoy-filter.ts';
 import { externalAuthorization } from './external-authorization.ts';
 import { extensionFilters } from './extensions.ts';
 import { faultFilter } from './faults.ts';
@@ -88,6 +89,11 @@ export function httpManager({
   });
   const sessions = direction === 'client' ? sessionFilter(scope) : null;
   if (sessions !== null) manager.httpFilters.unshift(sessions);
+  manager.httpFilters = patchHttpFilters(manager.httpFilters, scope.snapshot.envoyFilters, {
+    node,
+    direction,
+    statPrefix,
+  });
   manager.routeSpecifier = routes;
   if (direction === 'server') manager.serverName = INBOUND_SERVER_NAME;
   if (direction === 'server' && node.abilities.mtls) tellClient(manager);

@@ -2,66 +2,30 @@
 // against what the client is, all of them processes, with certificates of the mesh's own authority. And what a
 // listener on the wire between two sidecars gets to see.
 import { execFile } from 'node:child_process';
-import { createServer as createHttp, request, type Server } from 'node:http';
+import { createServer as createHttp, type Server } from 'node:http';
 import { connect, createServer } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { freePorts, listen } from '../support/free-port.ts';
 import { SecureMesh } from '../support/secure-mesh.ts';
-import { pem } from '../support/tls-proxy.ts';
+import { ask, clientRules, MEMBERS, serverPolicies, SERVERS } from '../support/mtls-matrix.ts';
 import { until } from '../support/until.ts';
 import { join } from 'node:path';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 
-const SERVERS = ['disable', 'permissive', 'strict', 'port'] as const;
-const CLIENTS = ['none', 'disabling', 'mutual', 'simple', 'foreign'] as const;
-type ServerName = (typeof SERVERS)[number];
-
-/** Ports of servers are told apart by what they announce; the last is STRICT but for its port. */
-function serverPolicy(name: ServerName, port: number): string {
-  const mode = name === 'port' ? 'STRICT' : name.toUpperCase();
-  const ports = name === 'port' ? `, portLevelMtls: { ${port}: { mode: DISABLE } }` : '';
-  return `apiVersion: security.istio.io/v1
-kind: PeerAuthentication
-metadata: { name: ${name} }
-spec: { selector: { matchLabels: { app: ${name} } }, mtls: { mode: ${mode} }${ports} }
----
-`;
-}
-
-function clientRules(folder: string): string {
-  const files = `clientCertificate: ${join(folder, 'c.pem')}, privateKey: ${join(folder, 'c.key')}, insecureSkipVerify: true`;
-  const modes: Readonly<Record<string, string>> = {
-    disabling: '{ mode: DISABLE }',
-    mutual: '{ mode: ISTIO_MUTUAL }',
-    simple: '{ mode: SIMPLE, insecureSkipVerify: true }',
-    foreign: `{ mode: MUTUAL, ${files} }`,
-  };
-  return Object.entries(modes)
-    .flatMap(([client, tls]) =>
-      SERVERS.map(
-        (server) => `apiVersion: networking.istio.io/v1
-kind: DestinationRule
-metadata: { name: ${server}, namespace: ns-${client} }
-spec: { host: ${server}.default.svc.cluster.local, trafficPolicy: { tls: ${tls} } }
----
-`,
-      ),
-    )
-    .join('');
-}
-
-/** Servers in the order of SERVERS: whether the request arrives. */
-const MATRIX: Readonly<Record<string, readonly boolean[]>> = {
-  'a sidecar without a rule': [true, true, true, true],
-  'a sidecar that is told DISABLE': [true, true, false, true],
-  'a sidecar that is told ISTIO_MUTUAL': [false, true, true, false],
-  'a sidecar that is told SIMPLE': [false, false, false, false],
-  'a sidecar that is told MUTUAL, with a certificate from elsewhere': [false, false, false, false],
-  'plain curl': [true, true, false, true],
-  'curl with TLS': [false, false, false, false],
-  'curl with TLS and a certificate from elsewhere': [false, false, false, false],
-};
-const ROWS = Object.keys(MATRIX);
+/** Clients that are no members: servers in the order of SERVERS. */
+const OTHERS: readonly (readonly [
+  title: string,
+  flags: (folder: string) => readonly string[],
+  reaches: readonly boolean[],
+])[] = [
+  ['plain curl', () => [], [true, true, false, true]],
+  ['curl with TLS', () => ['-k'], [false, false, false, false]],
+  [
+    'curl with TLS and a certificate from elsewhere',
+    (folder) => ['--cert', join(folder, 'c.pem'), '--key', join(folder, 'c.key')],
+    [false, false, false, false],
+  ],
+];
 
 let mesh: SecureMesh;
 let app: Server;
@@ -74,12 +38,10 @@ beforeAll(async () => {
     response.end(message.headers['x-forwarded-client-cert'] ?? 'nobody');
   });
   appPort = await listen(app);
-  mesh = await SecureMesh.start(SERVERS.map((name) => serverPolicy(name, appPort)).join(''));
-  writeFileSync(join(mesh.folder, 'c.pem'), pem('client.pem'));
-  writeFileSync(join(mesh.folder, 'c.key'), pem('client.key'));
+  mesh = await SecureMesh.start(serverPolicies(appPort));
   mesh.write(clientRules(mesh.folder));
   await Promise.all(SERVERS.map((service) => mesh.join({ service, app: `${appPort}/http` })));
-  await Promise.all(CLIENTS.map((client) => mesh.join({ service: `${client}.ns-${client}` })));
+  await Promise.all(MEMBERS.map(([client]) => mesh.join({ service: `${client}.ns-${client}` })));
   await mesh.settle();
 });
 afterAll(async () => {
@@ -87,57 +49,25 @@ afterAll(async () => {
   await mesh[Symbol.asyncDispose]();
 });
 
-interface Answer {
-  readonly status: number;
-  readonly body: string;
-}
-
-/** By the outbound port of a sidecar, or straight to a server's inbound port. */
-function ask(port: number, host: string, probe: string): Promise<Answer> {
-  return new Promise((resolve) => {
-    const headers = { host, 'x-probe': probe, connection: 'close' };
-    const asking = request({ port, host: '127.0.0.1', path: '/secret', headers }, (response) => {
-      let body = '';
-      response.on('data', (chunk: Buffer) => (body += chunk.toString()));
-      response.on('close', () => resolve({ status: response.statusCode ?? 0, body }));
-    });
-    asking.on('error', () => resolve({ status: 0, body: '' }));
-    asking.end();
-  });
-}
-
 function curl(port: number, probe: string, ...flags: readonly string[]): Promise<void> {
   const scheme = flags.length === 0 ? 'http' : 'https';
   const args = ['-sk', '--max-time', '4', '-H', `x-probe: ${probe}`, ...flags, `${scheme}://127.0.0.1:${port}/`];
   return new Promise((resolve) => execFile('curl', args, () => resolve()));
 }
 
-async function knock(row: number, server: ServerName, probe: string): Promise<void> {
-  const client = CLIENTS[row];
-  const inbound = mesh.members.get(server)?.inbound ?? 0;
-  const foreign = ['--cert', join(mesh.folder, 'c.pem'), '--key', join(mesh.folder, 'c.key')];
-  if (client !== undefined)
-    await ask(
-      mesh.members.get(`${client}.ns-${client}`)?.outbound ?? 0,
-      `${server}.default.svc.cluster.local:${appPort}`,
-      probe,
-    );
-  else if (row === 5) await curl(inbound, probe);
-  else await curl(inbound, probe, '-k', ...(row === 6 ? [] : foreign));
-}
-
 describe('the matrix of who gets through', () => {
-  test.each(ROWS)('%s', async (title) => {
-    const row = ROWS.indexOf(title);
-    const got: boolean[] = [];
-    for (const server of SERVERS) {
-      const probe = `${row}-${server}`;
-      await knock(row, server, probe);
-      got.push(arrived.includes(probe));
-    }
-    expect(Object.fromEntries(SERVERS.map((name, index) => [name, got[index]]))).toEqual(
-      Object.fromEntries(SERVERS.map((name, index) => [name, MATRIX[title]?.[index]])),
-    );
+  test.each(MEMBERS)('a sidecar: the client %s, told %s', async (client, _told, reaches) => {
+    const outbound = mesh.members.get(`${client}.ns-${client}`)?.outbound ?? 0;
+    for (const server of SERVERS)
+      await ask(outbound, `${server}.default.svc.cluster.local:${appPort}`, `${client}-${server}`);
+    expect(SERVERS.map((server) => arrived.includes(`${client}-${server}`))).toEqual(reaches);
+  });
+
+  test.each(OTHERS)('%s', async (title, flags, reaches) => {
+    const probe = title.replaceAll(' ', '-');
+    for (const server of SERVERS)
+      await curl(mesh.members.get(server)?.inbound ?? 0, `${probe}-${server}`, ...flags(mesh.folder));
+    expect(SERVERS.map((server) => arrived.includes(`${probe}-${server}`))).toEqual(reaches);
   });
 
   test('the app is told who called, and only of those with an identity', async () => {
@@ -145,7 +75,7 @@ describe('the matrix of who gets through', () => {
     const told = await ask(outbound, `strict.default.svc.cluster.local:${appPort}`, 'told');
     expect(told.body).toContain('By=spiffe://cluster.local/ns/default/sa/strict;');
     expect(told.body).toContain('URI=spiffe://cluster.local/ns/ns-none/sa/none');
-    const plain = await ask(mesh.members.get('permissive')?.inbound ?? 0, 'permissive', 'plain');
+    const plain = await ask(mesh.members.get('permissive')?.inbound ?? 0, 'permissive', 'told-plain');
     expect(plain).toEqual({ status: 200, body: 'nobody' });
   });
 });

@@ -62,6 +62,10 @@ export class ControlAccess {
   }
 
   async prepare(): Promise<Access> {
+    const { tokenFile } = this.#options;
+    const token = tokenFile === null ? 'there is no token' : readJoinToken(tokenFile);
+    const { chainPem = '', keyPem = '' } = this.own ?? {};
+    if (chainPem === '' && typeof token === 'string') return { kind: 'denied', what: 'token', reason: token };
     const roots = await this.#roots();
     if (roots.kind === 'failed') return { kind: 'denied', what: 'root', reason: roots.reason };
     const { host } = this.control;
@@ -70,9 +74,6 @@ export class ControlAccess {
       minVersion: 'TLSv1.2',
       checkServerIdentity: (_name, { raw }) => checkName(host, new X509Certificate(raw)),
     };
-    const { tokenFile } = this.#options;
-    const token = tokenFile === null ? 'there is no token' : readJoinToken(tokenFile);
-    const { chainPem = '', keyPem = '' } = this.own ?? {};
     const isTokenBetter = this.#isCertificateDoubted && typeof token !== 'string' && !(token.expiresAtMs < Date.now());
     if (chainPem !== '' && !isTokenBetter) {
       return { kind: 'granted', shows: 'certificate', tls: { ...tls, cert: chainPem, key: keyPem }, metadata: {} };

@@ -4,7 +4,7 @@
 // what stays idle is closed after a grace, so that no client meets the close with a request in hand.
 //
 //   listening ─► graceful (responses become their connections' last) ─► stopped ─► destroyed
-import { createServer, isIP, Socket, type AddressInfo, type ListenOptions, type Server } from 'node:net';
+import { createServer, isIP, type AddressInfo, type ListenOptions, type Server } from 'node:net';
 import { WheelTimer } from '../base/timer-wheel.ts';
 import type { ListenerTally } from '../observe/proxy-tally.ts';
 import type { DownstreamTls } from '../tls/downstream-tls.ts';
@@ -23,7 +23,7 @@ import { refuseHttp2 } from './h2-refusal.ts';
 import type { ConnectionFacts } from './arrival/connection-facts.ts';
 import { TcpForward } from './tcp-forward.ts';
 import { kernelPath, removeLeftover } from './unix-path.ts';
-import { acceptWires, wireOf } from './wire-socket.ts';
+import { acceptWires, wireOf, wireOfDescriptor } from './wire-socket.ts';
 import { Roster } from './roster.ts';
 import { ServerHandshake } from './server-handshake.ts';
 import { NO_USER, type Wire } from './wire.ts';
@@ -213,7 +213,7 @@ export class Listener implements ArrivalHost {
 
   /** Serves a connection that another worker accepted; the descriptor is ours from now on. */
   adopt(descriptor: number): void {
-    this.#take(wireOf(new Socket({ fd: descriptor, allowHalfOpen: true, readable: true, writable: true })), null);
+    this.#take(wireOfDescriptor(descriptor), null);
   }
 
   closed(connection: H1Server | TcpForward): void {

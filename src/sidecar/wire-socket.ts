@@ -1,6 +1,6 @@
 // Makes wires: of connections that a server accepts, and of sockets that are connected or secure already.
 // A plain connection never becomes a net.Socket; where Node's handles are not known, each does.
-import type { Server, Socket } from 'node:net';
+import { Socket, type Server } from 'node:net';
 import { HandleWire, wireOverHandle } from './handle-wire.ts';
 import { SocketWire } from './socket-wire.ts';
 import { handleOf, internals, isStreamHandle, isTcpHandle } from './stream-handle.ts';
@@ -35,4 +35,17 @@ export function acceptWires(server: Server, accept: (wire: Wire) => void, failed
     if (wire === null) failed(status);
     else accept(wire);
   };
+}
+
+/** Of a connection that another thread accepted: the same wire as one that was accepted here, where Node allows it. */
+export function wireOfDescriptor(descriptor: number): Wire {
+  // Nothing is read before the wire does.
+  const options = { fd: descriptor, allowHalfOpen: true, readable: true, writable: true, manualStart: true };
+  const socket = new Socket(options);
+  const handle = handleOf(socket);
+  const wire = handle === null ? null : wireOverHandle(handle);
+  if (wire === null) return wireOf(socket);
+  // The handle has one owner: a socket that keeps it would be told of its reads as well.
+  Reflect.set(socket, '_handle', null);
+  return wire;
 }

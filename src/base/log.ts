@@ -71,7 +71,14 @@ export function createLog(scope: string, level: LogLevel = 'info', sink: LogSink
   return new JsonLog({ level, sink }, scope);
 }
 
+let isGuarded = false;
+
+/** Whoever read the log may be gone (`outrigger sidecar … | head`): then nobody is told, least of all by the log. */
 function stderrSink(line: string): void {
+  if (!isGuarded) {
+    isGuarded = true;
+    process.stderr.on('error', () => {});
+  }
   process.stderr.write(line);
 }
 

@@ -3,6 +3,7 @@
 // that cannot be read leaves something in its place that lets nobody in who should stay out (`refusedPolicy`).
 // Source: istio/security/v1beta1/authorization_policy.proto; validation as in Istio's pkg/config/validation.
 import { readCondition, readTest, type AttributeKind, type AuthorizationTest } from './authorization-test.ts';
+import { refuseEmptyFields } from './empty-field.ts';
 import type { Fields } from './fields.ts';
 import type { Meta } from './meta.ts';
 import { EVERY_WORKLOAD, readWorkloadSelector, type WorkloadSelector } from './workload-selector.ts';
@@ -60,11 +61,13 @@ const NOT_FOR_CUSTOM: ReadonlySet<AttributeKind> = new Set([
   'claim',
 ]);
 const RULES_MAX = 1000;
+const FIELDS: readonly string[] = ['selector', 'targetRef', 'targetRefs', 'action', 'provider', 'rules'];
 
 export function readAuthorizationPolicySpec(fields: Fields): AuthorizationPolicySpec {
   fields.refuseUnknown();
+  refuseEmptyFields(fields, FIELDS);
   const selector = readWorkloadSelector(fields);
-  const action = fields.choice('action', ACTIONS) ?? 'ALLOW';
+  const action = fields.choice('action', ACTIONS) ?? actionUnsaid(fields);
   const provider = fields.object('provider', (inner) => {
     inner.refuseUnknown();
     return inner.requiredText('name');
@@ -82,6 +85,11 @@ export function readAuthorizationPolicySpec(fields: Fields): AuthorizationPolicy
   return { selector, action, provider: provider ?? '', rules, isStandIn: false };
 }
 
+/** ALLOW, unless a field may be the action, misspelled: what stands in for such a policy must deny. */
+function actionUnsaid(fields: Fields): AuthorizationAction {
+  return fields.names().every((name) => name !== 'action' && FIELDS.includes(name)) ? 'ALLOW' : 'DENY';
+}
+
 function refuseIdentities(rules: readonly AuthorizationRule[], fields: Fields): void {
   for (const [index, rule] of rules.entries()) {
     for (const { kind } of [...rule.sources.flat(), ...rule.conditions]) {
@@ -94,6 +102,7 @@ function refuseIdentities(rules: readonly AuthorizationRule[], fields: Fields): 
 
 function readRule(fields: Fields): AuthorizationRule {
   fields.refuseUnknown();
+  refuseEmptyFields(fields, ['from', 'to', 'when']);
   for (const name of ['from', 'to', 'when']) {
     if (fields.has(name) && fields.maps(name).length === 0)
       fields.error(name, 'must not be an empty list', `remove it for any ${name === 'from' ? 'source' : 'operation'}`);
@@ -114,8 +123,13 @@ function readPart(
   known: readonly (readonly [field: string, kind: AttributeKind])[],
 ): AuthorizationTests | null {
   fields.refuseUnknown();
+  refuseEmptyFields(fields, [name]);
   const tests = fields.object(name, (inner) => {
     inner.refuseUnknown();
+    refuseEmptyFields(
+      inner,
+      known.flatMap(([field]) => [field, `not${field.charAt(0).toUpperCase()}${field.slice(1)}`]),
+    );
     const found = known.map(([field, kind]) => readTest(inner, field, kind)).filter((test) => test !== null);
     const isAccounted = inner.has('serviceAccounts') || inner.has('notServiceAccounts');
     if (isAccounted && ['principals', 'notPrincipals', 'namespaces', 'notNamespaces'].some((other) => inner.has(other)))

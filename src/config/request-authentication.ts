@@ -3,6 +3,7 @@
 // is no fault here. A field that is unknown, or misspelled, is an error: without it more tokens might be good.
 // Source: istio/security/v1beta1/request_authentication.proto; limits as in istio pkg/config/validation.
 import { parseKeySet } from '../base/key-set.ts';
+import { refuseEmptyFields } from './empty-field.ts';
 import type { Fields } from './fields.ts';
 import { EVERY_WORKLOAD, readWorkloadSelector, type WorkloadSelector } from './workload-selector.ts';
 
@@ -52,6 +53,7 @@ const HEADER = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 
 export function readRequestAuthenticationSpec(fields: Fields): RequestAuthenticationSpec {
   fields.refuseUnknown();
+  refuseEmptyFields(fields, ['selector', 'targetRef', 'targetRefs', 'jwtRules']);
   return {
     selector: readWorkloadSelector(fields),
     isRefused: false,
@@ -89,6 +91,7 @@ export function refusedAuthentication(read: RequestAuthenticationSpec | null): R
 
 function readRule(fields: Fields): TokenRule {
   fields.refuseUnknown();
+  refuseEmptyFields(fields, ['issuer', 'audiences', 'jwks', 'jwksUri', 'fromHeaders', 'fromParams', 'fromCookies']);
   fields.exclusive('jwks', 'jwksUri');
   const issuer = fields.requiredText('issuer', 'write who makes the tokens, as their iss says');
   const timeoutMs = fields.durationMs('timeout') ?? TIMEOUT_MS;

@@ -2,6 +2,7 @@
 // (`targetRefs`), or, with neither, everybody in its namespace. Read alike for AuthorizationPolicy,
 // RequestAuthentication, PeerAuthentication and our own kinds that sit on workloads.
 // Source: istio/type/v1beta1/selector.proto.
+import { refuseEmptyFields } from './empty-field.ts';
 import type { Fields } from './fields.ts';
 
 export interface PolicyTarget {
@@ -38,6 +39,9 @@ export function readWorkloadSelector(fields: Fields): WorkloadSelector {
 }
 
 function readLabels(fields: Fields): ReadonlyMap<string, string> {
+  // A policy that selects nobody by name is for everybody: an ALLOW would let in to workloads it never meant.
+  fields.refuseUnknown();
+  refuseEmptyFields(fields, ['matchLabels']);
   const labels = fields.textMap('matchLabels');
   if (labels.size > LABELS_MAX) fields.error('matchLabels', `are ${labels.size}`, `write at most ${LABELS_MAX}`);
   for (const [name, value] of labels) {

@@ -18,7 +18,7 @@ import { readMeshConfigSpec } from './mesh-config.ts';
 import { readMeta } from './meta.ts';
 import type { Meta, Source } from './meta.ts';
 import { Report, locate } from './report.ts';
-import { readPeerAuthenticationSpec } from './peer-authentication.ts';
+import { readPeerAuthenticationSpec, refusedPeerAuthentication } from './peer-authentication.ts';
 import { readRequestAuthenticationSpec, refusedAuthentication } from './request-authentication.ts';
 import { readRateLimitPolicySpec } from './rate-limit-policy.ts';
 import { readResiliencePolicySpec } from './resilience-policy.ts';
@@ -231,6 +231,10 @@ function readKnown(root: YAMLMap, document: Document, report: Report, sink: Sink
     if (kind === 'RequestAuthentication') {
       const read = resource?.kind === kind ? resource.spec : null;
       sink.standIns.push({ kind, meta: known, source, spec: refusedAuthentication(read) });
+    }
+    if (kind === 'PeerAuthentication') {
+      const read = resource?.kind === kind ? resource.spec : null;
+      sink.standIns.push({ kind, meta: known, source, spec: refusedPeerAuthentication(read) });
     }
     if (kind === 'AuthorizationPolicy') {
       const read = resource?.kind === kind ? resource.spec : null;

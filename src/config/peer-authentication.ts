@@ -43,6 +43,14 @@ export function readPeerAuthenticationSpec(fields: Fields): PeerAuthenticationSp
   return { selector: isSelecting ? { labels, targets: [] } : EVERY_WORKLOAD, mode, ports };
 }
 
+/**
+ * What is in force where a policy was refused that never had a good version: for whoever it was meant for, no plaintext.
+ * Its ports may have been meant to be open; they are closed too.
+ */
+export function refusedPeerAuthentication(read: PeerAuthenticationSpec | null): PeerAuthenticationSpec {
+  return { selector: read?.selector ?? EVERY_WORKLOAD, mode: 'STRICT', ports: new Map() };
+}
+
 function readMode(fields: Fields): MtlsMode | null {
   fields.refuseUnknown();
   const mode = fields.choice('mode', MODES);

@@ -32,6 +32,7 @@ export function parseTracing(text: string): GivenTracing | null {
     isHeadless: false,
     nearness: null,
     exportTo: [],
+    selector: new Map(),
     subjectAltNames: [],
     meta: { name, namespace: '', labels: new Map(), annotations: new Map(), createdAtMs: 0, generation: 1 },
     source: null,

@@ -52,6 +52,8 @@ export interface MeshService {
   readonly ports: readonly MeshPort[];
   /** By port number. */
   readonly endpoints: ReadonlyMap<number, readonly MeshEndpoint[]>;
+  /** Of a Service: what its pods are chosen by; empty: nothing. */
+  readonly selector: ReadonlyMap<string, string>;
   readonly clusterIps: readonly string[];
   /** Ranges such as `10.1.0.0/16`, of a ServiceEntry only. */
   readonly ranges: readonly string[];

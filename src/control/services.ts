@@ -92,6 +92,7 @@ class ServiceBuilder {
       resolution,
       ports,
       endpoints,
+      selector: spec.selector,
       clusterIps: spec.clusterIps,
       ranges: [],
       // Callers of a headless Service choose the instance themselves.
@@ -196,6 +197,7 @@ class ServiceBuilder {
         resolution,
         ports,
         endpoints,
+        selector: new Map(),
         clusterIps: spec.addresses.filter((address) => !address.includes('/')),
         ranges: spec.addresses.filter((address) => address.includes('/')),
         keepsDestination: spec.resolution === 'NONE' && !isResolved,
@@ -278,6 +280,7 @@ class ServiceBuilder {
         resolution: 'eds',
         ports: sorted,
         endpoints,
+        selector: new Map(),
         clusterIps: [],
         ranges: [],
         keepsDestination: false,

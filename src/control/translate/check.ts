@@ -16,6 +16,7 @@ import { checkResilience } from './resilience-check.ts';
 import { checkClaims } from './jwt-claims.ts';
 import { checkJwks } from './jwt-keys.ts';
 import { checkDestination, checkHosts } from './target.ts';
+import { checkTls } from './tls-check.ts';
 import { checkTelemetry } from './tracing.ts';
 
 export function checkSnapshot(snapshot: Snapshot): readonly Problem[] {
@@ -72,7 +73,7 @@ export function checkSnapshot(snapshot: Snapshot): readonly Problem[] {
     problems.push(...checkCoverage(rule), ...checkHosts(rule, scope), ...checkClaims(rule, scope));
   }
   for (const rule of snapshot.destinationRules) {
-    if (isExplicit) problems.push(...checkPassthrough(rule));
+    problems.push(...(isExplicit ? checkPassthrough(rule) : []), ...checkTls(rule, scopeOf(rule.meta.namespace)));
     const host = scopeOf(rule.meta.namespace).fullHost(rule.spec.host, rule.meta.namespace);
     if (snapshot.services.has(host) || host.includes('*')) continue;
     problems.push({

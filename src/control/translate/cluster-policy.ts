@@ -16,6 +16,7 @@ import type { Cluster } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.j
 import {
   HttpProtocolOptionsSchema as CommonOptionsSchema,
   Http2ProtocolOptionsSchema,
+  UpstreamHttpProtocolOptionsSchema,
 } from '../../xds/gen/envoy/config/core/v3/protocol_pb.js';
 import {
   HttpProtocolOptionsSchema,
@@ -27,6 +28,7 @@ import type { Abilities } from '../mesh-node.ts';
 import { applyRetryBudget, limitRetries } from './circuit-breakers.ts';
 import { duration, pack } from './proto.ts';
 import { withProxyHeader } from './proxy-header.ts';
+import { namesOfRequests } from './upstream-tls.ts';
 
 const HTTP_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
 const RING_SIZE = 1024n;
@@ -49,9 +51,15 @@ export function applyPolicy(cluster: Cluster, policy: EffectivePolicy | null, co
   if (pool !== null) applyPool(cluster, pool);
   if (policy?.retryBudget != null) applyRetryBudget(cluster, policy.retryBudget);
   if (policy?.outlier != null) applyOutlier(cluster, policy.outlier);
-  const options = httpOptions(pool, context);
+  const names = context.abilities.tls ? namesOfRequests(policy?.tls ?? null) : null;
+  const options = httpOptions(pool, context, names !== null);
+  if (options !== null && names !== null)
+    options.upstreamHttpProtocolOptions = create(UpstreamHttpProtocolOptionsSchema, names);
   if (options !== null) cluster.typedExtensionProtocolOptions[HTTP_OPTIONS] = pack(HttpProtocolOptionsSchema, options);
-  if (policy?.proxyProtocol != null)
+  if (policy?.proxyProtocol == null) return;
+  for (const match of cluster.transportSocketMatches)
+    match.transportSocket = withProxyHeader(match.transportSocket, policy.proxyProtocol);
+  if (cluster.transportSocketMatches.length === 0)
     cluster.transportSocket = withProxyHeader(cluster.transportSocket, policy.proxyProtocol);
 }
 
@@ -154,12 +162,16 @@ function applyOutlier(cluster: Cluster, outlier: Outlier): void {
   });
 }
 
-function httpOptions(pool: ConnectionPool | null, { isHttp2 }: PolicyContext): HttpProtocolOptions | null {
+function httpOptions(
+  pool: ConnectionPool | null,
+  { isHttp2 }: PolicyContext,
+  hasNames: boolean,
+): HttpProtocolOptions | null {
   const isUpgraded = isHttp2 || pool?.h2Upgrade === 'UPGRADE';
   const hasCommon =
     pool !== null &&
     (pool.idleTimeoutMs !== null || pool.maxRequestsPerConnection !== null || pool.maxConnectionDurationMs !== null);
-  if (!isUpgraded && !hasCommon && pool?.usesClientProtocol !== true) return null;
+  if (!isUpgraded && !hasCommon && !hasNames && pool?.usesClientProtocol !== true) return null;
   const common = create(CommonOptionsSchema);
   if (pool?.idleTimeoutMs != null) common.idleTimeout = duration(pool.idleTimeoutMs);
   if (pool?.maxRequestsPerConnection != null && pool.maxRequestsPerConnection > 0)

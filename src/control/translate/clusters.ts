@@ -73,7 +73,8 @@ function outboundCluster(
   { service, port, subset }: ClusterParts,
   { scope, abilities, caller, grpcClusters }: ClusterContext,
 ): OutboundCluster {
-  const name = clusterName('outbound', port.number, subset?.name ?? '', service.host);
+  const within = subset?.name ?? '';
+  const name = clusterName('outbound', port.number, within, service.host);
   const all = service.endpoints.get(port.number) ?? [];
   const endpoints = subset === null ? all : all.filter((endpoint) => hasLabels(endpoint, subset.labels, service));
   // Our own sidecar sends spans over HTTP/2 by itself and takes no HTTP/2 clusters yet.
@@ -83,9 +84,9 @@ function outboundCluster(
     clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.EDS },
     connectTimeout: duration(scope.snapshot.mesh.connectTimeoutMs ?? CONNECT_TIMEOUT_MS),
     circuitBreakers: openBreakers(abilities),
-    metadata: clusterMetadata(service, subset?.name ?? ''),
+    metadata: clusterMetadata(service, within),
   });
-  const policy = policyFor(scope, service.host, subset?.name ?? '', port.number);
+  const policy = policyFor(scope, service.host, within, port.number);
   const sections = scope.snapshot.resilience.ofService(service, port);
   const plan = localityPlan(
     {
@@ -119,7 +120,7 @@ function outboundCluster(
   }
   const { mesh } = scope.snapshot;
   const tls = policy?.tls ?? null;
-  applyTls(cluster, { service, port, subset: subset?.name ?? '', tls, mesh, abilities });
+  applyTls(cluster, { service, port, subset: within, tls, mesh, abilities, keeps, isHttp2 });
   applyPolicy(cluster, policy, { isHttp2, abilities });
   applyResilience(cluster, sections, { service, port, abilities });
   if (plan?.kind === 'distribute') weighLocalities(cluster);

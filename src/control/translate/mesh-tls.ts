@@ -19,6 +19,7 @@ import {
   TlsParameters_TlsProtocol as Protocol,
   type CertificateValidationContext,
   type SubjectAltNameMatcher,
+  type TlsParameters,
 } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js';
 import {
   CommonTlsContextSchema,
@@ -50,19 +51,26 @@ export interface MeshClient {
 
 export function meshClient({ sni, servers, alpn, mesh }: MeshClient): TransportSocket {
   const names = servers.length === 0 ? membersOf(mesh) : servers.map((uri) => uriMatcher('exact', uri));
-  const context = create(UpstreamTlsContextSchema, { sni, commonTlsContext: commonContext(names, alpn) });
+  const common = commonContext(names, alpn);
+  // A client stops at 1.2 by itself (TlsParameters), so one of a mesh that asks for 1.3 would reach nobody.
+  if (mesh.minTlsVersion === 'TLSv1.3') common.tlsParams = versions(mesh.minTlsVersion);
+  const context = create(UpstreamTlsContextSchema, { sni, commonTlsContext: common });
   return socketOf(pack(UpstreamTlsContextSchema, context));
 }
 
 /** A server that asks every client for an identity of the mesh. */
 export function meshServer(mesh: MeshConfigSpec, servesHttp2: boolean): TransportSocket {
   const common = commonContext(membersOf(mesh), [...MESH_ANY, ...(servesHttp2 ? ['h2'] : []), 'http/1.1']);
-  common.tlsParams = create(TlsParametersSchema, {
-    tlsMinimumProtocolVersion: mesh.minTlsVersion === 'TLSv1.3' ? Protocol.TLSv1_3 : Protocol.TLSv1_2,
-    tlsMaximumProtocolVersion: Protocol.TLSv1_3,
-  });
+  common.tlsParams = versions(mesh.minTlsVersion);
   const context = create(DownstreamTlsContextSchema, { requireClientCertificate: true, commonTlsContext: common });
   return socketOf(pack(DownstreamTlsContextSchema, context));
+}
+
+function versions(min: MeshConfigSpec['minTlsVersion']): TlsParameters {
+  return create(TlsParametersSchema, {
+    tlsMinimumProtocolVersion: min === 'TLSv1.3' ? Protocol.TLSv1_3 : Protocol.TLSv1_2,
+    tlsMaximumProtocolVersion: Protocol.TLSv1_3,
+  });
 }
 
 /** What a client offers for a port. Guessed ports: our own sidecar offers what it has found (sidecar/secure-target.ts). */

@@ -42,6 +42,9 @@ export interface Connecting {
   readonly tls: ClientTls | null;
   readonly mesh: MeshConfigSpec;
   readonly abilities: Abilities;
+  /** The cluster leads to where the app sent, so that nobody says what the instance announces. */
+  readonly keeps: boolean;
+  readonly isHttp2: boolean;
 }
 
 /** Sets how connections of the cluster are made. */
@@ -50,13 +53,24 @@ export function applyTls(cluster: Cluster, connecting: Connecting): void {
   if (!abilities.tls || tls?.mode === 'DISABLE') return;
   if (tls === null) {
     if (abilities.mtls && mesh.enableAutoMtls) applyAutomatic(cluster, connecting);
-  } else if (tls.mode !== 'ISTIO_MUTUAL') cluster.transportSocket = originated(tls);
+  } else if (tls.mode !== 'ISTIO_MUTUAL') cluster.transportSocket = originated(tls, connecting);
   else if (abilities.mtls) cluster.transportSocket = ofMesh(connecting, tls);
 }
 
+/**
+ * Also where no instance announces it yet: clusters and their instances come one after the other, and the first
+ * instance, or the last, must not be called in plaintext in between.
+ */
 function applyAutomatic(cluster: Cluster, connecting: Connecting): void {
-  const { service, port } = connecting;
-  if (!(service.endpoints.get(port.number) ?? []).some(({ isMeshed }) => isMeshed)) return;
+  const { service, port, keeps } = connecting;
+  const endpoints = service.endpoints.get(port.number) ?? [];
+  if (keeps) {
+    // One way for all of them: the TLS of the mesh when everybody takes it (Istio: BestEffortInferServiceMTLSMode).
+    const isWhole = endpoints.length > 0 && endpoints.every(({ isMeshed }) => isMeshed);
+    if (isWhole) cluster.transportSocket = ofMesh(connecting, null);
+    return;
+  }
+  if (service.resolution !== 'eds' && !endpoints.some(({ isMeshed }) => isMeshed)) return;
   const plain = create(TransportSocketSchema, {
     name: 'envoy.transport_sockets.raw_buffer',
     configType: { case: 'typedConfig', value: pack(RawBufferSchema, create(RawBufferSchema)) },
@@ -92,9 +106,21 @@ function accountsOf(service: MeshService, { trustDomain, trustDomainAliases }: M
   return [...new Set(ids.filter((id) => id !== null))].toSorted();
 }
 
-/** TLS to a server outside of the mesh. */
-function originated(tls: ClientTls): TransportSocket {
-  const context = create(UpstreamTlsContextSchema, { sni: tls.sni, commonTlsContext: commonOf(tls) });
+/**
+ * Where a rule names no server, requests do: theirs is the server name, and the name that its certificate must have.
+ * Null: nothing of the kind (Istio: setAutoSniAndAutoSanValidation).
+ */
+export function namesOfRequests(tls: ClientTls | null): { autoSni: true; autoSanValidation: boolean } | null {
+  if (tls === null || (tls.mode !== 'SIMPLE' && tls.mode !== 'MUTUAL') || tls.sni !== '') return null;
+  return { autoSni: true, autoSanValidation: tls.subjectAltNames.length === 0 && !tls.skipsVerification };
+}
+
+/** TLS to a server outside of the mesh. A ServiceEntry's names count where the rule has none. */
+function originated(tls: ClientTls, { service, isHttp2 }: Connecting): TransportSocket {
+  const { subjectAltNames: told } = tls;
+  const common = commonOf({ ...tls, subjectAltNames: told.length > 0 ? told : service.subjectAltNames });
+  if (isHttp2) common.alpnProtocols = ['h2'];
+  const context = create(UpstreamTlsContextSchema, { sni: tls.sni, commonTlsContext: common });
   return create(TransportSocketSchema, {
     name: 'envoy.transport_sockets.tls',
     configType: { case: 'typedConfig', value: pack(UpstreamTlsContextSchema, context) },

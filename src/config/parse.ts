@@ -5,7 +5,7 @@ import { LineCounter, isMap, isScalar, parseAllDocuments, visit } from 'yaml';
 import type { Document, YAMLMap } from 'yaml';
 import { refuses } from '../base/problem.ts';
 import type { Place, Problem } from '../base/problem.ts';
-import { readAuthorizationPolicySpec, refusedPolicy } from './authorization-policy.ts';
+import { readAuthorizationPolicySpec } from './authorization-policy.ts';
 import { readBackendTrafficPolicySpec } from './backend-traffic-policy.ts';
 import { readEndpointSlice, readPod, readServiceSpec } from './core-kinds.ts';
 import { readDestinationRuleSpec } from './destination-rule.ts';
@@ -18,11 +18,12 @@ import { readMeshConfigSpec } from './mesh-config.ts';
 import { readMeta } from './meta.ts';
 import type { Meta, Source } from './meta.ts';
 import { Report, locate } from './report.ts';
-import { readPeerAuthenticationSpec, refusedPeerAuthentication } from './peer-authentication.ts';
-import { readRequestAuthenticationSpec, refusedAuthentication } from './request-authentication.ts';
+import { readPeerAuthenticationSpec } from './peer-authentication.ts';
+import { readRequestAuthenticationSpec } from './request-authentication.ts';
 import { readRateLimitPolicySpec } from './rate-limit-policy.ts';
 import { readResiliencePolicySpec } from './resilience-policy.ts';
 import { resourceKey } from './resource.ts';
+import { standInFor } from './stand-in.ts';
 import type { Resource } from './resource.ts';
 import { readSecret } from './secret.ts';
 import type { SecretSpec } from './secret.ts';
@@ -228,18 +229,8 @@ function readKnown(root: YAMLMap, document: Document, report: Report, sink: Sink
   if (key !== null) sink.places.set(key, source.place);
   if (report.errors > before) {
     sink.refused.push(key);
-    if (kind === 'RequestAuthentication') {
-      const read = resource?.kind === kind ? resource.spec : null;
-      sink.standIns.push({ kind, meta: known, source, spec: refusedAuthentication(read) });
-    }
-    if (kind === 'PeerAuthentication') {
-      const read = resource?.kind === kind ? resource.spec : null;
-      sink.standIns.push({ kind, meta: known, source, spec: refusedPeerAuthentication(read) });
-    }
-    if (kind === 'AuthorizationPolicy') {
-      const read = resource?.kind === kind ? resource.spec : null;
-      sink.standIns.push({ kind, meta: known, source, spec: refusedPolicy(read) });
-    }
+    const standIn = standInFor({ kind, resource, meta: known, source });
+    if (standIn !== null) sink.standIns.push(standIn);
   } else if (resource !== null) sink.resources.push(resource);
 }
 

@@ -3,6 +3,7 @@
 // that stand are not touched. Clients are asked for a certificate and may come without one, for at first they have none;
 // sessions are never resumed, so that every connection is judged by the roots of its time.
 import { constants, type X509Certificate } from 'node:crypto';
+import type { Socket } from 'node:net';
 import { createServer, type Server, type TLSSocket, type TlsOptions } from 'node:tls';
 import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
@@ -20,6 +21,8 @@ export interface SecureFrontOptions {
   readonly clock: Clock;
   /** Takes a connection that speaks HTTP/2. */
   readonly onConnection: (socket: TLSSocket) => void;
+  /** For a whole handshake; 10 s by default. */
+  readonly handshakeTimeoutMs?: number;
 }
 
 const HANDSHAKE_TIMEOUT_MS = 10_000;
@@ -35,7 +38,8 @@ export class SecureFront {
     string,
     { readonly socket: TLSSocket; readonly shown: PresentedCertificate | null }
   >();
-  readonly #sockets = new Set<TLSSocket>();
+  /** Every TCP connection, those whose handshake is not over as well. */
+  readonly #sockets = new Set<Socket>();
   #certificate: ServerCertificate | null = null;
   #renewing: Promise<void> = Promise.resolve();
   #look: NodeJS.Timeout | null = null;
@@ -47,13 +51,19 @@ export class SecureFront {
     this.#server = createServer({
       requestCert: true,
       rejectUnauthorized: false,
-      handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+      handshakeTimeout: options.handshakeTimeoutMs ?? HANDSHAKE_TIMEOUT_MS,
       ALPNProtocols: ['h2'],
     });
     this.#server.maxConnections = CONNECTIONS_MAX;
+    this.#server.on('connection', (socket: Socket) => {
+      this.#sockets.add(socket);
+      socket.on('close', () => this.#sockets.delete(socket));
+    });
     this.#server.on('secureConnection', (socket) => this.#accept(socket));
-    this.#server.on('tlsClientError', (cause: Error) => {
+    this.#server.on('tlsClientError', (cause: Error, socket: TLSSocket) => {
       this.handshakesFailed += 1;
+      // Node tells of a handshake that takes too long, and leaves its connection open.
+      socket.destroy();
       options.log.debug('a TLS handshake failed', { cause: cause.message });
     });
   }
@@ -88,7 +98,7 @@ export class SecureFront {
   }
 
   get connections(): number {
-    return this.#sockets.size;
+    return this.#connections.size;
   }
 
   /** No new connections; those that stand may end by themselves for `graceMs`. */
@@ -114,10 +124,8 @@ export class SecureFront {
       socket.destroy();
       return;
     }
-    this.#sockets.add(socket);
     this.#connections.set(peer, { socket, shown: shownOn(socket) });
     socket.on('close', () => {
-      this.#sockets.delete(socket);
       if (this.#connections.get(peer)?.socket === socket) this.#connections.delete(peer);
     });
     this.#options.onConnection(socket);

@@ -7,11 +7,10 @@ import type { Clock } from '../base/clock.ts';
 import { systemClock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import type { Problem } from '../base/problem.ts';
-import { parseFile } from '../config/parse.ts';
 import { RefusalBook } from './authentication/refusal-book.ts';
 import { ClientRoster } from './client-roster.ts';
 import { Debounce } from './debounce.ts';
-import { DirectorySource } from './directory-source.ts';
+import { DirectoryRules } from './directory-rules.ts';
 import { DiscoveryServer } from './discovery.ts';
 import type { NodeInfo, View, ViewListener, ViewSource, ViewSubscription } from './flow.ts';
 import type { GivenTracing } from './given-tracing.ts';
@@ -23,6 +22,7 @@ import { ProblemLog } from './problem-log.ts';
 import { RateReports } from './rate-reports.ts';
 import { ResourceIndex } from './resource-index.ts';
 import type { Touched } from './resource-index.ts';
+import type { RuleSink, RuleSource } from './rule-source.ts';
 import type { SecureEndpoint, SecureOptions } from './secure-endpoint.ts';
 import { Settling } from './settling.ts';
 import type { Snapshot } from './snapshot.ts';
@@ -32,7 +32,10 @@ import { Translator } from './translator.ts';
 import { WorkloadRegistry } from './workload-registry.ts';
 
 export interface ControlOptions {
-  readonly rules: string;
+  /** A directory of rules; none by default. */
+  readonly rules?: string;
+  /** Further sources; none by default. */
+  readonly sources?: readonly RuleSource[];
   readonly log: Log;
   /** `127.0.0.1:15010` by default; port 0 picks one. */
   readonly xdsAddress?: string;
@@ -80,7 +83,7 @@ export class ControlService implements ViewSource {
   readonly #registry: WorkloadRegistry;
   readonly #clients: ClientRoster;
   readonly #debounce: Debounce;
-  readonly #source: DirectorySource;
+  readonly #sources: readonly RuleSource[];
   readonly #discovery: DiscoveryServer;
   readonly #reports: RateReports;
   readonly #status: StatusServer;
@@ -112,12 +115,8 @@ export class ControlService implements ViewSource {
     this.#settling = new Settling({ holdMs: options.settleMs ?? SETTLE_MS, onProgress: () => this.#publish() });
     this.#debounce = new Debounce({ run: () => this.#publish(), quietMs: debounceMs, clock });
     this.#problemLog = new ProblemLog(log.child('rules'));
-    this.#source = new DirectorySource({
-      directory: rules,
-      log: log.child('rules'),
-      onFile: (file, text) => this.#touched(this.#index.apply(file, parseFile(file, text))),
-      onRemoved: (file) => this.#touched(this.#index.remove(file)),
-    });
+    const { sources = [] } = options;
+    this.#sources = rules === undefined ? sources : [new DirectoryRules(rules, log.child('rules')), ...sources];
     this.#refusals = new RefusalBook(log.child('refusals'), clock);
     this.#reports = new RateReports({
       snapshot: () => this.snapshot,
@@ -151,11 +150,15 @@ export class ControlService implements ViewSource {
     this.#translator = new Translator(given, this.#clients, () => this.#jwks.states);
   }
 
-  /** Reads the rules, then listens. Rejects when the directory cannot be read or an address is taken. */
+  /** Reads the rules, then listens. Rejects when a source cannot be read or an address is taken. */
   async start(): Promise<ControlAddresses> {
-    await this.#source.start();
+    const sink: RuleSink = {
+      apply: (name, parsed) => this.#touched(this.#index.apply(name, parsed)),
+      remove: (name) => this.#touched(this.#index.remove(name)),
+    };
+    await Promise.all(this.#sources.map(async (source) => await source.start(sink)));
     this.#publish();
-    const { log, rules } = this.#options;
+    const { log, rules = '' } = this.#options;
     const secure = await this.#startSecure();
     const xds = await this.#discovery.start();
     if (!isLoopback(xds))
@@ -189,7 +192,8 @@ export class ControlService implements ViewSource {
     this.#settling.stop();
     this.#reports.stop();
     this.#debounce.close();
-    await Promise.all([this.#source.stop(), this.#discovery.stop(), this.#status.stop(), this.#secure?.stop()]);
+    await Promise.all(this.#sources.map(async (source) => await source.stop()));
+    await Promise.all([this.#discovery.stop(), this.#status.stop(), this.#secure?.stop()]);
     await this.#jwks.close();
     this.#registry.close();
     this.#clients.close();

@@ -1,0 +1,17 @@
+// Where rules come from: a directory, an API server, a test. Each names what it brings, and what it brings under one
+// name replaces what it brought before; names of two sources never meet.
+import type { ParsedFile } from '../config/parse.ts';
+
+export interface RuleSink {
+  /** Something was written or changed. */
+  readonly apply: (name: string, parsed: ParsedFile) => void;
+  /** It is gone, and its resources with it. */
+  readonly remove: (name: string) => void;
+}
+
+export interface RuleSource {
+  /** Resolves when everything that was there at the beginning has been applied; rejects when nothing can be read. */
+  start(sink: RuleSink): Promise<void>;
+  /** After it nothing is applied any more. */
+  stop(): Promise<void>;
+}

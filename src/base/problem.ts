@@ -3,7 +3,7 @@
 
 export interface Place {
   readonly file: string;
-  /** 1-based. */
+  /** 1-based; 0 for an object that has no text. */
   readonly line: number;
   /** 1-based. */
   readonly column: number;
@@ -37,6 +37,7 @@ export function refuses(problems: readonly Problem[]): boolean {
 /** One line for people: `file:line:column: path: message; remedy`. */
 export function formatProblem(problem: Problem): string {
   const { place, path, message, remedy } = problem;
-  const where = place === null ? '' : `${place.file}:${place.line}:${place.column}: `;
+  const where =
+    place === null ? '' : place.line === 0 ? `${place.file}: ` : `${place.file}:${place.line}:${place.column}: `;
   return `${where}${path === '' ? '' : `${path}: `}${message}${remedy === '' ? '' : `; ${remedy}`}`;
 }

@@ -1,37 +1,22 @@
 // From the text of a file to typed resources and Problems. A resource with an error is left out and
 // named in `refused`, so that its last good version can stay; a file whose YAML is broken yields nothing
 // but Problems (`isReadable` false). It never throws on what a file contains.
-import { LineCounter, isMap, isScalar, parseAllDocuments, visit } from 'yaml';
-import type { Document, YAMLMap } from 'yaml';
+import { Document, LineCounter, isMap, isScalar, parseAllDocuments, visit } from 'yaml';
+import type { YAMLMap } from 'yaml';
 import { refuses } from '../base/problem.ts';
 import type { Place, Problem } from '../base/problem.ts';
-import { readAuthorizationPolicySpec } from './authorization-policy.ts';
-import { readBackendTrafficPolicySpec } from './backend-traffic-policy.ts';
-import { readEndpointSlice, readPod, readServiceSpec } from './core-kinds.ts';
-import { readDestinationRuleSpec } from './destination-rule.ts';
-import { readEnvoyFilterSpec } from './envoy-filter.ts';
-import { readExtensionSpec } from './extension.ts';
 import { Fields } from './fields.ts';
-import { readHttpRouteSpec, readReferenceGrantSpec } from './http-route.ts';
+import { readKind } from './kind-readers.ts';
 import { limits } from './limits.ts';
-import { readMeshConfigSpec } from './mesh-config.ts';
 import { readMeta } from './meta.ts';
 import type { Meta, Source } from './meta.ts';
 import { Report, locate } from './report.ts';
-import { readPeerAuthenticationSpec } from './peer-authentication.ts';
-import { readRequestAuthenticationSpec } from './request-authentication.ts';
-import { readRateLimitPolicySpec } from './rate-limit-policy.ts';
-import { readResiliencePolicySpec } from './resilience-policy.ts';
 import { resourceKey } from './resource.ts';
 import { standInFor } from './stand-in.ts';
 import type { Resource } from './resource.ts';
 import { readSecret } from './secret.ts';
 import type { SecretSpec } from './secret.ts';
-import { readServiceEntrySpec, readWorkloadSpec } from './service-entry.ts';
-import { readSidecarSpec } from './sidecar-scope.ts';
 import { nearest } from './spelling.ts';
-import { readTelemetrySpec } from './telemetry.ts';
-import { readVirtualServiceSpec } from './virtual-service.ts';
 
 export interface ParsedFile {
   readonly resources: readonly Resource[];
@@ -133,6 +118,18 @@ export function parseFile(file: string, text: string): ParsedFile {
   return { resources, refused, standIns, problems: report.problems, isReadable: true };
 }
 
+/**
+ * An object that has no text, as an API server hands it out. Its Problems have paths and no lines; nothing of `value` is
+ * kept but what the readers take.
+ */
+export function parseObject(name: string, value: object): ParsedFile {
+  const report = new Report(name, null, '');
+  const sink: Sink = { resources: [], refused: [], standIns: [], places: new Map() };
+  readDocument(new Document(value, { aliasDuplicateObjects: false }), report, sink);
+  const { resources, refused, standIns } = sink;
+  return { resources, refused, standIns, problems: report.problems, isReadable: true };
+}
+
 /** What the documents of a file come to. */
 interface Sink {
   readonly resources: Resource[];
@@ -211,7 +208,7 @@ function readKnown(root: YAMLMap, document: Document, report: Report, sink: Sink
   const source: Source = {
     file: report.file,
     place: report.placeOf(root),
-    locate: (path) => locate(report, document, root, path),
+    locate: report.hasText ? (path) => locate(report, document, root, path) : nowhere(report.file),
   };
   const resource =
     kind === 'Secret'
@@ -272,101 +269,15 @@ function checkKind(fields: Fields): string | null {
   return kind;
 }
 
-function readKind(kind: string, fields: Fields, meta: Meta, source: Source): Resource | null {
-  const base = { meta, source };
-  switch (kind) {
-    case 'EndpointSlice':
-      return { ...base, kind, spec: readEndpointSlice(fields, meta.labels) };
-    case 'Pod':
-      return { ...base, kind, spec: readPod(fields) };
-    case 'Namespace':
-      fields.ignore('spec');
-      return { ...base, kind, spec: null };
-    case 'ConfigMap':
-      return readConfigMap(fields, meta, source);
-    case 'MeshConfig':
-      return {
-        ...base,
-        kind,
-        meta: { ...meta, name: 'default', namespace: '' },
-        spec: fields.has('spec')
-          ? (fields.object('spec', readMeshConfigSpec) ?? readMeshConfigSpec(fields))
-          : readMeshConfigSpec(fields),
-      };
-    default:
-      return readSpec(kind, fields, meta, source);
-  }
-}
-
-function readSpec(kind: string, fields: Fields, meta: Meta, source: Source): Resource | null {
-  if (!fields.has('spec')) {
-    fields.error('spec', 'spec is missing', 'add spec:');
-    return null;
-  }
-  return fields.object('spec', (spec): Resource | null => {
-    const base = { meta, source };
-    switch (kind) {
-      case 'Service':
-        return { ...base, kind, spec: readServiceSpec(spec) };
-      case 'ServiceEntry':
-        return { ...base, kind, spec: readServiceEntrySpec(spec) };
-      case 'WorkloadEntry':
-        return { ...base, kind, spec: readWorkloadSpec(spec) };
-      case 'VirtualService':
-        return { ...base, kind, spec: readVirtualServiceSpec(spec) };
-      case 'DestinationRule':
-        return { ...base, kind, spec: readDestinationRuleSpec(spec) };
-      case 'HTTPRoute':
-        return { ...base, kind, spec: readHttpRouteSpec(spec) };
-      case 'ReferenceGrant':
-        return { ...base, kind, spec: readReferenceGrantSpec(spec) };
-      case 'AuthorizationPolicy':
-        return { ...base, kind, spec: readAuthorizationPolicySpec(spec) };
-      case 'RequestAuthentication':
-        return { ...base, kind, spec: readRequestAuthenticationSpec(spec) };
-      case 'Telemetry':
-        return { ...base, kind, spec: readTelemetrySpec(spec) };
-      case 'Sidecar':
-        return { ...base, kind, spec: readSidecarSpec(spec) };
-      case 'PeerAuthentication':
-        return { ...base, kind, spec: readPeerAuthenticationSpec(spec) };
-      case 'XBackendTrafficPolicy':
-        return { ...base, kind, spec: readBackendTrafficPolicySpec(spec) };
-      case 'RateLimitPolicy':
-        return { ...base, kind, spec: readRateLimitPolicySpec(spec) };
-      case 'EnvoyFilter':
-        return { ...base, kind, spec: readEnvoyFilterSpec(spec) };
-      case 'Extension':
-        return { ...base, kind, spec: readExtensionSpec(spec) };
-      case 'ResiliencePolicy':
-        return { ...base, kind, spec: readResiliencePolicySpec(spec) };
-      default:
-        return null;
-    }
-  });
-}
-
 /** kubectl keeps what was applied, the values included, in an annotation: no annotation of a Secret is kept. */
 function secretOf(spec: SecretSpec | null, meta: Meta, source: Source): Resource | null {
   return spec === null ? null : { kind: 'Secret', meta: { ...meta, annotations: new Map() }, source, spec };
 }
 
-/** Istio keeps the MeshConfig as a document inside the ConfigMap `istio`. Other ConfigMaps are none of ours. */
-function readConfigMap(fields: Fields, meta: Meta, source: Source): Resource | null {
-  if (meta.name !== 'istio') {
-    fields.ignore('data', 'binaryData', 'immutable');
-    return null;
-  }
-  fields.ignore('immutable', 'binaryData');
-  return fields.object('data', (data): Resource | null => {
-    data.ignore('meshNetworks');
-    return data.embedded('mesh', (mesh): Resource => ({
-      kind: 'MeshConfig',
-      meta: { ...meta, name: 'default', namespace: '' },
-      source,
-      spec: readMeshConfigSpec(mesh),
-    }));
-  });
+/** Made apart, so that it keeps nothing of the object alive. */
+function nowhere(file: string): () => Place {
+  const place = { file, line: 0, column: 0 };
+  return () => place;
 }
 
 function countAliases(document: Document): number {

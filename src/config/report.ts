@@ -8,12 +8,13 @@ import { limits } from './limits.ts';
 export class Report {
   readonly file: string;
   readonly problems: Problem[] = [];
-  readonly #lines: LineCounter;
+  readonly #lines: LineCounter | null;
   readonly #text: string;
   #dropped = 0;
   #errors = 0;
 
-  constructor(file: string, lines: LineCounter, text: string) {
+  /** `lines` is null for an object without text. */
+  constructor(file: string, lines: LineCounter | null, text: string) {
     this.file = file;
     this.#lines = lines;
     this.#text = text;
@@ -27,7 +28,12 @@ export class Report {
     this.#add({ severity: 'warning', path, message, remedy, place });
   }
 
+  get hasText(): boolean {
+    return this.#lines !== null;
+  }
+
   placeAt(offset: number): Place {
+    if (this.#lines === null) return { file: this.file, line: 0, column: 0 };
     const { line, col } = this.#lines.linePos(offset);
     return { file: this.file, line: Math.max(line, 1), column: Math.max(col, 1) };
   }
@@ -40,7 +46,7 @@ export class Report {
   placeInside(scalar: unknown, inner: Place | null): Place {
     const outer = this.placeOf(scalar);
     const isBlock = isScalar(scalar) && scalar.type === 'BLOCK_LITERAL';
-    if (!isBlock || inner === null || typeof scalar.value !== 'string') return outer;
+    if (this.#lines === null || !isBlock || inner === null || typeof scalar.value !== 'string') return outer;
     const line = outer.line + inner.line;
     const start = this.#lines.lineStarts[line - 1] ?? this.#text.length;
     const written = spacesAt(this.#text, start);

@@ -8,6 +8,7 @@
 import { Socket } from 'node:net';
 import { getSystemErrorName } from 'node:util';
 import { beginTurn, endTurn } from '../base/clock.ts';
+import { onSocketFault } from './socket-fault.ts';
 import { resetSocket } from './reset-socket.ts';
 import { READ_BYTES, SHARED, giveBuffer, isShared, takeBuffer, viewOf } from './read-buffer.ts';
 import {
@@ -331,9 +332,10 @@ export class HandleWire implements Wire, HandleReader, WriteWaiter, EndWaiter {
       this.#hasOwnerEnded = true;
       if (this.#isBegun && !this.#hasEnded) this.received(UV_EOF);
     });
-    owner.on('error', (error: NodeJS.ErrnoException) => {
+    onSocketFault(owner, (error) => {
       this.#cause ||= error.code ?? error.message;
       this.isClosed = true;
+      if (this.#handle.wire === this) owner.destroy();
     });
     owner.once('close', () => this.closed());
   }

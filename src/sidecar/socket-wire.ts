@@ -3,6 +3,7 @@
 import type { Socket } from 'node:net';
 import { resetSocket } from './reset-socket.ts';
 import type { ConnectionFacts } from './arrival/connection-facts.ts';
+import { onSocketFault, SOCKET_FAULTS } from './socket-fault.ts';
 import { queuedBelow } from './stream-handle.ts';
 import { BUFFERED_BYTES_MAX, NO_USER, type Wire, type WireUser } from './wire.ts';
 
@@ -24,8 +25,9 @@ export class SocketWire implements Wire {
       if (!this.isClosed) this.user.onWireEnd();
     });
     socket.on('drain', () => this.#drained());
-    socket.on('error', (error: NodeJS.ErrnoException) => {
+    onSocketFault(socket, (error) => {
       this.#cause ||= error.code ?? error.message;
+      socket.destroy();
     });
     socket.once('close', () => {
       const { user } = this;
@@ -127,7 +129,7 @@ export class SocketWire implements Wire {
     this.#isGiven = true;
     this.user = NO_USER;
     socket.pause();
-    for (const event of ['data', 'end', 'drain', 'error', 'close']) socket.removeAllListeners(event);
+    for (const event of ['data', 'end', 'drain', ...SOCKET_FAULTS, 'close']) socket.removeAllListeners(event);
     return socket;
   }
 

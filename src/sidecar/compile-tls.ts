@@ -5,19 +5,20 @@ import type { SecureVersion } from 'node:tls';
 import { error, warning, type Problem } from '../base/problem.ts';
 import type { KeyPair } from '../tls/key-pair.ts';
 import { nodeTls } from '../tls/node-tls.ts';
-import type { Slot } from '../tls/slot.ts';
+import { Slot } from '../tls/slot.ts';
 import { cipherList, cipherNames, DEFAULT_CIPHERS, DEFAULT_CURVES, type TlsSettings } from '../tls/tls-settings.ts';
 import type { Trust } from '../tls/trust.ts';
 import type { ConfigSource } from '../xds/gen/envoy/config/core/v3/config_source_pb.js';
 import {
   TlsParameters_TlsProtocol as Protocol,
+  type CertificateValidationContext,
   type TlsParameters,
 } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js';
 import type { SdsSecretConfig } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
 import type { CommonTlsContext } from '../xds/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
 import { durationMs } from './compile-duration.ts';
 import { fileSource } from './secret-path.ts';
-import { sdsSourceOf } from './sds-source.ts';
+import { NO_IDENTITY, sdsSourceOf } from './sds-source.ts';
 import { ADS, STATIC, type NamedRequest, type SecretStore } from './secrets.ts';
 
 export interface TlsScope {
@@ -32,6 +33,8 @@ export interface CommonTls {
   readonly trust: Slot<Trust> | null;
 }
 
+/** Safe, but hardly what anybody wants. */
+const NOBODY = 'there is no identity of the mesh here: connections that need one are refused';
 /** Envoy's own default of ConfigSource.initial_fetch_timeout. */
 const FETCH_TIMEOUT_MS = 15_000;
 
@@ -50,7 +53,10 @@ export function compileCommonTls(
   for (const [index, config] of (context?.tlsCertificateSdsSecretConfigs ?? []).entries()) {
     const at = `${path}.tls_certificate_sds_secret_configs[${index}]`;
     const request = requestOf(config, { ...scope, path: at });
-    if (request !== null) certificates.push(scope.secrets.namedCertificate(request));
+    if (request?.source === NO_IDENTITY) {
+      problems.push(warning(at, NOBODY, 'join with a token (--token-file)'));
+      certificates.push(Slot.denied(config.name, 'this sidecar has no identity of the mesh'));
+    } else if (request !== null) certificates.push(scope.secrets.namedCertificate(request));
   }
   return { settings, certificates, trust: compileTrust(context, scope) };
 }
@@ -63,7 +69,7 @@ function compileTrust(context: CommonTlsContext | undefined, scope: TlsScope): S
       return secrets.trust(value, problems, `${path}.validation_context`);
     case 'validationContextSdsSecretConfig': {
       const request = requestOf(value, { ...scope, path: `${path}.validation_context_sds_secret_config` });
-      return request === null ? null : secrets.namedTrust(request, null);
+      return request === null ? null : namedTrust(request, secrets, null);
     }
     case 'combinedValidationContext': {
       const at = `${path}.combined_validation_context`;
@@ -73,12 +79,21 @@ function compileTrust(context: CommonTlsContext | undefined, scope: TlsScope): S
         return null;
       }
       const request = requestOf(config, { ...scope, path: `${at}.validation_context_sds_secret_config` });
-      return request === null ? null : secrets.namedTrust(request, value.defaultValidationContext ?? null);
+      return request === null ? null : namedTrust(request, secrets, value.defaultValidationContext ?? null);
     }
     // Certificate providers are refused by the table of fields.
     default:
       return null;
   }
+}
+
+function namedTrust(
+  request: NamedRequest,
+  secrets: SecretStore,
+  base: CertificateValidationContext | null,
+): Slot<Trust> {
+  if (request.source === NO_IDENTITY) return Slot.denied(request.name, NOBODY);
+  return secrets.namedTrust(request, base);
 }
 
 /** Where a named secret comes from, and how long it is waited for; null after saying why it is refused. */

@@ -2,13 +2,15 @@
 import type { ConfigSource } from '../xds/gen/envoy/config/core/v3/config_source_pb.js';
 import { ApiConfigSource_ApiType as ApiType } from '../xds/gen/envoy/config/core/v3/config_source_pb.js';
 import type { Variant } from '../xds/update.ts';
-import { IDENTITY, type SecretOrigin } from './secrets.ts';
+import { IDENTITY, IDENTITY_CLUSTER, type SecretOrigin } from './secrets.ts';
 
 export interface SdsSource {
   readonly cluster: string;
   readonly variant: Variant;
 }
 
+/** The identity where the process has none and nobody else gives one: nothing ever comes, and who needs it refuses. */
+export const NO_IDENTITY = 'no identity';
 const PREFIX = 'sds:';
 
 /** The source that an api_config_source is; or why it is none. */
@@ -21,6 +23,7 @@ export function sdsSourceOf(
   const { clusterName } = target.value;
   if (clusterName === identityCluster) return { source: IDENTITY };
   const addresses = addressesOf(clusterName);
+  if (typeof addresses === 'string' && clusterName === IDENTITY_CLUSTER) return { source: NO_IDENTITY };
   if (typeof addresses === 'string') return { refusal: addresses };
   return { source: `${PREFIX}${value.apiType === ApiType.DELTA_GRPC ? 'delta' : 'sotw'} ${clusterName}` };
 }

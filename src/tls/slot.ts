@@ -56,6 +56,15 @@ export class Slot<Value> {
     this.#generation++;
   }
 
+  /** One that will never have a value, so nobody waits for it. */
+  static denied<Value>(name: string, reason: string): Slot<Value> {
+    const slot = new Slot<Value>(name);
+    slot.#revocation = reason;
+    slot.#generation++;
+    slot.settle();
+    return slot;
+  }
+
   /** Nobody waits for a first version any longer. */
   settle(): void {
     if (this.#isSettled) return;

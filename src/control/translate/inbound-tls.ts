@@ -19,9 +19,9 @@ export interface Entrance {
   readonly socket: TransportSocket | null;
 }
 
-/** The mode that is in force for a node: without an identity it can only take plaintext. */
+/** The mode that is in force for a node: without an identity it takes plaintext, or, where that is refused, nobody. */
 export function modeFor({ abilities }: Pick<MeshNode, 'abilities'>, mode: MtlsMode): MtlsMode {
-  return abilities.mtls ? mode : 'DISABLE';
+  return abilities.mtls || mode === 'STRICT' ? mode : 'DISABLE';
 }
 
 const TLS = 'tls';

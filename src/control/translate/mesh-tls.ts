@@ -66,7 +66,8 @@ export function meshServer(mesh: MeshConfigSpec, servesHttp2: boolean): Transpor
   return socketOf(pack(DownstreamTlsContextSchema, context));
 }
 
-function versions(min: MeshConfigSpec['minTlsVersion']): TlsParameters {
+/** From `min` to 1.3. */
+export function versions(min: MeshConfigSpec['minTlsVersion']): TlsParameters {
   return create(TlsParametersSchema, {
     tlsMinimumProtocolVersion: min === 'TLSv1.3' ? Protocol.TLSv1_3 : Protocol.TLSv1_2,
     tlsMaximumProtocolVersion: Protocol.TLSv1_3,

@@ -25,7 +25,7 @@ import type { MeshConfigSpec } from '../../config/mesh-config.ts';
 import type { Abilities } from '../mesh-node.ts';
 import type { MeshEndpoint, MeshPort, MeshService } from '../mesh-service.ts';
 import { MESHED } from './endpoints.ts';
-import { alpnOf, meshClient } from './mesh-tls.ts';
+import { alpnOf, meshClient, versions } from './mesh-tls.ts';
 import { pack } from './proto.ts';
 
 /** Where Debian and its kin keep the public certificate authorities. */
@@ -54,7 +54,8 @@ export function applyTls(cluster: Cluster, connecting: Connecting): void {
   if (tls === null) {
     if (abilities.mtls && mesh.enableAutoMtls) applyAutomatic(cluster, connecting);
   } else if (tls.mode !== 'ISTIO_MUTUAL') cluster.transportSocket = originated(tls, connecting);
-  else if (abilities.mtls) cluster.transportSocket = ofMesh(connecting, tls);
+  // Also for a sidecar without an identity: it refuses, where plaintext would go out that a rule wants encrypted.
+  else cluster.transportSocket = ofMesh(connecting, tls);
 }
 
 /**
@@ -119,6 +120,8 @@ export function namesOfRequests(tls: ClientTls | null): { autoSni: true; autoSan
 function originated(tls: ClientTls, { service, isHttp2 }: Connecting): TransportSocket {
   const { subjectAltNames: told } = tls;
   const common = commonOf({ ...tls, subjectAltNames: told.length > 0 ? told : service.subjectAltNames });
+  // By itself a client stops at 1.2, and servers that speak nothing below 1.3 are there.
+  common.tlsParams = versions('TLSv1.2');
   if (isHttp2) common.alpnProtocols = ['h2'];
   const context = create(UpstreamTlsContextSchema, { sni: tls.sni, commonTlsContext: common });
   return create(TransportSocketSchema, {

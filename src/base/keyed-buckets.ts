@@ -3,6 +3,9 @@
 // thread the key that was not seen for longest makes room, as in Envoy. Where threads share them, a key has a few places by
 // its hash, and the bucket with the most tokens makes room there: one that is full is as good as a new one.
 // A caller that invents keys gets new buckets that way: limits by keys that anybody may choose need one for all beside them.
+// A key that is kept is a copy: what a request brings is a slice of its whole head, and long ones stand by their digest.
+import { Buffer } from 'node:buffer';
+import { hash } from 'node:crypto';
 import { LocalRateBucket, type FillRate, type RateBucket } from './rate-bucket.ts';
 
 export interface KeyedBuckets {
@@ -10,29 +13,43 @@ export interface KeyedBuckets {
   of(key: string, nowMs: number, rate: FillRate): RateBucket;
 }
 
+/** A bucket and its key, which is a copy. */
+interface Keyed {
+  readonly key: string;
+  readonly bucket: LocalRateBucket;
+}
+
 export class LocalKeyedBuckets implements KeyedBuckets {
   readonly #countMax: number;
   /** In the order in which they were asked for last. */
-  readonly #buckets = new Map<string, LocalRateBucket>();
+  readonly #buckets = new Map<string, Keyed>();
 
   constructor(countMax: number) {
     this.#countMax = countMax;
   }
 
-  of(key: string): RateBucket {
+  of(given: string): RateBucket {
     const buckets = this.#buckets;
+    const key = given.length > KEY_CHARACTERS_MAX ? hash('sha256', given, 'base64') : given;
     const known = buckets.get(key);
-    if (known !== undefined) buckets.delete(key);
+    if (known !== undefined) buckets.delete(known.key);
     else if (buckets.size >= this.#countMax) {
       for (const oldest of buckets.keys()) {
         buckets.delete(oldest);
         break;
       }
     }
-    const bucket = known ?? new LocalRateBucket();
-    buckets.set(key, bucket);
-    return bucket;
+    const kept = known ?? { key: copyOf(key), bucket: new LocalRateBucket() };
+    buckets.set(kept.key, kept);
+    return kept.bucket;
   }
+}
+
+const KEY_CHARACTERS_MAX = 128;
+
+/** The same text, without what it was cut from. */
+function copyOf(key: string): string {
+  return Buffer.from(key, 'utf16le').toString('utf16le');
 }
 
 /** One place of a shared table: whose bucket it is, by the hash of the key, and the bucket. */

@@ -13,8 +13,8 @@ export interface LimitShare {
   readonly demand: number;
   set(fraction: number): void;
   ask(): void;
-  /** True for the first who says that this version is in force now; later versions win. */
-  claim(version: number): boolean;
+  /** The part that was in force, for the first who puts this one in force; -1 for the others. Before any it is 0. */
+  claim(version: number, fraction: number): number;
 }
 
 export class LocalShare implements LimitShare {
@@ -22,6 +22,7 @@ export class LocalShare implements LimitShare {
   version = 0;
   demand = 0;
   #claimed = 0;
+  #inForce = 0;
 
   set(fraction: number): void {
     this.fraction = fraction;
@@ -32,10 +33,12 @@ export class LocalShare implements LimitShare {
     this.demand = (this.demand + 1) >>> 0;
   }
 
-  claim(version: number): boolean {
-    const isFirst = this.#claimed !== version;
+  claim(version: number, fraction: number): number {
+    if (this.#claimed === version) return -1;
     this.#claimed = version;
-    return isFirst;
+    const before = this.#inForce;
+    this.#inForce = fraction;
+    return before;
   }
 }
 
@@ -44,12 +47,17 @@ export class SharedShare implements LimitShare {
   readonly #cells: Int32Array<SharedArrayBuffer>;
   readonly #missing: number;
   readonly #demand: number;
+  readonly #inForce: number;
 
-  /** Two cells stand at each place: what is missing and the version, the demand and the version in force. */
-  constructor(cells: Int32Array<SharedArrayBuffer>, missing: number, demand: number) {
+  /** Two cells stand at the first two places: what is missing and the version, the demand and the version in force. */
+  constructor(
+    cells: Int32Array<SharedArrayBuffer>,
+    { missing, demand, inForce }: { readonly missing: number; readonly demand: number; readonly inForce: number },
+  ) {
     this.#cells = cells;
     this.#missing = missing;
     this.#demand = demand;
+    this.#inForce = inForce;
   }
 
   get fraction(): number {
@@ -73,8 +81,9 @@ export class SharedShare implements LimitShare {
     Atomics.add(this.#cells, this.#demand, 1);
   }
 
-  claim(version: number): boolean {
-    return Atomics.exchange(this.#cells, this.#demand + 1, version) !== version;
+  claim(version: number, fraction: number): number {
+    if (Atomics.exchange(this.#cells, this.#demand + 1, version) === version) return -1;
+    return Atomics.exchange(this.#cells, this.#inForce, Math.floor(fraction * MILLION)) / MILLION;
   }
 }
 

@@ -66,6 +66,7 @@ export class SharedLimits implements Limits {
   readonly #thread: number;
   #isFull = false;
   readonly shares = new Map<string, LimitShare>();
+  readonly #keyed = new Map<string, KeyedBuckets>();
 
   /** Of `threads` threads this is number `thread`; without `memory` it is made. */
   constructor(threads: number, thread: number, memory?: SharedArrayBuffer) {
@@ -112,8 +113,16 @@ export class SharedLimits implements Limits {
     return at < 0 ? new LocalRateBucket() : new SharedRateBucket(this.#wideCells, (at + USED) / 2);
   }
 
-  /** Config time. */
+  /** Config time. Many routes may ask for the same. */
   keyedRates(name: string, countMax: number): KeyedBuckets {
+    const key = `${countMax} ${name}`;
+    const known = this.#keyed.get(key) ?? this.#makeKeyed(name, countMax);
+    this.#keyed.set(key, known);
+    return known;
+  }
+
+  /** Config time. */
+  #makeKeyed(name: string, countMax: number): KeyedBuckets {
     const slots: KeyedSlot[] = [];
     for (let i = 0; i < Math.min(countMax, KEYS_MAX); i++) {
       const at = this.#find(`key ${i} ${name}`);
@@ -134,8 +143,9 @@ export class SharedLimits implements Limits {
   #makeShare(name: string): LimitShare {
     const at = this.#find('share ' + name);
     const more = this.#find('demand ' + name);
-    if (at < 0 || more < 0) return new LocalShare();
-    return new SharedShare(this.#cells, at + USED, more + USED);
+    const last = this.#find('in force ' + name);
+    if (at < 0 || more < 0 || last < 0) return new LocalShare();
+    return new SharedShare(this.#cells, { missing: at + USED, demand: more + USED, inForce: last + USED });
   }
 
   /** Gives back all that a thread held: it is no more. */

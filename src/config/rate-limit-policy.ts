@@ -1,6 +1,7 @@
 // RateLimitPolicy (outrigger.dev/v1alpha1): how many requests the instances of a service take, for all together, for each
 // caller, for each value of a header, for some paths or methods. Neither Istio's kinds nor the Gateway API have it. It sits
-// on workloads: those behind the Services that it names, those with the labels of its selector, or all of its namespace.
+// on workloads: those behind the Services that it names, those with the labels of its selector, or all of its namespace; or
+// on routes (VirtualService, HTTPRoute), which are where requests are sent: in the sidecars of the callers.
 // What is not known here is refused, not passed by: a limit that is misread is no limit.
 import type { Fields } from './fields.ts';
 
@@ -54,16 +55,30 @@ export interface LimitResponse {
   readonly fields: LimitFields;
 }
 
+export type LimitTargetKind = 'Service' | RouteKind;
+export type RouteKind = 'VirtualService' | 'HTTPRoute';
+
 export interface LimitTarget {
+  readonly kind: LimitTargetKind;
   readonly name: string;
-  /** A port by name or number; empty is all. */
+  /** A port by name or number, or a rule by its name; empty is all of them. */
   readonly sectionName: string;
 }
+
+/** API groups by kind. */
+const GROUPS: Readonly<Record<LimitTargetKind, string>> = {
+  Service: '',
+  VirtualService: 'networking.istio.io',
+  HTTPRoute: 'gateway.networking.k8s.io',
+};
+const TARGET_KINDS: readonly LimitTargetKind[] = ['Service', 'VirtualService', 'HTTPRoute'];
+/** Of the Gateway API's SectionName; a rule's name is part of the name of a divided limit. */
+const SECTION_CHARACTERS_MAX = 253;
 
 export interface RateLimitPolicySpec {
   /** Null: no labels are asked for. */
   readonly labels: ReadonlyMap<string, string> | null;
-  /** Services of the policy's namespace; empty: none are named. */
+  /** Services and routes of the policy's namespace, each once; empty: none are named. */
   readonly targets: readonly LimitTarget[];
   readonly limits: readonly RateLimit[];
   readonly response: LimitResponse;
@@ -104,13 +119,21 @@ const NO_RESPONSE: LimitResponse = { status: 429, headers: new Map(), fields: 'n
 
 function readTarget(fields: Fields): LimitTarget | null {
   fields.refuseUnknown();
-  const kind = fields.choice('kind', ['Service']);
+  const kind = fields.choice('kind', TARGET_KINDS);
   const group = fields.text('group');
   fields.ignore('group');
-  if (group !== '' && group !== 'core') fields.error('group', `a Service is not of group "${group}"`, 'leave it out');
+  const isCore = kind === 'Service' && group === 'core';
+  if (kind !== null && group !== '' && group !== GROUPS[kind] && !isCore) {
+    const known = GROUPS[kind];
+    const remedy = known === '' ? 'leave it out' : `write ${known}, or leave it out`;
+    fields.error('group', `a ${kind} is not of group "${group}"`, remedy);
+  }
   const name = fields.requiredText('name');
-  const section = fields.portOrName('sectionName');
-  return kind === null ? null : { name, sectionName: section === null ? '' : String(section) };
+  const section = kind === 'Service' ? fields.portOrName('sectionName') : fields.text('sectionName');
+  const sectionName = section === null ? '' : String(section);
+  if (sectionName.length > SECTION_CHARACTERS_MAX)
+    fields.error('sectionName', 'is too long', `name the rule with at most ${SECTION_CHARACTERS_MAX} characters`);
+  return kind === null ? null : { kind, name, sectionName };
 }
 
 function readRate(fields: Fields): Rate {

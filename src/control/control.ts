@@ -120,6 +120,7 @@ export class ControlService implements ViewSource {
     this.#refusals = new RefusalBook(log.child('refusals'), clock);
     this.#reports = new RateReports({
       snapshot: () => this.snapshot,
+      nodesOf: (id) => this.#clients.nodes().filter((node) => node.id === id),
       clock,
       graceMs,
       trustsAnybody: () => this.#secure === null,

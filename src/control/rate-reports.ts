@@ -1,6 +1,7 @@
 // The channel of divided rate limits: sidecars report by Envoy's load reporting protocol (LRS) what they were asked for and
 // which part of a limit they have; the answer names their parts. Names of limits stand where LRS has names of clusters. A
 // sidecar reports at once when its part changes, so that what it gave up is free. An Envoy that reports load is let be.
+// Who has an identity has a part in the limits of its own namespace, and in those of routes that it is given.
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import type { Clock } from '../base/clock.ts';
@@ -10,13 +11,19 @@ import {
   type LoadStatsRequest,
 } from '../xds/gen/envoy/service/load_stats/v3/lrs_pb.js';
 import { RateDivision } from './rate-division.ts';
+import type { RateLimitPolicy } from '../config/resource.ts';
+import { GivenRoutes } from './given-routes.ts';
+import type { MeshNode } from './mesh-node.ts';
+import { routeOfLimit } from './route-limit-index.ts';
 import type { Snapshot } from './snapshot.ts';
-import type { VerifiedPeer } from './verified-peer.ts';
+import { accountOf, type VerifiedPeer } from './verified-peer.ts';
 
 export type LoadCall = ServerDuplexStream<LoadStatsRequest, Uint8Array>;
 
 export interface RateReportsOptions {
   readonly snapshot: () => Snapshot;
+  /** Who has a stream of configuration; the id is the node's. */
+  readonly nodesOf: (id: string) => readonly MeshNode[];
   readonly clock: Clock;
   readonly graceMs: number;
   /** Whether who has no identity has a part in anything. */
@@ -25,7 +32,8 @@ export interface RateReportsOptions {
 
 const TURN_MS = 500;
 const GROUPS_MAX = 256;
-const NAME_CHARACTERS_MAX = 512;
+/** Longer than any name of a limit: two namespaced names, a limit's, a kind's and a rule's. */
+const NAME_CHARACTERS_MAX = 1024;
 /** Names the metric by which a sidecar says which part it has. */
 const HELD = 'outrigger.share';
 
@@ -43,6 +51,10 @@ export const LOAD_SERVICE = {
 
 interface Reporter {
   readonly call: LoadCall;
+  readonly id: string;
+  readonly peer: VerifiedPeer | null;
+  /** Made from that snapshot. */
+  given: { readonly snapshot: Snapshot; readonly routes: readonly GivenRoutes[] } | null;
   /** By group. */
   readonly parts: Map<string, number>;
   isTold: boolean;
@@ -71,14 +83,17 @@ export class RateReports {
     let member = '';
     call.on('data', (request: LoadStatsRequest) => {
       if (member === '') {
-        member = request.node?.id ?? '';
-        if (member === '') {
+        const id = request.node?.id ?? '';
+        if (id === '') {
           call.end();
           return;
         }
-        this.#join(member, call);
+        // Nobody takes the place of another by calling itself like them.
+        member = peer === null ? id : `${accountOf(peer.id)} ${id}`;
+        this.#join(member, { call, id, peer, given: null, parts: new Map(), isTold: true });
       }
-      if (this.#reporters.get(member)?.call === call) this.#read(member, request, peer);
+      const reporter = this.#reporters.get(member);
+      if (reporter?.call === call) this.#read(member, request, reporter);
     });
     call.on('end', () => call.end());
     // Whatever went wrong with the stream ends it.
@@ -95,11 +110,11 @@ export class RateReports {
     this.#reporters.clear();
   }
 
-  #join(member: string, call: LoadCall): void {
+  #join(member: string, reporter: Reporter): void {
     this.#reporters.get(member)?.call.end();
-    this.#reporters.set(member, { call, parts: new Map(), isTold: true });
+    this.#reporters.set(member, reporter);
     this.#timer ??= setInterval(() => this.#division.turn(this.#options.clock.now()), TURN_MS).unref();
-    send(call, []);
+    send(reporter.call, []);
   }
 
   #leave(member: string, call: LoadCall): void {
@@ -108,11 +123,10 @@ export class RateReports {
     this.#division.leave(member, this.#options.clock.now());
   }
 
-  #read(member: string, { clusterStats }: LoadStatsRequest, peer: VerifiedPeer | null): void {
+  #read(member: string, { clusterStats }: LoadStatsRequest, reporter: Reporter): void {
     for (const { clusterName, upstreamLocalityStats, loadReportInterval } of clusterStats.slice(0, GROUPS_MAX)) {
       if (clusterName.length > NAME_CHARACTERS_MAX) continue;
-      // Nobody has a part in the limits of another namespace.
-      if (peer !== null && !clusterName.startsWith(`${peer.id.namespace}/`)) continue;
+      if (!this.#mayHave(reporter, clusterName)) continue;
       const stats = upstreamLocalityStats[0];
       const held = stats?.loadMetricStats.find(({ metricName }) => metricName === HELD)?.totalMetricValue ?? 0;
       const seconds = Number(loadReportInterval?.seconds ?? 0n) + (loadReportInterval?.nanos ?? 0) / 1e9;
@@ -120,6 +134,26 @@ export class RateReports {
       if (!(held >= 0 && held <= 1) || !(seconds >= 0)) continue;
       this.#division.report(clusterName, member, { asked, seconds, held });
     }
+  }
+
+  #mayHave(reporter: Reporter, group: string): boolean {
+    const { peer } = reporter;
+    if (peer === null) return true;
+    const target = routeOfLimit(group);
+    if (target === null) return group.startsWith(`${peer.id.namespace}/`);
+    return this.#givenTo(reporter, peer).some((routes) => routes.has(target));
+  }
+
+  #givenTo(reporter: Reporter, { id: { namespace, serviceAccount } }: VerifiedPeer): readonly GivenRoutes[] {
+    const snapshot = this.#options.snapshot();
+    if (reporter.given?.snapshot === snapshot) return reporter.given.routes;
+    const nodes = this.#options
+      .nodesOf(reporter.id)
+      .filter(({ identity }) => identity?.namespace === namespace && identity.serviceAccount === serviceAccount);
+    const routes = nodes.map((node) => new GivenRoutes(snapshot, node));
+    // A node that is not known yet may be so at its next report.
+    reporter.given = routes.length === 0 ? null : { snapshot, routes };
+    return routes;
   }
 
   /** Several parts that change in one turn are told in one message. */
@@ -146,10 +180,23 @@ function send(call: LoadCall, clusters: string[]): void {
   call.write(toBinary(LoadStatsResponseSchema, create(LoadStatsResponseSchema, { clusters, loadReportingInterval })));
 }
 
-/** The limit behind `NAMESPACE/POLICY/LIMIT[/SERVICE]`, in requests per second. */
+/** The limit behind `NAMESPACE/POLICY/LIMIT`, `…/SERVICE` or `…/KIND/ROUTE[/RULE]`, in requests per second. */
 function rateOf({ rateLimits }: Snapshot, group: string): number | null {
   const [namespace, policyName, limitName] = group.split('/');
   const policy = rateLimits.find(({ meta }) => meta.namespace === namespace && meta.name === policyName);
   const limit = policy?.spec.limits.find(({ name, scope }) => name === limitName && scope === 'service');
-  return limit === undefined ? null : (limit.requests * 1000) / limit.perMs;
+  return policy === undefined || limit === undefined || !isTarget(policy, group)
+    ? null
+    : (limit.requests * 1000) / limit.perMs;
+}
+
+/** Whether the policy still names the route. */
+function isTarget({ spec }: RateLimitPolicy, group: string): boolean {
+  const route = routeOfLimit(group);
+  return (
+    route === null ||
+    spec.targets.some(
+      ({ kind, name, sectionName }) => kind === route.kind && name === route.name && sectionName === route.sectionName,
+    )
+  );
 }

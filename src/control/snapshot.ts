@@ -25,6 +25,7 @@ import { expandHost } from './mesh-service.ts';
 import { PeerAuthentications } from './peer-authentications.ts';
 import type { MeshService } from './mesh-service.ts';
 import { ResilienceIndex } from './resilience-index.ts';
+import { RouteLimitIndex } from './route-limit-index.ts';
 import { SecretIndex } from './secret-index.ts';
 import { buildServices } from './services.ts';
 
@@ -49,6 +50,7 @@ export interface Snapshot {
   readonly resilience: ResilienceIndex;
   /** Oldest first. */
   readonly rateLimits: readonly RateLimitPolicy[];
+  readonly routeLimits: RouteLimitIndex;
   readonly peerAuthentications: PeerAuthentications;
   /** Some route or backend has sessions that stay with an endpoint. */
   readonly usesSessions: boolean;
@@ -102,6 +104,7 @@ export function buildSnapshot(inputs: SnapshotInputs): Snapshot {
     sorted.filter((resource) => resource.kind === 'ResiliencePolicy' || resource.kind === 'XBackendTrafficPolicy'),
   );
   const httpRoutes = sorted.filter((resource) => resource.kind === 'HTTPRoute');
+  const rateLimits = sorted.filter((resource) => resource.kind === 'RateLimitPolicy');
   const usesSessions =
     resilience.policies.some(({ spec }) => spec.sections.some(({ kind }) => kind === 'sessionPersistence')) ||
     httpRoutes.some(({ spec }) => spec.rules.some((rule) => rule.session !== null));
@@ -131,7 +134,8 @@ export function buildSnapshot(inputs: SnapshotInputs): Snapshot {
     requestAuthentications: sorted.filter((resource) => resource.kind === 'RequestAuthentication'),
     jwks,
     resilience,
-    rateLimits: sorted.filter((resource) => resource.kind === 'RateLimitPolicy'),
+    rateLimits,
+    routeLimits: new RouteLimitIndex(rateLimits),
     peerAuthentications,
     usesSessions,
     secrets: new SecretIndex(

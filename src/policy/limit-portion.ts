@@ -11,7 +11,6 @@ const NEVER = 1e18;
 export class LimitPortion {
   readonly #share: LimitShare;
   #version = -1;
-  #fraction = 0;
   /** Tokens that a request costs now. */
   cost = NEVER;
   /** The limit's, but with room for one request of this instance's. */
@@ -31,12 +30,13 @@ export class LimitPortion {
     const fraction = version === 0 ? 0 : share.fraction;
     this.cost = fraction <= 0 ? NEVER : 1 / fraction;
     this.#makeRoom(rate);
-    if (share.claim(version)) {
-      const had = bucket.tokens(nowMs, rate) * this.#fraction;
+    // What was in force may not be what this one knew: others who have the same bucket may have been asked in between.
+    const before = share.claim(version, fraction);
+    if (before >= 0) {
+      const had = bucket.tokens(nowMs, rate) * before;
       bucket.fill(nowMs, this.rate, fraction <= 0 ? 0 : Math.min(this.rate.tokensMax, had / fraction));
     }
     this.#version = version;
-    this.#fraction = fraction;
   }
 
   // config time: when a part changes.

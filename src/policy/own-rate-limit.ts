@@ -43,6 +43,14 @@ export interface OwnLimit {
   readonly portion: LimitPortion | null;
   readonly isShadow: boolean;
   readonly tally: FilterTally;
+  readonly reply: LimitReply;
+}
+
+/** What a refused client gets, and what every client is told; the same for all limits of a policy. */
+export interface LimitReply {
+  readonly status: number;
+  readonly headers: readonly (readonly [id: HeaderId, value: string])[];
+  readonly fields: 'none' | 'x-ratelimit' | 'ratelimit';
 }
 
 /** Which bucket a response tells of. */
@@ -55,10 +63,7 @@ export interface Standing {
 export interface OwnLimits {
   readonly limits: readonly OwnLimit[];
   readonly clock: Clock;
-  readonly status: number;
-  readonly headers: readonly (readonly [id: HeaderId, value: string])[];
-  readonly fields: 'none' | 'x-ratelimit' | 'ratelimit';
-  /** Null where no fields are told. */
+  /** Null where no limit tells fields. */
   readonly standings: WeakMap<Exchange, Standing> | null;
   /** Of Exchange.held. */
   readonly bit: number;
@@ -94,7 +99,7 @@ export function runOwnLimits(x: Exchange, arg: OwnLimits): Verdict {
     const isTaken = bucket.take(nowMs, rate, costs[i] as number);
     if (!isTaken && !limit.isShadow) return refuse(x, arg, i, nowMs);
     limit.tally.add(isTaken ? ALLOWED : SHADOW_LIMITED, 1);
-    if (arg.standings === null || limit.isShadow) continue;
+    if (arg.standings === null || limit.isShadow || limit.reply.fields === 'none') continue;
     const tokens = bucket.tokens(nowMs, rate) / (costs[i] as number);
     if (tokens >= left) continue;
     left = tokens;
@@ -141,7 +146,8 @@ function bucketOf(x: Exchange, limit: OwnLimit, index: number, nowMs: number): R
   rates[index] = limit.rate;
   if (limit.bucket !== null || limit.keyed === null) return limit.bucket;
   if (limit.header !== null) {
-    const value = x.request.get(limit.header);
+    // Several fields of the name are one value, as RFC 9110 section 5.3 has it and Envoy does.
+    const value = x.request.getJoined(limit.header);
     return value === null ? null : limit.keyed.of(value, nowMs, limit.rate);
   }
   const caller = x.connection.peerPrincipal;
@@ -158,16 +164,17 @@ function refuse(x: Exchange, arg: OwnLimits, index: number, nowMs: number): Verd
   x.flags |= FLAGS.RL;
   x.details = DETAILS;
   x.replyBody = DETAILS;
-  x.response.status = arg.status;
+  x.response.status = limit.reply.status;
   if (isGrpcRequest(x.request)) x.response.set(GRPC_STATUS, RESOURCE_EXHAUSTED);
   const tokens = bucket === null ? 0 : bucket.tokens(nowMs, rate);
   const cost = Math.min(costs[index] as number, rate.tokensMax);
   x.response.set(RETRY_AFTER, String(Math.max(1, Math.ceil((cost - tokens) / rate.tokensPerMs / 1000))));
-  for (let i = 0; i < arg.headers.length; i++) {
-    const header = arg.headers[i] as readonly [HeaderId, string];
+  const { headers } = limit.reply;
+  for (let i = 0; i < headers.length; i++) {
+    const header = headers[i] as readonly [HeaderId, string];
     x.response.set(header[0], header[1]);
   }
-  note(x, arg, index, tokens / (costs[index] as number));
+  if (limit.reply.fields !== 'none') note(x, arg, index, tokens / (costs[index] as number));
   return REPLY;
 }
 
@@ -193,7 +200,7 @@ export function tellOwnLimit(x: Exchange, arg: OwnLimits): Verdict {
   const { limit, rate, tokens } = standing;
   const remaining = String(Math.max(0, Math.floor(tokens)));
   const reset = String(tokens >= 1 ? 0 : Math.ceil((1 - tokens) / rate.tokensPerMs / 1000));
-  if (arg.fields === 'ratelimit') {
+  if (limit.reply.fields === 'ratelimit') {
     x.response.add(POLICY, limit.policy);
     x.response.add(RATE_LIMIT, '"' + limit.name + '";r=' + remaining + ';t=' + reset);
     return CONTINUE;

@@ -3,7 +3,7 @@
 // unless it is optional or switched off.
 import { findUnsupported } from './unsupported.ts';
 import type { DescMessage } from '@bufbuild/protobuf';
-import type { Any } from '@bufbuild/protobuf/wkt';
+import { StructSchema, type Any } from '@bufbuild/protobuf/wkt';
 import { error, refuses, warning, type Problem } from '../base/problem.ts';
 import type { CompileHttpFilter, FilterScope, HttpFilter } from '../plan/http-filter.ts';
 import type { CompileEnv, PlanPart } from '../plan/plan.ts';
@@ -78,7 +78,7 @@ const KINDS: ReadonlyMap<string, FilterKind> = new Map([
 /** By name: filters of ours that take what a filter of Envoy takes, and do another thing with it. */
 const OWN_KINDS: ReadonlyMap<string, FilterKind> = new Map([
   ['outrigger.fault', { compile: compileAttemptFault, settings: [HTTPFaultSchema] }],
-  ['outrigger.ratelimit', { compile: compileOwnLimits, settings: [] }],
+  ['outrigger.ratelimit', { compile: compileOwnLimits, settings: [StructSchema] }],
   ['outrigger.shedding', { compile: compileShedding, settings: [] }],
 ]);
 

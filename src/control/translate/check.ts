@@ -11,7 +11,7 @@ import { capturedPorts } from './captured-ports.ts';
 import { authorizationProviders } from './external-authorization.ts';
 import { checkFormats } from './header-format.ts';
 import { checkCoverage } from './coverage.ts';
-import { checkRateLimits } from './rate-limits.ts';
+import { checkRateLimits } from './rate-limit-check.ts';
 import { checkResilience } from './resilience-check.ts';
 import { checkClaims } from './jwt-claims.ts';
 import { checkJwks } from './jwt-keys.ts';

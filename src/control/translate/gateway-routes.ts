@@ -14,6 +14,7 @@ import {
   WeightedCluster_ClusterWeightSchema,
 } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
 import type { Route, RouteAction } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
+import type { MeshNode } from '../mesh-node.ts';
 import { clusterName } from '../mesh-service.ts';
 import type { Scope } from '../scope.ts';
 import { resolveBackend } from './backend.ts';
@@ -27,6 +28,7 @@ import { applyRouteResilience } from './resilience.ts';
 import { gatewayRetryPolicy, keepHosts } from './retry-policy.ts';
 import { gatewayMatchOf } from './route-match.ts';
 import { mirrorTo, originMetadata } from './rule-routes.ts';
+import { limitRoute } from './route-rate-limits.ts';
 import { applySession, sessionOf } from './session.ts';
 import { policyFor } from './traffic-policy.ts';
 
@@ -42,6 +44,7 @@ interface Candidate {
 
 export interface GatewayContext {
   readonly scope: Scope;
+  readonly node: Pick<MeshNode, 'abilities' | 'namespace' | 'serviceAccount'>;
   readonly host: string;
   readonly port: number;
 }
@@ -83,7 +86,15 @@ function lengthOf({ path }: RouteMatch): number {
   return path.kind === 'prefix' ? path.value.replace(/\/+$/, '').length : path.value.length;
 }
 
-function routeOf({ route: owner, rule, ruleIndex, match }: Candidate, context: GatewayContext): Route {
+function routeOf(candidate: Candidate, context: GatewayContext): Route {
+  const route = actingRoute(candidate, context);
+  const { rule, route: owner } = candidate;
+  const { snapshot } = context.scope;
+  limitRoute(route, snapshot.routeLimits.ofRoute('HTTPRoute', owner.meta, rule.name), context.node);
+  return route;
+}
+
+function actingRoute({ route: owner, rule, ruleIndex, match }: Candidate, context: GatewayContext): Route {
   const { namespace, name } = owner.meta;
   const route = create(RouteSchema, {
     name: rule.name === '' ? `${namespace}/${name}/${ruleIndex}` : `${namespace}/${name}/${rule.name}`,

@@ -33,6 +33,7 @@ import type { InboundOwner } from './overload.ts';
 import { claimFilters, jwtFilters } from './jwt.ts';
 import { duration, pack } from './proto.ts';
 import { rateLimitFilters } from './rate-limits.ts';
+import { routeLimitFilters } from './route-rate-limits.ts';
 import { sessionFilter } from './session.ts';
 import { tracing } from './tracing.ts';
 
@@ -72,7 +73,9 @@ export function httpManager({
             externalAuthorization(scope.snapshot, provider),
           )
         : []),
-      ...(direction === 'server' ? rateLimitFilters(scope.snapshot, node, owner) : []),
+      ...(direction === 'server'
+        ? rateLimitFilters(scope.snapshot, node, owner)
+        : routeLimitFilters(scope.snapshot, node)),
       ...extensionFilters(scope.snapshot, node, direction),
       ...overloadFilters(scope.snapshot, node, owner),
       ...(direction === 'client' ? [faultFilter(node)] : []),

@@ -1,11 +1,10 @@
-// RateLimitPolicies as HTTP filters of the managers that receive for the app. Our own sidecar gets all of them in one filter of
-// ours, so that a limit has one bucket whichever way a request came (TLS or not), and what one limit refuses costs the
+// RateLimitPolicies of workloads as HTTP filters of the managers that receive for the app (those of routes: route-rate-limits.ts).
+// Our own sidecar gets all of them in one filter of ours, so that a limit has one bucket whichever way a request came (TLS or not), and what one limit refuses costs the
 // others nothing. An Envoy gets a local_ratelimit for each limit that it has words for, with descriptors from the route where
 // the limit is not for all requests; limits by caller, divided limits and the IETF's fields it cannot have.
 import { create, fromJson, toJson, type JsonObject } from '@bufbuild/protobuf';
-import { StructSchema } from '@bufbuild/protobuf/wkt';
-import { warning, type Problem } from '../../base/problem.ts';
-import type { LimitMatch, RateLimit } from '../../config/rate-limit-policy.ts';
+import { StructSchema, type Any } from '@bufbuild/protobuf/wkt';
+import type { LimitMatch, LimitResponse, LimitTarget, RateLimit } from '../../config/rate-limit-policy.ts';
 import type { RateLimitPolicy } from '../../config/resource.ts';
 import { HeaderValueOption_HeaderAppendAction as AppendAction } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import {
@@ -32,7 +31,7 @@ import { TokenBucketSchema, type TokenBucket } from '../../xds/gen/envoy/type/v3
 import type { MeshNode } from '../mesh-node.ts';
 import { selects } from '../mesh-service.ts';
 import type { Snapshot } from '../snapshot.ts';
-import { servicePort, type InboundOwner } from './overload.ts';
+import type { InboundOwner } from './overload.ts';
 import { duration, fraction, pack } from './proto.ts';
 
 type Limited = Pick<MeshNode, 'abilities' | 'addresses' | 'labels' | 'namespace'>;
@@ -48,7 +47,14 @@ export function rateLimitFilters(snapshot: Snapshot, node: Limited, owner: Inbou
   const holding = holdingFor(snapshot, node, owner);
   if (holding.length === 0) return [];
   if (!node.abilities.ownFilters) return holding.flatMap(({ policy }) => envoyFilters(policy));
-  return holding.map((one) => ownFilter(one, owner, snapshot.mesh.trustDomain));
+  const { trustDomain, trustDomainAliases } = snapshot.mesh;
+  const trustDomains = [trustDomain, ...trustDomainAliases];
+  const policies = holding.map(({ policy, service }) => {
+    const { limits, response } = policy.spec;
+    return ownPolicy({ limits, response, idOf: (limit) => shareName(policy, limit, service), trustDomains });
+  });
+  const value = ownConfig(policies);
+  return [create(HttpFilterSchema, { name: OWN_FILTER, configType: { case: 'typedConfig', value } })];
 }
 
 /** What the route of a receiving manager says, so that an Envoy can tell requests apart. */
@@ -63,21 +69,34 @@ export function inboundRateLimits(
   );
 }
 
-function holdingFor({ rateLimits }: Snapshot, node: Limited, owner: InboundOwner | null): readonly Holding[] {
-  return rateLimits.flatMap((policy): readonly Holding[] => {
+function holdingFor(snapshot: Snapshot, node: Limited, owner: InboundOwner | null): readonly Holding[] {
+  return snapshot.rateLimits.flatMap((policy): readonly Holding[] => {
     const { labels, targets } = policy.spec;
     if (policy.meta.namespace !== node.namespace) return [];
     if (targets.length === 0) return labels === null || selects(labels, node.labels) ? [{ policy, service: '' }] : [];
-    if (owner === null || owner.service.kind === 'entry' || owner.service.namespace !== policy.meta.namespace)
-      return [];
-    const port = servicePort(owner, node.addresses);
-    const isNamed = targets.some(
-      ({ name, sectionName }) =>
-        name === owner.service.name &&
-        (sectionName === '' || sectionName === port.name || sectionName === String(port.number)),
-    );
-    return isNamed ? [{ policy, service: owner.service.name }] : [];
+    if (owner === null) return [];
+    const named = targets.filter((target) => target.kind === 'Service' && leadsTo(target, { snapshot, node, owner }));
+    return [...new Set(named.map(({ name }) => name))].map((service) => ({ policy, service }));
   });
+}
+
+interface Received {
+  readonly snapshot: Snapshot;
+  readonly node: Limited;
+  readonly owner: InboundOwner;
+}
+
+/** Whether the Service, or its port that is named, is one by which the app's port is called. Several may be. */
+function leadsTo({ name, sectionName }: LimitTarget, { snapshot, node, owner }: Received): boolean {
+  const service = snapshot.services.get(`${name}.${node.namespace}.svc.${snapshot.domain}`);
+  if (service === undefined || service.kind === 'entry') return false;
+  const ports = service.ports.filter(({ number }) =>
+    service.endpoints
+      .get(number)
+      ?.some(({ address, port }) => port === owner.instancePort && node.addresses.includes(address)),
+  );
+  if (sectionName === '') return ports.length > 0 || service === owner.service;
+  return ports.some((port) => sectionName === port.name || sectionName === String(port.number));
 }
 
 /** By which a divided limit is known to all who share it. */
@@ -85,49 +104,64 @@ export function shareName({ meta }: RateLimitPolicy, limit: RateLimit, service: 
   return `${meta.namespace}/${meta.name}/${limit.name}${service === '' ? '' : `/${service}`}`;
 }
 
-function ownFilter({ policy, service }: Holding, owner: InboundOwner | null, trustDomain: string): HttpFilter {
-  const { limits, response } = policy.spec;
-  const port = owner === null ? 0 : owner.instancePort;
-  const fields: JsonObject = {
+export const OWN_FILTER = 'outrigger.ratelimit';
+
+export interface OwnPolicy {
+  readonly limits: readonly RateLimit[];
+  readonly response: LimitResponse;
+  /** Names the bucket of a limit, and the limit where it is divided. */
+  readonly idOf: (limit: RateLimit) => string;
+  /** In statistics; absent: the name of the limit. */
+  readonly statOf?: (limit: RateLimit) => string;
+  /** Ours first, then its aliases: the same accounts under other names. */
+  readonly trustDomains: readonly string[];
+}
+
+/** The configuration of our filter, as policy/own-rate-limit-compile.ts reads it. */
+export function ownConfig(policies: readonly JsonObject[]): Any {
+  return pack(StructSchema, fromJson(StructSchema, policies.length === 0 ? {} : { policies: [...policies] }));
+}
+
+export function ownPolicy({ limits, response, idOf, statOf, trustDomains }: OwnPolicy): JsonObject {
+  return {
     limits: limits.map((limit): JsonObject => {
       const { name, requests, perMs, burst, key, isShadow } = limit;
-      const share = shareName(policy, limit, service);
+      const id = idOf(limit);
       return {
         name,
-        id: `${share} ${port}`,
+        id,
+        ...(statOf === undefined ? {} : { stat: statOf(limit) }),
         requests,
         perMs,
         burst,
         ...(isShadow ? { shadow: true } : {}),
         ...(key.kind === 'caller' ? { by: 'caller' } : {}),
         ...(key.kind === 'header' ? { by: 'header', header: key.name } : {}),
-        ...(limit.overrides.length === 0 ? {} : { overrides: overridesOf(limit, trustDomain) }),
+        ...(limit.overrides.length === 0 ? {} : { overrides: overridesOf(limit, trustDomains) }),
         ...(isForAll(limit.match)
           ? {}
           : { match: matchersOf(limit.match).map((one) => toJson(HeaderMatcherSchema, one)) }),
-        ...(limit.scope === 'service' ? { share } : {}),
+        ...(limit.scope === 'service' ? { share: id } : {}),
       };
     }),
     status: response.status,
     ...(response.headers.size === 0 ? {} : { headers: Object.fromEntries(response.headers) }),
     ...(response.fields === 'none' ? {} : { fields: response.fields }),
   };
-  const value = pack(StructSchema, fromJson(StructSchema, fields));
-  return create(HttpFilterSchema, { name: 'outrigger.ratelimit', configType: { case: 'typedConfig', value } });
 }
 
-function overridesOf({ overrides }: RateLimit, trustDomain: string): JsonObject[] {
+function overridesOf({ overrides }: RateLimit, trustDomains: readonly string[]): JsonObject[] {
   return overrides.map(({ serviceAccounts, requests, perMs, burst }) => {
-    const callers = serviceAccounts.map((account) => {
+    const callers = serviceAccounts.flatMap((account) => {
       const [namespace = '', name = ''] = account.split('/');
-      return `spiffe://${trustDomain}/ns/${namespace}/sa/${name}`;
+      return trustDomains.map((trustDomain) => `spiffe://${trustDomain}/ns/${namespace}/sa/${name}`);
     });
     return { callers, requests, perMs, burst };
   });
 }
 
 /** Those that an Envoy can enforce. */
-function envoyLimits({ spec }: RateLimitPolicy): readonly RateLimit[] {
+export function envoyLimits({ spec }: RateLimitPolicy): readonly RateLimit[] {
   return spec.limits.filter(({ key, scope }) => key.kind !== 'caller' && scope === 'instance');
 }
 
@@ -135,7 +169,7 @@ function isForAll({ methods, paths, headers }: LimitMatch): boolean {
   return methods.length + paths.length + headers.length === 0;
 }
 
-function isPlain({ key, match }: RateLimit): boolean {
+export function isPlain({ key, match }: RateLimit): boolean {
   return key.kind === 'all' && isForAll(match);
 }
 
@@ -151,7 +185,7 @@ function envoyFilters(policy: RateLimitPolicy): readonly HttpFilter[] {
 const UNLIMITED = 4_294_967_295;
 const ALWAYS = { defaultValue: fraction(100) };
 
-function localLimit(policy: RateLimitPolicy, limit: RateLimit): LocalRateLimit {
+export function localLimit(policy: RateLimitPolicy, limit: RateLimit): LocalRateLimit {
   const { response } = policy.spec;
   const { requests, perMs, burst } = limit;
   const own = bucket(burst, requests, perMs);
@@ -184,7 +218,7 @@ function statusOf(status: number): HttpStatus {
   return fromJson(HttpStatusSchema, { code: isNamed ? status : 429 });
 }
 
-function limitKey({ meta }: RateLimitPolicy, { name }: RateLimit): string {
+export function limitKey({ meta }: RateLimitPolicy, { name }: RateLimit): string {
   return `${meta.namespace}/${meta.name}/${name}`;
 }
 
@@ -205,7 +239,7 @@ function descriptor(
 }
 
 /** The actions that make the entries of `descriptor`. */
-function routeLimit(policy: RateLimitPolicy, limit: RateLimit): RouteLimit {
+export function routeLimit(policy: RateLimitPolicy, limit: RateLimit): RouteLimit {
   const actions: JsonObject[] = [{ genericKey: { descriptorValue: limitKey(policy, limit) } }];
   if (!isForAll(limit.match)) {
     const headers = matchersOf(limit.match).map((one) => toJson(HeaderMatcherSchema, one));
@@ -235,29 +269,4 @@ function pathPattern(path: string): string {
 
 function quoted(text: string): string {
   return text.replaceAll(/[\\^$.*+?()[\]{}|]/g, '\\$&');
-}
-
-/** Targets that do not exist, and what an Envoy of the policy's workloads cannot enforce. */
-export function checkRateLimits({ rateLimits, services, workloads }: Snapshot): readonly Problem[] {
-  return rateLimits.flatMap((policy) => {
-    const { namespace } = policy.meta;
-    const locate = (path: string) => policy.source.locate(path);
-    const problems: Problem[] = policy.spec.targets.flatMap(({ name }, index) => {
-      const isKnown = [...services.values()].some((one) => one.name === name && one.namespace === namespace);
-      const path = `spec.targetRefs[${index}].name`;
-      const message = `there is no Service ${namespace}/${name}; the policy has no effect on it yet`;
-      return isKnown ? [] : [warning(path, message, 'correct the name, or add the Service', locate(path))];
-    });
-    const hasEnvoy = workloads.some((node) => node.namespace === namespace && !node.abilities.ownFilters);
-    if (hasEnvoy) {
-      const enforced = new Set(envoyLimits(policy));
-      for (const [index, limit] of policy.spec.limits.entries()) {
-        if (enforced.has(limit)) continue;
-        const path = `spec.limits[${index}]`;
-        const message = `the limit ${limit.name} does not hold for real Envoys: they know no limits by caller or for a whole service`;
-        problems.push(warning(path, message, 'add a limit for all requests, scope: Instance', locate(path)));
-      }
-    }
-    return problems;
-  });
 }

@@ -4,18 +4,12 @@ import { warning } from '../../base/problem.ts';
 import type { Problem } from '../../base/problem.ts';
 import { readHealthAnnotations } from '../../config/health-annotations.ts';
 import type { Retries } from '../../config/http-retries.ts';
-import type { ResilienceTarget, TargetKind } from '../../config/resilience-policy.ts';
+import type { TargetKind } from '../../config/resilience-policy.ts';
 import type { BackendTrafficPolicy, ResiliencePolicy } from '../../config/resource.ts';
-import { nearest } from '../../config/spelling.ts';
 import type { MeshService } from '../mesh-service.ts';
 import type { Snapshot } from '../snapshot.ts';
 import { checkFallbacks } from './fallback.ts';
-
-/** Something that may be a target, and the names of its parts. */
-interface Candidate {
-  readonly name: string;
-  readonly parts: readonly string[];
-}
+import { checkTarget } from './policy-target.ts';
 
 export function checkResilience(snapshot: Snapshot): readonly Problem[] {
   const targets = snapshot.resilience.policies.flatMap((policy) =>
@@ -35,35 +29,6 @@ function checkAnnotations({ meta, source }: MeshService): readonly Problem[] {
     const path = `metadata.annotations["${annotation}"]`;
     return warning(path, message, remedy, source?.locate(path) ?? null);
   });
-}
-
-function checkTarget(
-  policy: ResiliencePolicy | BackendTrafficPolicy,
-  target: ResilienceTarget,
-  index: number,
-  snapshot: Snapshot,
-): readonly Problem[] {
-  const { namespace } = policy.meta;
-  const path = `spec.targetRefs[${index}]`;
-  const place = policy.source.locate(path);
-  const known = candidates(target.kind, namespace, snapshot);
-  const found = known.filter(({ name }) => name === target.name);
-  if (found.length === 0) {
-    const guess = nearest(
-      target.name,
-      known.map(({ name }) => name),
-    );
-    const remedy = guess === null ? `correct the name, or add the ${target.kind}` : `did you mean ${guess}?`;
-    return [
-      warning(`${path}.name`, `there is no ${target.kind} ${namespace}/${target.name} to hold for`, remedy, place),
-    ];
-  }
-  const parts = found.flatMap((each) => each.parts).filter((part) => part !== '');
-  if (target.sectionName === '' || parts.includes(target.sectionName)) return [];
-  const what = target.kind === 'Service' || target.kind === 'ServiceEntry' ? 'port' : 'rule';
-  const remedy = parts.length === 0 ? 'leave sectionName out' : `write one of ${parts.join(', ')}`;
-  const message = `the ${target.kind} ${target.name} has no ${what} ${target.sectionName}`;
-  return [warning(`${path}.sectionName`, message, remedy, place)];
 }
 
 function hasTime(retries: Retries | null): boolean {
@@ -98,27 +63,4 @@ function checkHedge(policy: ResiliencePolicy | BackendTrafficPolicy, snapshot: S
   if (services.length + routes.length === 0) return [];
   const message = 'a rule of the target has no time for an attempt, so its attempts are never slow';
   return [warning('spec.hedge', message, 'add after: 200ms or the like', policy.source.locate('spec.hedge'))];
-}
-
-function candidates(kind: TargetKind, namespace: string, snapshot: Snapshot): readonly Candidate[] {
-  const isHere = ({ meta }: { readonly meta: { readonly namespace: string } }) => meta.namespace === namespace;
-  switch (kind) {
-    case 'VirtualService':
-      return snapshot.virtualServices
-        .filter(isHere)
-        .map(({ meta, spec }) => ({ name: meta.name, parts: spec.http.map((rule) => rule.name) }));
-    case 'HTTPRoute':
-      return snapshot.httpRoutes
-        .filter(isHere)
-        .map(({ meta, spec }) => ({ name: meta.name, parts: spec.rules.map((rule) => rule.name) }));
-    default:
-      return [...snapshot.services.values()]
-        .filter(
-          (service) => service.namespace === namespace && (service.kind === 'entry') === (kind === 'ServiceEntry'),
-        )
-        .map((service) => ({
-          name: kind === 'ServiceEntry' ? service.meta.name : service.name,
-          parts: service.ports.flatMap((port) => [String(port.number), port.name]),
-        }));
-  }
 }

@@ -32,13 +32,14 @@ import { redirectAction, substitute } from './redirect.ts';
 import { applyRouteResilience } from './resilience.ts';
 import { retryPolicy } from './retry-policy.ts';
 import { matchAll, matchOf } from './route-match.ts';
+import { limitRoute } from './route-rate-limits.ts';
 import { applySession, sessionOf } from './session.ts';
 import { targetOf } from './target.ts';
 import type { Target } from './target.ts';
 
 export interface RuleContext {
   readonly scope: Scope;
-  readonly node: Pick<MeshNode, 'namespace' | 'labels' | 'abilities'>;
+  readonly node: Pick<MeshNode, 'namespace' | 'labels' | 'abilities' | 'serviceAccount'>;
   /** The host of the virtual host that the routes go into, and its port. */
   readonly host: string;
   readonly port: number;
@@ -113,6 +114,11 @@ function routeOf({ service, rule, name, match, statPrefix }: RouteParts, context
     };
   } else forward(route, service, rule, context);
   applyRouteResilience(route, context.scope.snapshot.resilience.ofRoute('VirtualService', service.meta, rule.name));
+  limitRoute(
+    route,
+    context.scope.snapshot.routeLimits.ofRoute('VirtualService', service.meta, rule.name),
+    context.node,
+  );
   if (rule.fault !== null) addFault(route, rule.fault, context.node);
   if (rule.cors !== null && route.action.case === 'route') addCors(route, rule.cors);
   return route;

@@ -34,6 +34,7 @@ import { authorizationClusters } from './external-authorization.ts';
 import { fixedClusters } from './fixed-clusters.ts';
 import { InboundPorts } from './inbound-ports.ts';
 import { inboundListener, outboundListener } from './listeners.ts';
+import { usesAccounts } from './route-rate-limits.ts';
 import { tracerClusters } from './tracing.ts';
 import { outboundRoutes } from './virtual-hosts.ts';
 
@@ -82,6 +83,7 @@ export class ViewBuilder {
   readonly #interned: Interner;
   readonly #shared = new Map<string, Shared>();
   readonly #usesLabels: boolean;
+  readonly #usesAccounts: boolean;
   /** Whether callers of different localities get different endpoints. */
   readonly #usesPlaces: boolean;
   readonly #inbound: InboundPorts;
@@ -99,6 +101,7 @@ export class ViewBuilder {
       ),
     );
     const selecting = [...snapshot.sidecars, ...snapshot.destinationRules];
+    this.#usesAccounts = usesAccounts(snapshot);
     this.#usesPlaces = isPlaced(snapshot);
     const comparesLabels =
       hasPriorities(snapshot.mesh.locality) ||
@@ -213,6 +216,7 @@ export class ViewBuilder {
       node.mode,
       ownPorts,
       this.#usesPlaces ? node.locality : '',
+      this.#usesAccounts ? node.serviceAccount : '',
     ]);
     const known = this.#shared.get(key);
     if (known !== undefined) return known;

@@ -30,7 +30,7 @@ const BARE_PORT = 80;
 
 export interface ServiceContext {
   readonly scope: Scope;
-  readonly node: Pick<MeshNode, 'namespace' | 'labels' | 'abilities'>;
+  readonly node: Pick<MeshNode, 'namespace' | 'labels' | 'abilities' | 'serviceAccount'>;
 }
 
 export function outboundRoutes(scope: Scope, node: ServiceContext['node']): RouteConfiguration {
@@ -101,7 +101,7 @@ export function domainsOf(service: MeshService, port: MeshPort, isFirst: boolean
 /** HTTPRoutes replace everything else; then the VirtualService; then the plain way to the service. */
 export function serviceRoutes(service: MeshService, port: MeshPort, { scope, node }: ServiceContext): Route[] {
   const attached = scope.httpRoutesFor(service, port);
-  if (attached.length > 0) return gatewayRoutes(attached, { scope, host: service.host, port: port.number });
+  if (attached.length > 0) return gatewayRoutes(attached, { scope, node, host: service.host, port: port.number });
   const rule = scope.virtualServiceFor(service.host);
   if (rule !== null && rule.spec.http.length > 0)
     return rulesToRoutes(rule, { scope, node, host: service.host, port: port.number });

@@ -19,6 +19,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandFile>>> = {
   demo: () => import('./demo.ts'),
   check: () => import('./check.ts'),
   translate: () => import('./translate.ts'),
+  schema: () => import('./schema.ts'),
   redirect: () => import('./redirect.ts'),
   inject: () => import('./inject.ts'),
   ca: () => import('./ca.ts'),

@@ -104,7 +104,7 @@ export class Fields {
   durationMs(name: string, syntax: 'go' | 'gateway' = 'go'): number | null {
     const value = this.#scalar(name);
     if (value === null) return null;
-    const duration = typeof value === 'string' || value === 0 ? parseDuration(String(value), syntax) : null;
+    const duration = typeof value === 'string' ? parseDuration(value, syntax) : null;
     if (duration === null) {
       const example = syntax === 'go' ? '1h2m3.5s' : '1h2m3s500ms';
       this.error(

@@ -19,8 +19,10 @@ export interface WorkloadSelector {
 
 export const EVERY_WORKLOAD: WorkloadSelector = { labels: null, targets: [] };
 
-const LABELS_MAX = 64;
-const TARGETS_MAX = 16;
+export const LABELS_MAX = 64;
+/** Kubernetes allows no longer one. */
+export const LABEL_LENGTH_MAX = 63;
+export const TARGETS_MAX = 16;
 const GROUPS: Readonly<Record<PolicyTarget['kind'], readonly string[]>> = {
   Service: ['', 'core'],
   ServiceEntry: ['networking.istio.io'],
@@ -46,6 +48,8 @@ function readLabels(fields: Fields): ReadonlyMap<string, string> {
   if (labels.size > LABELS_MAX) fields.error('matchLabels', `are ${labels.size}`, `write at most ${LABELS_MAX}`);
   for (const [name, value] of labels) {
     if (name === '') fields.error('matchLabels', 'a label has no name', 'write name: value');
+    if (value.length > LABEL_LENGTH_MAX)
+      fields.error('matchLabels', `the value of ${name} has ${value.length} characters`, 'write at most 63');
     if (`${name}${value}`.includes('*')) {
       const remedy = 'write whole labels; leave the selector out to choose every workload';
       fields.error('matchLabels', `${name}: ${value} has a wildcard`, remedy);

@@ -9,6 +9,19 @@ import { PROJECT_ROOT, realPart } from '../support/real-parts.ts';
 
 const START_MS = 90_000;
 
+type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+
+interface Asked {
+  readonly body?: object;
+  readonly type?: string;
+  readonly accept?: string;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly body: unknown;
+}
+
 export class ApiServer {
   readonly url: string;
   readonly folder: string;
@@ -61,6 +74,24 @@ export class ApiServer {
     const text = await answer.body.text();
     if (answer.statusCode >= 300) throw new Error(`${path}: ${answer.statusCode} ${text}`);
     return JSON.parse(text);
+  }
+
+  /** Any request; what is answered is returned, whatever it is. */
+  async ask(method: Method, path: string, { body, type = 'application/json', accept }: Asked = {}): Promise<Answer> {
+    const answer = await request(`${this.url}${path}`, {
+      dispatcher: this.#agent,
+      method,
+      headers: {
+        authorization: `Bearer ${this.#token}`,
+        'content-type': type,
+        ...(accept === undefined ? {} : { accept }),
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    const text = await answer.body.text();
+    // What is not served is a page of text.
+    const parsed: unknown = text.startsWith('{') ? JSON.parse(text) : text;
+    return { status: answer.statusCode, body: parsed };
   }
 
   async makeAccount(namespace: string, name: string): Promise<void> {

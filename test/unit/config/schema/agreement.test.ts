@@ -1,0 +1,118 @@
+// The readers of src/config and the schemas that editors and API servers use must agree about what is well-formed. Every
+// resource of examples/ and of the golden files is taken by both; then each of its fields in turn is replaced by values of
+// every type, or taken away, and whatever one of the two refuses as malformed the other refuses, too.
+import { describe, expect, test } from 'vitest';
+import { parseObject } from '../../../../src/config/parse.ts';
+import { editorSchema } from '../../../../src/config/schema/editor-schema.ts';
+import { kindSchemas } from '../../../../src/config/schema/kind-schemas.ts';
+import { brokenResources } from '../../../support/broken-resources.ts';
+import { faultsOf } from '../../../support/schema-check.ts';
+import { isRecord, writtenResources, type WrittenResource } from '../../../support/written-resources.ts';
+
+const kinds = kindSchemas();
+const schemas = new Map(kinds.map((kind) => [kind.kind, editorSchema(kind)]));
+const written = writtenResources(new Set(schemas.keys()));
+
+/** In place of any field. */
+const REPLACEMENTS: readonly unknown[] = [
+  '?!',
+  '',
+  7,
+  -1,
+  1.5,
+  1e12,
+  true,
+  {},
+  [],
+  { unheardOf: 1 },
+  [7],
+  [[]],
+  undefined,
+];
+/** Problems of readers that are about the form of what is written, and not about its meaning. */
+const ABOUT_FORM =
+  /^must be |is out of range|is not one of|is missing$|must be a list|unknown field|is not a duration|only one of|needs a status|does nothing$/;
+
+interface Verdict {
+  readonly isRefused: boolean;
+  readonly isMalformed: boolean;
+  readonly text: string;
+}
+
+function readersOn(value: WrittenResource['value']): Verdict {
+  const { problems } = parseObject('test', value);
+  const told = problems.filter(({ severity, message }) => severity === 'error' || message.startsWith('unknown field'));
+  return {
+    isRefused: told.length > 0,
+    isMalformed: told.some(({ message }) => ABOUT_FORM.test(message)),
+    text: told.map(({ path, message }) => `${path}: ${message}`).join('; '),
+  };
+}
+
+function schemaOn({ kind, value }: Pick<WrittenResource, 'kind' | 'value'>): readonly string[] {
+  return faultsOf(value, schemas.get(kind));
+}
+
+test('whatever the readers take, the schema takes', () => {
+  const refused = written
+    .filter(({ value }) => !readersOn(value).isRefused)
+    .flatMap((one) => schemaOn(one).map((path) => `${one.file}${path}`));
+  expect(refused).toEqual([]);
+});
+
+describe('both refuse', () => {
+  test.each(brokenResources())('$kind: $title', ({ kind, value, isByRule }) => {
+    expect(readersOn(value).isRefused).toBe(true);
+    expect(schemaOn({ kind, value }).length === 0).toBe(isByRule);
+  });
+});
+
+describe('about every field that is written somewhere', () => {
+  test.each(kinds)('of $kind, replaced or taken away', ({ kind }) => {
+    const seen = new Set<string>();
+    const disagreements: string[] = [];
+    for (const { value } of written.filter((one) => one.kind === kind && !readersOn(one.value).isRefused)) {
+      for (const place of placesIn(value['spec'], ['spec'])) {
+        const path = place.map((step) => (typeof step === 'number' ? '[]' : step)).join('.');
+        if (seen.has(path)) continue;
+        seen.add(path);
+        for (const replacement of REPLACEMENTS) {
+          const changed = replaced(value, place, replacement);
+          const readers = readersOn(changed);
+          const faults = schemaOn({ kind, value: changed });
+          const what = `${path} = ${JSON.stringify(replacement)}`;
+          if (faults.length > 0 && !readers.isRefused)
+            disagreements.push(`${what}: only the schema refuses it: ${faults.join(' ')}`);
+          if (faults.length === 0 && readers.isMalformed)
+            disagreements.push(`${what}: only the readers refuse it: ${readers.text}`);
+        }
+      }
+    }
+    expect(disagreements).toEqual([]);
+    expect(seen.size).toBeGreaterThan(0);
+  });
+});
+
+type Place = readonly (string | number)[];
+
+function placesIn(value: unknown, place: Place): readonly Place[] {
+  const inner = Array.isArray(value)
+    ? value.flatMap((item: unknown, index) => placesIn(item, [...place, index]))
+    : isRecord(value)
+      ? Object.entries(value).flatMap(([name, item]) => placesIn(item, [...place, name]))
+      : [];
+  return [place, ...inner];
+}
+
+function replaced<T>(value: T, place: Place, replacement: unknown): T {
+  const copy: T = structuredClone(value);
+  const last = place.at(-1) ?? '';
+  let parent: unknown = copy;
+  for (const step of place.slice(0, -1))
+    parent = typeof parent === 'object' && parent !== null ? Reflect.get(parent, step) : null;
+  if (typeof parent !== 'object' || parent === null) throw new Error(`${place.join('.')} is not there`);
+  if (replacement !== undefined) Reflect.set(parent, last, replacement);
+  else if (Array.isArray(parent)) parent.splice(Number(last), 1);
+  else Reflect.deleteProperty(parent, last);
+  return copy;
+}

@@ -1,12 +1,19 @@
 // Sessions that a client may resume, per endpoint and server name: the newest few of each. One that is taken is
-// gone until its user puts it back: a server that resumed it need not send another. What is held is bounded
-// by the number of keys and by the number per key.
+// gone until its user puts it back: a server that resumed it need not send another. One ends with the certificate
+// that the server showed when it began, for none is shown again. What is held is bounded by the number of keys and
+// by the number per key.
 
 const KEYS_MAX = 4096;
 
+export interface KeptSession {
+  readonly session: Buffer;
+  /** By the wall clock; Infinity: no certificate was looked at. */
+  readonly untilMs: number;
+}
+
 export class SessionCache {
   readonly #sessionsMax: number;
-  readonly #sessions = new Map<string, Buffer[]>();
+  readonly #sessions = new Map<string, KeptSession[]>();
 
   /** `sessionsMax` 0 keeps nothing. */
   constructor(sessionsMax: number) {
@@ -17,12 +24,16 @@ export class SessionCache {
     return this.#sessionsMax > 0;
   }
 
-  /** The newest session of `key`, which is given away; null when there is none. */
-  take(key: string): Buffer | null {
-    return this.#sessions.get(key)?.pop() ?? null;
+  /** The newest session of `key` that is good at `nowMs`, which is given away; null when there is none. */
+  take(key: string, nowMs: number): KeptSession | null {
+    const known = this.#sessions.get(key);
+    const session = known?.pop() ?? null;
+    if (session === null || nowMs < session.untilMs) return session;
+    this.#sessions.delete(key);
+    return null;
   }
 
-  put(key: string, session: Buffer): void {
+  put(key: string, session: KeptSession): void {
     if (this.#sessionsMax === 0) return;
     const known = this.#sessions.get(key);
     if (known !== undefined) {

@@ -77,6 +77,8 @@ function allNames(leaf: X509Certificate): string {
 
 function chainFault(trust: Trust, { leaf, chainError, isResumed }: Presented): string {
   if (trust.authorities.length === 0) return '';
+  // OpenSSL looks at dates when a session begins, and not again.
+  if (isResumed && !trust.allowsExpired && Date.now() >= leaf.validToDate.getTime()) return 'CERT_HAS_EXPIRED';
   const isExpiry = trust.allowsExpired && EXPIRY_ERRORS.has(chainError);
   if (chainError !== '' && !isExpiry) return chainError;
   // OpenSSL reports one fault of several, so an expired chain is built again to see that nothing else is wrong.

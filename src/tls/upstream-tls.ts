@@ -87,7 +87,7 @@ export class UpstreamTls {
     }
     const serverName = target.serverName === '' ? this.init.serverName : target.serverName;
     const key = `${target.authority} ${serverName} ${target.expectedName}`;
-    const session = context.sessions.take(key);
+    const known = context.sessions.take(key, Date.now());
     const { protocols: own = [] } = target;
     const protocols = own.length > 0 ? own : this.init.settings.protocols;
     const socket = nodeTls().connect({
@@ -95,7 +95,7 @@ export class UpstreamTls {
       secureContext: context.secure,
       servername: serverName,
       ...(protocols.length === 0 ? {} : { ALPNProtocols: [...protocols] }),
-      ...(session === null ? {} : { session }),
+      ...(known === null ? {} : { session: known.session }),
       // Who the server may be is judged by Envoy's rules when the handshake is over.
       rejectUnauthorized: false,
       checkServerIdentity: acceptAny,
@@ -103,9 +103,10 @@ export class UpstreamTls {
     // Sessions of a server that is refused in the end are not kept.
     const early: Buffer[] = [];
     let isAccepted = false;
-    const onSession = (ticket: Buffer): void => {
-      if (isAccepted) context.sessions.put(key, ticket);
-      else early.push(ticket);
+    let untilMs = 0;
+    const onSession = (session: Buffer): void => {
+      if (isAccepted) context.sessions.put(key, { session, untilMs });
+      else early.push(session);
     };
     const finish = (peer: TlsPeer | null, cause: string): void => {
       socket.off('error', onError);
@@ -125,9 +126,11 @@ export class UpstreamTls {
     const onSecure = (): void => {
       const fault = this.#judge(socket, context, target.expectedName);
       isAccepted = fault === '';
+      const isResumed = known !== null && socket.isSessionReused();
+      untilMs = isResumed ? known.untilMs : endOf(socket, context.trust);
       // A server need not send another session when it resumes one: until it does, this one is used again.
-      if (isAccepted && session !== null && socket.isSessionReused()) context.sessions.put(key, session);
-      if (isAccepted) for (const ticket of early) context.sessions.put(key, ticket);
+      if (isAccepted && isResumed) context.sessions.put(key, known);
+      if (isAccepted) for (const session of early) context.sessions.put(key, { session, untilMs });
       finish(fault === '' ? this.#peerOf(socket, context) : null, fault);
     };
     socket.once('error', onError);
@@ -220,6 +223,12 @@ const NO_TRUST: Trust = {
   hashes: new Set(),
   keyHashes: new Set(),
 };
+
+/** When the server's certificate ends, by the wall clock, where certificates are looked at. */
+function endOf(socket: TLSSocket, trust: Trust | null): number {
+  if (trust === null) return Infinity;
+  return socket.getPeerX509Certificate()?.validToDate.getTime() ?? 0;
+}
 
 function causeOf(error: NodeJS.ErrnoException): string {
   const { code, syscall, message } = error;

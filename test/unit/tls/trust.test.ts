@@ -76,10 +76,14 @@ it('a slot has a new generation for a new value only, and settles once', () => {
 
 it('a session is given away once, the newest first, and only so many are kept', () => {
   const cache = new SessionCache(2);
-  for (const name of ['a', 'b', 'c']) cache.put('key', Buffer.from(name));
-  expect([cache.take('key'), cache.take('key'), cache.take('key')].map((one) => one?.toString())).toEqual([
-    'c',
-    'b',
-    undefined,
-  ]);
+  for (const name of ['a', 'b', 'c']) cache.put('key', { session: Buffer.from(name), untilMs: 1000 });
+  const taken = [0, 0, 0].map((nowMs) => cache.take('key', nowMs)?.session.toString());
+  expect(taken).toEqual(['c', 'b', undefined]);
+});
+
+it('a session is good until the certificate that it began with ends', () => {
+  const cache = new SessionCache(2);
+  for (const name of ['a', 'b']) cache.put('key', { session: Buffer.from(name), untilMs: 1000 });
+  expect(cache.take('key', 999)?.session.toString()).toBe('b');
+  expect([cache.take('key', 1000), cache.take('key', 999)]).toEqual([null, null]);
 });

@@ -4,6 +4,7 @@
 import type { KeyObject } from 'node:crypto';
 import { parseCertificates, type Certificate } from '../tls/certificate.ts';
 import { readSpiffeId, type WorkloadId } from '../tls/spiffe-id.ts';
+import { svidFault } from '../tls/svid.ts';
 
 /** Who the certificate must be for. */
 export interface Expected {
@@ -65,7 +66,8 @@ export function judgeAnswer(chain: readonly string[], options: AnswerOptions): I
 
 function judgeLeaf(leaf: Certificate, { key, expected }: AnswerOptions): WorkloadId | string {
   if (!leaf.x509.checkPrivateKey(key)) return 'the certificate is for another key';
-  if (leaf.x509.ca) return 'the certificate is one of an authority';
+  const fault = svidFault(leaf.x509, true);
+  if (fault !== null && fault.kind !== 'names') return fault.details;
   if (leaf.notAfterMs <= leaf.notBeforeMs) return 'the certificate is never valid';
   const [uri = ''] = leaf.names.uri;
   const id = leaf.names.uri.length === 1 ? readSpiffeId(uri) : null;

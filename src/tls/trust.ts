@@ -61,8 +61,8 @@ function judgeStrictly(trust: Trust, presented: Presented): Judgement {
   if (trust.names.length > 0 && !matchesNames(alternativeNamesOf(leaf), trust.names)) {
     return { kind: 'refused', reason: 'names', details: `SAN matcher, certificate SANs are [${allNames(leaf)}]` };
   }
-  const fault = trust.asksSpiffeId ? svidFault(leaf) : '';
-  if (fault !== '') return { kind: 'refused', reason: 'names', details: fault };
+  const fault = trust.asksSpiffeId ? svidFault(leaf, false) : null;
+  if (fault !== null) return { kind: 'refused', reason: 'names', details: fault.details };
   const pins = trust.hashes.size + trust.keyHashes.size;
   if (pins > 0 && !trust.hashes.has(certificateOf(leaf).fingerprint256) && !trust.keyHashes.has(keyFingerprint(leaf))) {
     return { kind: 'refused', reason: 'hash', details: 'certificate hash' };

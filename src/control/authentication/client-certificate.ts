@@ -4,9 +4,8 @@
 import type { X509Certificate } from 'node:crypto';
 import type { Clock } from '../../base/clock.ts';
 import { alternativeNamesOf } from '../../tls/alternative-names.ts';
-import { saysAuthority } from '../../tls/authority-mark.ts';
-import { extensionOf } from '../../tls/certificate-extension.ts';
 import { readSpiffeId } from '../../tls/spiffe-id.ts';
+import { svidFault } from '../../tls/svid.ts';
 import type { VerifiedPeer } from '../verified-peer.ts';
 import type { Authenticated, Authenticator } from './authentication.ts';
 import type { Caller, PresentedCertificate } from './caller.ts';
@@ -21,12 +20,6 @@ export interface ClientCertificateOptions {
   readonly trustDomains: () => ReadonlySet<string>;
 }
 
-/** 2.5.29.15, keyUsage. */
-const KEY_USAGE = Buffer.from([0x55, 0x1d, 0x0f]);
-const BIT_STRING = 0x03;
-/** Of the first byte of the bits: digitalSignature, keyCertSign, cRLSign (RFC 5280 section 4.2.1.3). */
-const DIGITAL_SIGNATURE = 0x80;
-const SIGNS_OTHERS = 0x04 | 0x02;
 /** id-kp-clientAuth (RFC 5280 section 4.2.1.12). */
 const CLIENT_AUTH = '1.3.6.1.5.5.7.3.2';
 
@@ -52,12 +45,13 @@ export class ClientCertificate implements Authenticator {
     const fault = pathFault(leaf, others, this.#rootsNow(), this.#options.clock.wall());
     if (fault === 'expired') return refusal('certificate_expired', 'the certificate, or one above it, has expired');
     if (fault === 'untrusted') return refusal('certificate_untrusted', 'the certificate leads to no trusted root');
-    const unfit = unfitness(leaf);
-    if (unfit !== '') return refusal('certificate_unfit', unfit);
-    const { uri } = alternativeNamesOf(leaf);
-    const [only = ''] = uri;
-    if (uri.length !== 1) return refusal('certificate_identity', `the certificate has ${uri.length} URIs, not one`);
-    const id = readSpiffeId(only);
+    const unfit = svidFault(leaf, true);
+    if (unfit?.kind === 'names') return refusal('certificate_identity', unfit.details);
+    if (unfit !== null) return refusal('certificate_unfit', unfit.details);
+    const purposes: readonly string[] | undefined = leaf.keyUsage;
+    if (purposes !== undefined && !purposes.includes(CLIENT_AUTH))
+      return refusal('certificate_unfit', 'the certificate is not for clients');
+    const id = readSpiffeId(alternativeNamesOf(leaf).uri[0] ?? '');
     if (id === null) return refusal('certificate_identity', "the certificate's URI is not the id of a workload");
     if (!this.#options.trustDomains().has(id.trustDomain))
       return refusal('trust_domain', `the certificate is of the trust domain ${id.trustDomain}`);
@@ -73,18 +67,4 @@ export class ClientCertificate implements Authenticator {
     }
     return this.#roots;
   }
-}
-
-/** What a leaf may not be; empty: it is fit. */
-function unfitness(leaf: X509Certificate): string {
-  if (saysAuthority(leaf)) return 'the certificate is that of an authority';
-  const usage = extensionOf(leaf.raw, KEY_USAGE);
-  // `03 length unused-bits bits…`; without the extension any use is allowed, which a leaf of a mesh never says.
-  if (usage === null || usage[0] !== BIT_STRING) return 'the certificate does not say what its key is for';
-  const bits = usage[3] ?? 0;
-  if ((bits & SIGNS_OTHERS) !== 0) return 'the key of the certificate may sign certificates';
-  if ((bits & DIGITAL_SIGNATURE) === 0) return 'the key of the certificate may not sign';
-  const purposes: readonly string[] | undefined = leaf.keyUsage;
-  if (purposes !== undefined && !purposes.includes(CLIENT_AUTH)) return 'the certificate is not for clients';
-  return '';
 }

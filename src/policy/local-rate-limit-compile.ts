@@ -38,6 +38,8 @@ const FILL_MS_MIN = 50;
 const DESCRIPTORS_MAX = 1000;
 const EDITS_MAX = 10;
 const STAGE_MAX = 10;
+/** The number of LocalRateLimit.rate_limits. */
+const RATE_LIMITS_FIELD = 17;
 /** Values of a descriptor that stands for any: Envoy's max_dynamic_descriptors unless it is told otherwise. */
 const VALUES_MAX = 20;
 const PREFIX_LABEL = 'envoy_local_http_ratelimit_prefix';
@@ -105,6 +107,9 @@ function isSound(config: LocalRateLimit, { env, path, isOfRoute }: Place, scope:
     problems.push(error(`${path}.${field}`, message, remedy));
   };
   if (config.statPrefix === '') refuse('stat_prefix', 'must not be empty', 'name the statistics');
+  // Newer than our API version: without them there is no limit, so they are not passed by.
+  if (config.$unknown?.some(({ no }) => no === RATE_LIMITS_FIELD) === true)
+    refuse('rate_limits', 'is not supported', 'write rate_limits of the route');
   if (config.stage > STAGE_MAX) refuse('stage', `${config.stage} is out of range`, `write 0 to ${STAGE_MAX}`);
   if (config.tokenBucket !== undefined) checkBucket(config.tokenBucket, env, `${path}.token_bucket`);
   else if (isOfRoute) refuse('token_bucket', 'must be set in settings of a route', 'write token_bucket');

@@ -146,8 +146,8 @@ function bucketOf(x: Exchange, limit: OwnLimit, index: number, nowMs: number): R
   rates[index] = limit.rate;
   if (limit.bucket !== null || limit.keyed === null) return limit.bucket;
   if (limit.header !== null) {
-    // Several fields of the name are one value, as RFC 9110 section 5.3 has it and Envoy does.
-    const value = x.request.getJoined(limit.header);
+    // Of several fields of the name the first one counts, as in Envoy.
+    const value = x.request.get(limit.header);
     return value === null ? null : limit.keyed.of(value, nowMs, limit.rate);
   }
   const caller = x.connection.peerPrincipal;

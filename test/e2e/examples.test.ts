@@ -109,9 +109,9 @@ describe('the examples', () => {
       expect(stdout).toContain(field);
   });
 
-  it('rate-limits lets two writes pass in a minute, and reads as before', async () => {
+  it('rate-limits lets two writes pass in a minute, reads as before, and three searches of a caller', async () => {
     const rules = join(EXAMPLES, 'rate-limits/rules');
-    expect(runOnce('check', rules)).toMatchObject({ status: 0, stdout: '', stderr: '2 files, 0 errors, 0 warnings\n' });
+    expect(runOnce('check', rules)).toMatchObject({ status: 0, stdout: '', stderr: '3 files, 0 errors, 0 warnings\n' });
     const [xds = 0, http = 0, app = 0, inbound = 0, outbound = 0, admin = 0] = await freePorts(6);
     const who = ['--control', `127.0.0.1:${xds}`, '--service', 'catalog', '--app', `${app}`];
     const where = ['--inbound', `${inbound}`, '--outbound', `${outbound}`, '--admin', `${admin}`];
@@ -139,6 +139,15 @@ describe('the examples', () => {
         expect.stringMatching(/^POST 429 "writes";r=0;t=\d+$/),
         'GET passed',
       ]);
+      const visitor = new Visitor(outbound, 1);
+      const sent: string[] = [];
+      for (let i = 0; i < 4; i++) {
+        const outcome = await visitor.visit({ host: 'catalog', path: '/search/dune' });
+        if (outcome.kind !== 'reply') sent.push(outcome.reason);
+        else sent.push(outcome.status === 429 ? '429' : 'passed');
+      }
+      await visitor.close();
+      expect(sent).toEqual(['passed', 'passed', 'passed', '429']);
     } finally {
       await Promise.all(children.map((child) => child.stop()));
     }

@@ -18,6 +18,8 @@ const once = (name: string, target: string, rest: Partial<PeerCase> = {}): PeerC
   at(`${name}: the second`, target, '429', rest),
 ];
 
+const as503 = (one: PeerCase): PeerCase => (one.is === '429' ? { ...one, is: '503' } : one);
+
 /** A request that is served as often as it comes. */
 const always = (name: string, target: string, rest: Partial<PeerCase> = {}): PeerCase[] => [
   at(`${name}: the first`, target, '200 a', rest),
@@ -97,6 +99,14 @@ export const RATE_LIMIT_CASES: CaseTable = {
     ...once('the default of metadata', '/metadata-default'),
     ...always('no metadata', '/metadata-none'),
 
+    // As RateLimitPolicies of routes are translated for a real Envoy.
+    ...once('on by the route: a value', '/switched-on', { send: 'PUT /switched-on', ...who('ann') }).map(as503),
+    at('on by the route: another value', '/switched-on', '200 a', { send: 'PUT /switched-on', ...who('bob') }),
+    at('on by the route: no value', '/switched-on', '200 a', { send: 'PUT /switched-on' }),
+    at('on by the route: another method', '/switched-on', '200 a', who('ann')),
+    at('on by the route: the bucket for all is empty', '/switched-on', '429', who('ann')),
+    at('on by the route, a redirect: the first', '/switched-on-redirect', '301'),
+    at('on by the route, a redirect: the second', '/switched-on-redirect', '429'),
     at('a direct response: the first', '/direct', '200'),
     at('a direct response: the second', '/direct', '429'),
     at('the split entry: the first', '/split', '200 a', { headers: ['x-split: 1'] }),

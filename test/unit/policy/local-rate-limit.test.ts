@@ -231,6 +231,15 @@ test.each(refusals)('%s is refused at its path', (_, extra, path) => {
   expect(bench.env.problems.map((problem) => problem.path)).toContain(`limit.${path}`);
 });
 
+test('rate_limits of the filter, which our API version does not have, are not passed by', () => {
+  const bench = new Bench(LIMIT);
+  const settings = packed(LIMIT);
+  // An empty message as field 17.
+  settings.value = new Uint8Array([...settings.value, 0x8a, 0x01, 0x00]);
+  expect(bench.filter?.withSettings(settings, bench.env, 'r')).toBeNull();
+  expect(bench.env.problems.map(({ path }) => path)).toEqual(['r.rate_limits']);
+});
+
 test('settings of a route need a bucket', () => {
   const bench = new Bench(LIMIT);
   const { tokenBucket: _, ...rest } = LIMIT;

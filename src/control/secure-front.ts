@@ -116,7 +116,11 @@ export class SecureFront {
   }
 
   #accept(socket: TLSSocket): void {
-    socket.on('error', (cause) => this.#options.log.debug('a TLS connection failed', { cause: cause.message }));
+    socket.on('error', (cause) => {
+      // Node tells of a fault in TLS, and leaves the connection open.
+      socket.destroy();
+      this.#options.log.debug('a TLS connection failed', { cause: cause.message });
+    });
     const { remoteAddress, remotePort } = socket;
     const peer = `${remoteAddress}:${remotePort}`;
     // Who reaches us under two of our addresses may do so from one port of theirs; calls are told apart by it alone.

@@ -5,17 +5,32 @@
 //   ca-cert.pem ─► ..data/ca-cert.pem     ..data ─► ..ca_18f2c3…/     (plain files that somebody put there work too)
 import { randomBytes } from 'node:crypto';
 import { watch } from 'node:fs';
-import { chmod, link, mkdir, open, readFile, readdir, readlink, rename, rm, stat, symlink } from 'node:fs/promises';
+import {
+  chmod,
+  link,
+  lstat,
+  mkdir,
+  open,
+  readFile,
+  readdir,
+  readlink,
+  rename,
+  rm,
+  stat,
+  symlink,
+} from 'node:fs/promises';
 import { join } from 'node:path';
 import { AUTHORITY_NAMES, JOIN_KEY, LIFETIME, type AuthorityFiles, type AuthorityStore } from './authority-files.ts';
 
 const DATA = '..data';
 const LOCK = '..lock';
 const FOLDER = '..ca_';
+const DRAFT = '..draft_';
+const LINK = '..link_';
 const FILE_BYTES_MAX = 1024 * 1024;
 const READ_TRIES = 20;
-/** A change takes milliseconds: whoever holds the lock for so long has died. */
-const LOCK_STALE_MS = 30_000;
+/** A change takes milliseconds: what is so old, or of a time to come after a clock was set back, was left by one who died. */
+const STALE_MS = 30_000;
 const LOCK_WAIT_MS = 20;
 const DEBOUNCE_MS = 50;
 const LOOK_MS = 5_000;
@@ -131,21 +146,25 @@ export class DirectoryStore implements AuthorityStore {
   async #link(target: string, name: string): Promise<void> {
     const path = join(this.place, name);
     if ((await readlink(path).catch(() => '')) === target) return;
-    const draft = join(this.place, `..link_${randomBytes(8).toString('hex')}`);
+    const draft = join(this.place, `${LINK}${randomBytes(8).toString('hex')}`);
     await symlink(target, draft);
     await rename(draft, path);
   }
 
-  /** Folders that nothing leads to hold keys of before. */
+  /** Folders that nothing leads to hold keys of before, and drafts of one who died in the middle may hold one. */
   async #sweep(): Promise<void> {
     const current = await this.#folder();
-    for (const entry of await readdir(this.place))
-      if (entry.startsWith(FOLDER) && entry !== current)
-        await rm(join(this.place, entry), { recursive: true, force: true });
+    for (const entry of await readdir(this.place)) {
+      const path = join(this.place, entry);
+      const isDraft = entry.startsWith(DRAFT) || entry.startsWith(LINK);
+      // Files are added without the lock, so a draft may be somebody's who lives.
+      const isLeft = isDraft && isStale(await lstat(path).then(({ mtimeMs }) => mtimeMs, Date.now));
+      if (isLeft || (entry.startsWith(FOLDER) && entry !== current)) await rm(path, { recursive: true, force: true });
+    }
   }
 
   async #draft(text: string): Promise<string> {
-    const path = join(this.place, `..draft_${randomBytes(8).toString('hex')}`);
+    const path = join(this.place, `${DRAFT}${randomBytes(8).toString('hex')}`);
     await writeWhole(path, text);
     return path;
   }
@@ -161,7 +180,7 @@ export class DirectoryStore implements AuthorityStore {
         if (codeOf(cause) !== 'EEXIST') throw cause;
       }
       const found = await stat(path).catch(() => null);
-      if (found !== null && Date.now() - found.mtimeMs > LOCK_STALE_MS) await rm(path, { force: true });
+      if (found !== null && isStale(found.mtimeMs)) await rm(path, { force: true });
       else await new Promise((resume) => setTimeout(resume, LOCK_WAIT_MS));
     }
   }
@@ -193,6 +212,10 @@ async function readBounded(path: string): Promise<string | null> {
     if (codeOf(cause) === 'ENOENT') return null;
     throw cause;
   });
+}
+
+function isStale(mtimeMs: number): boolean {
+  return Math.abs(Date.now() - mtimeMs) > STALE_MS;
 }
 
 async function writeWhole(path: string, text: string): Promise<void> {

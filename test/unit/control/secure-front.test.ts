@@ -5,12 +5,14 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { connect as connectSecurely } from 'node:tls';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { systemClock } from '../../../src/base/clock.ts';
 import { createLog } from '../../../src/base/log.ts';
 import { CertificateAuthority } from '../../../src/control/ca/certificate-authority.ts';
 import { DirectoryStore } from '../../../src/control/ca/directory-store.ts';
 import { SecureFront } from '../../../src/control/secure-front.ts';
+import { until } from '../../support/until.ts';
 
 const HALF_A_CLIENT_HELLO = Buffer.from('1603010200010001fc', 'hex');
 const UNFINISHED: readonly (readonly [string, Buffer])[] = [
@@ -53,6 +55,18 @@ test.each(UNFINISHED)('a peer that %s does not hold up the end', async (_, bytes
   peer.resume();
   await front.stop(50);
   await closed;
+});
+
+test.each(['TLSv1.2', 'TLSv1.3'] as const)('a peer that sends what is no %s is cut off', async (version) => {
+  const { front, peer } = await reach(3_600_000, Buffer.alloc(0));
+  const versions = { minVersion: version, maxVersion: version, rejectUnauthorized: false };
+  const client = connectSecurely({ socket: peer, ALPNProtocols: ['h2'], ...versions });
+  client.on('error', () => {});
+  await once(client, 'secureConnect');
+  await until('the connection is there', () => front.connections === 1);
+  peer.write(Buffer.from(`1703030020${'5a'.repeat(32)}`, 'hex'));
+  await until('the connection is gone', () => front.connections === 0);
+  await front.stop(0);
 });
 
 async function reach(handshakeTimeoutMs: number, bytes: Buffer): Promise<{ front: SecureFront; peer: Socket }> {

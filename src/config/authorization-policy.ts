@@ -60,7 +60,9 @@ const NOT_FOR_CUSTOM: ReadonlySet<AttributeKind> = new Set([
   'presenter',
   'claim',
 ]);
-const RULES_MAX = 1000;
+export const RULES_MAX = 1000;
+/** Entries of `from`, `to` or `when` of one rule. */
+export const PARTS_MAX = 1000;
 const FIELDS: readonly string[] = ['selector', 'targetRef', 'targetRefs', 'action', 'provider', 'rules'];
 
 export function readAuthorizationPolicySpec(fields: Fields): AuthorizationPolicySpec {
@@ -107,12 +109,12 @@ function readRule(fields: Fields): AuthorizationRule {
     if (fields.has(name) && fields.maps(name).length === 0)
       fields.error(name, 'must not be an empty list', `remove it for any ${name === 'from' ? 'source' : 'operation'}`);
   }
-  const sources = fields.list('from', (from) => readPart(from, 'source', SOURCE));
-  const operations = fields.list('to', (to) => readPart(to, 'operation', OPERATION));
+  const sources = fields.list('from', (from) => readPart(from, 'source', SOURCE), PARTS_MAX);
+  const operations = fields.list('to', (to) => readPart(to, 'operation', OPERATION), PARTS_MAX);
   return {
     sources: sources.filter((tests) => tests !== null),
     operations: operations.filter((tests) => tests !== null),
-    conditions: fields.list('when', readCondition).filter((test) => test !== null),
+    conditions: fields.list('when', readCondition, PARTS_MAX).filter((test) => test !== null),
   };
 }
 

@@ -48,9 +48,9 @@ export const HTTP_ONLY: ReadonlySet<AttributeKind> = new Set([
 ]);
 
 export const VALUE_LENGTH_MAX = 1024;
-const VALUES_MAX = 1024;
-const ACCOUNTS_MAX = 16;
-const ACCOUNT_LENGTH_MAX = 320;
+export const VALUES_MAX = 1024;
+export const ACCOUNTS_MAX = 16;
+export const ACCOUNT_LENGTH_MAX = 320;
 const ONE = '{*}';
 const REST = '{**}';
 

@@ -3,6 +3,7 @@
 import { readConnectionPool } from './connection-pool.ts';
 import type { ConnectionPool } from './connection-pool.ts';
 import type { Fields } from './fields.ts';
+import { limits } from './limits.ts';
 import { readLoadBalancer } from './load-balancer.ts';
 import type { LoadBalancer } from './load-balancer.ts';
 import { readOutlier } from './outlier.ts';
@@ -59,8 +60,12 @@ export interface DestinationRuleSpec {
   readonly selector: ReadonlyMap<string, string> | null;
 }
 
+/** As a pattern that RE2 takes, too. */
+export const SUBSET_NAME_PATTERN = '^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$';
+const SUBSET_NAME = new RegExp(SUBSET_NAME_PATTERN);
+
 export function readDestinationRuleSpec(fields: Fields): DestinationRuleSpec {
-  const subsets = fields.list('subsets', readSubset);
+  const subsets = fields.list('subsets', readSubset, limits.subsetsMax);
   const names = new Set<string>();
   for (const [index, subset] of subsets.entries()) {
     if (names.has(subset.name))
@@ -82,20 +87,21 @@ export function readDestinationRuleSpec(fields: Fields): DestinationRuleSpec {
 
 function readSubset(fields: Fields): Subset {
   const name = fields.requiredText('name', 'add name: v1 or the like');
-  if (name !== '' && !/^[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?$/.test(name))
+  if (fields.has('name') && !SUBSET_NAME.test(name))
     fields.error('name', `"${name}" is not a subset name`, 'use letters, digits and -');
   return { name, labels: fields.textMap('labels'), policy: fields.object('trafficPolicy', readPolicy) };
 }
 
 function readPolicy(fields: Fields): TrafficPolicy {
   const ports = new Map<number, PortPolicy>();
-  fields.list('portLevelSettings', (entry) => {
+  const readPort = (entry: Fields): null => {
     const number = entry.object('port', (port) => port.port('number'));
     const sections = readSections(entry);
     if (number === null) entry.error('port', 'port.number is missing', 'add port: { number: 80 }');
     else ports.set(number, sections);
     return null;
-  });
+  };
+  fields.list('portLevelSettings', readPort, limits.portSettingsMax);
   fields.later('tunnel');
   return {
     ...readSections(fields),

@@ -37,9 +37,9 @@ export interface EnvoyFilterSpec {
   readonly patches: readonly HttpFilterPatch[];
 }
 
-const PATCHES_MAX = 64;
-const PRIORITY_MAX = 2_147_483_647;
-const CONTEXTS = ['ANY', 'SIDECAR_INBOUND', 'SIDECAR_OUTBOUND', 'GATEWAY'] as const;
+export const PATCHES_MAX = 64;
+export const PRIORITY_MAX = 2_147_483_647;
+export const PATCH_CONTEXTS = ['ANY', 'SIDECAR_INBOUND', 'SIDECAR_OUTBOUND', 'GATEWAY'] as const;
 const MANAGER = 'envoy.filters.network.http_connection_manager';
 const ROUTER = 'envoy.filters.http.router';
 const INSTEAD = 'write it with the kinds of Istio, the Gateway API or outrigger.dev';
@@ -84,7 +84,7 @@ function readMatch(fields: Fields): Match {
   refuse(fields, 'HTTP filters are found by context and listener: remove it', 'routeConfiguration', 'cluster');
   refuse(fields, 'sidecars are not told apart by their version: remove it', 'proxy');
   const listener = fields.object('listener', readListener) ?? { port: null, subFilter: '' };
-  return { context: fields.choice('context', CONTEXTS) ?? 'ANY', ...listener };
+  return { context: fields.choice('context', PATCH_CONTEXTS) ?? 'ANY', ...listener };
 }
 
 function readListener(fields: Fields): Omit<Match, 'context'> {

@@ -23,8 +23,8 @@ export interface ExtensionSpec {
 const DIGEST = /^sha256:[0-9a-f]{64}$/;
 /** Modules that are a part of the sidecar. */
 const OWN_PREFIX = 'outrigger/';
-const BUDGET_MS_MAX = 1000;
-const PRIORITY_MAX = 1_000_000;
+export const BUDGET_MS_MAX = 1000;
+export const PRIORITY_MAX = 1_000_000;
 
 export function readExtensionSpec(fields: Fields): ExtensionSpec {
   fields.refuseUnknown();

@@ -16,6 +16,12 @@ export const limits = {
   matchesMax: 256,
   /** Destinations or backends of one rule. */
   destinationsMax: 128,
+  /** Subsets of one DestinationRule. */
+  subsetsMax: 500,
+  /** Ports with settings of their own (`portLevelSettings[]`) of one traffic policy. */
+  portSettingsMax: 128,
+  /** Ports of one ServiceEntry. */
+  servicePortsMax: 256,
   /** Entries of any other list. */
   listEntriesMax: 20_000,
   /** Problems kept of one file; the rest is counted in a last one. */

@@ -4,9 +4,9 @@
 import type { Fields } from './fields.ts';
 import { EVERY_WORKLOAD, type WorkloadSelector } from './workload-selector.ts';
 
-const MODES = ['UNSET', 'DISABLE', 'PERMISSIVE', 'STRICT'] as const;
+export const MTLS_MODES = ['UNSET', 'DISABLE', 'PERMISSIVE', 'STRICT'] as const;
 /** Without UNSET, which is what a wider policy says. */
-export type MtlsMode = Exclude<(typeof MODES)[number], 'UNSET'>;
+export type MtlsMode = Exclude<(typeof MTLS_MODES)[number], 'UNSET'>;
 
 export interface PeerAuthenticationSpec {
   readonly selector: WorkloadSelector;
@@ -53,6 +53,6 @@ export function refusedPeerAuthentication(read: PeerAuthenticationSpec | null): 
 
 function readMode(fields: Fields): MtlsMode | null {
   fields.refuseUnknown();
-  const mode = fields.choice('mode', MODES);
+  const mode = fields.choice('mode', MTLS_MODES);
   return mode === 'UNSET' ? null : mode;
 }

@@ -71,9 +71,9 @@ const GROUPS: Readonly<Record<LimitTargetKind, string>> = {
   VirtualService: 'networking.istio.io',
   HTTPRoute: 'gateway.networking.k8s.io',
 };
-const TARGET_KINDS: readonly LimitTargetKind[] = ['Service', 'VirtualService', 'HTTPRoute'];
+export const LIMIT_TARGET_KINDS: readonly LimitTargetKind[] = ['Service', 'VirtualService', 'HTTPRoute'];
 /** Of the Gateway API's SectionName; a rule's name is part of the name of a divided limit. */
-const SECTION_CHARACTERS_MAX = 253;
+export const SECTION_CHARACTERS_MAX = 253;
 
 export interface RateLimitPolicySpec {
   /** Null: no labels are asked for. */
@@ -84,11 +84,11 @@ export interface RateLimitPolicySpec {
   readonly response: LimitResponse;
 }
 
-const LIMITS_MAX = 10;
-const TARGETS_MAX = 16;
-const OVERRIDES_MAX = 64;
-const ACCOUNTS_MAX = 16;
-const REQUESTS_MAX = 4_294_967_295;
+export const LIMITS_MAX = 10;
+export const TARGETS_MAX = 16;
+export const OVERRIDES_MAX = 64;
+export const ACCOUNTS_MAX = 16;
+export const REQUESTS_MAX = 4_294_967_295;
 const PER_MS_MIN = 50;
 const PER_MS_MAX = 31 * 24 * 3_600_000;
 const NAME = /^[A-Za-z0-9_-]{1,32}$/;
@@ -119,7 +119,8 @@ const NO_RESPONSE: LimitResponse = { status: 429, headers: new Map(), fields: 'n
 
 function readTarget(fields: Fields): LimitTarget | null {
   fields.refuseUnknown();
-  const kind = fields.choice('kind', TARGET_KINDS);
+  const kind = fields.choice('kind', LIMIT_TARGET_KINDS);
+  if (!fields.has('kind')) fields.error('kind', 'kind is missing', `write one of ${LIMIT_TARGET_KINDS.join(', ')}`);
   const group = fields.text('group');
   fields.ignore('group');
   const isCore = kind === 'Service' && group === 'core';

@@ -46,10 +46,12 @@ export interface RequestAuthenticationSpec {
   readonly rules: readonly TokenRule[];
 }
 
-const RULES_MAX = 4096;
-const PLACES_MAX = 64;
+export const RULES_MAX = 4096;
+export const PLACES_MAX = 64;
 const TIMEOUT_MS = 5_000;
-const HEADER = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+/** As a pattern that RE2 takes, too. */
+export const HEADER_PATTERN = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$";
+const HEADER = new RegExp(HEADER_PATTERN);
 
 export function readRequestAuthenticationSpec(fields: Fields): RequestAuthenticationSpec {
   fields.refuseUnknown();

@@ -83,7 +83,9 @@ const GROUPS: Readonly<Record<TargetKind, string>> = {
   VirtualService: 'networking.istio.io',
   HTTPRoute: 'gateway.networking.k8s.io',
 };
-const KINDS: readonly TargetKind[] = ['Service', 'ServiceEntry', 'VirtualService', 'HTTPRoute'];
+export const TARGET_KINDS: readonly TargetKind[] = ['Service', 'ServiceEntry', 'VirtualService', 'HTTPRoute'];
+
+export const TARGETS_MAX = 1024;
 
 export interface ResilienceTarget {
   readonly kind: TargetKind;
@@ -100,7 +102,7 @@ export interface ResiliencePolicySpec {
 
 export function readResiliencePolicySpec(fields: Fields): ResiliencePolicySpec {
   fields.refuseUnknown();
-  const targets = fields.list('targetRefs', readTarget).filter((target) => target !== null);
+  const targets = fields.list('targetRefs', readTarget, TARGETS_MAX).filter((target) => target !== null);
   if (!fields.has('targetRefs'))
     fields.error('targetRefs', 'the policy has no target', 'add targetRefs: [{ kind: Service, name: reviews }]');
   const sections = [
@@ -151,15 +153,15 @@ function readSections(
 
 function readTarget(fields: Fields): ResilienceTarget | null {
   fields.refuseUnknown();
-  const written = fields.requiredText('kind', `add kind: with one of ${KINDS.join(', ')}`);
-  const kind = KINDS.find((known) => known === written);
+  const written = fields.requiredText('kind', `add kind: with one of ${TARGET_KINDS.join(', ')}`);
+  const kind = TARGET_KINDS.find((known) => known === written);
   const target = { name: fields.requiredText('name'), sectionName: sectionNameOf(fields) };
   const group = fields.text('group');
   fields.ignore('group');
   if (kind === undefined) {
-    const guess = nearest(written, KINDS);
-    const remedy = guess === null ? `write one of ${KINDS.join(', ')}` : `did you mean ${guess}?`;
-    if (written !== '') fields.error('kind', `"${written}" cannot be the target of a ResiliencePolicy`, remedy);
+    const guess = nearest(written, TARGET_KINDS);
+    const remedy = guess === null ? `write one of ${TARGET_KINDS.join(', ')}` : `did you mean ${guess}?`;
+    if (fields.has('kind')) fields.error('kind', `"${written}" cannot be the target of a ResiliencePolicy`, remedy);
     return null;
   }
   const wanted = GROUPS[kind];

@@ -3,6 +3,7 @@
 import { isIP } from 'node:net';
 import { readRange } from './address-range.ts';
 import type { Fields } from './fields.ts';
+import { limits } from './limits.ts';
 
 export interface WorkloadSpec {
   /** An IP address, a DNS name, or `unix:///path`. Empty only where the owner's host stands in. */
@@ -50,7 +51,8 @@ export function readServiceEntrySpec(fields: Fields): ServiceEntrySpec {
   const endpoints = fields.list('endpoints', readWorkloadSpec);
   const workloadLabels = fields.object('workloadSelector', (selector) => selector.textMap('labels'));
   fields.exclusive('endpoints', 'workloadSelector');
-  const ports = fields.list('ports', readPort);
+  const ports = fields.list('ports', readPort, limits.servicePortsMax);
+  refuseTwice(fields, ports);
   if (ports.length === 0)
     fields.warning(
       'ports',
@@ -93,6 +95,17 @@ export function readServiceEntrySpec(fields: Fields): ServiceEntrySpec {
     exportTo: fields.texts('exportTo'),
     subjectAltNames: fields.texts('subjectAltNames'),
   };
+}
+
+/** Names and numbers are what destinations point to; ports that were refused have neither. */
+function refuseTwice(fields: Fields, ports: readonly ServiceEntryPort[]): void {
+  const seen = new Set<string>();
+  for (const { number, name } of ports) {
+    for (const key of [String(number), name]) {
+      if (seen.has(key)) fields.error('ports', `there are two ports ${key}`, 'give each its own name and number');
+      if (key !== '' && key !== '0') seen.add(key);
+    }
+  }
 }
 
 function readPort(fields: Fields): ServiceEntryPort {

@@ -33,7 +33,9 @@ export function readSidecarSpec(fields: Fields): SidecarSpec {
   fields.list('ingress', (listener) => {
     listener.later('bind', 'captureMode', 'defaultEndpoint', 'tls');
     const port = listener.object('port', (port) => {
-      port.ignore('protocol', 'name', 'targetPort');
+      // They say nothing that is used; a wrong type is one here, too.
+      for (const name of ['protocol', 'name']) port.text(name);
+      port.port('targetPort');
       return port.port('number');
     });
     const pool = listener.object('connectionPool', readConnectionPool);

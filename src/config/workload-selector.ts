@@ -17,6 +17,7 @@ export interface WorkloadSelector {
   readonly targets: readonly PolicyTarget[];
 }
 
+export const POLICY_TARGET_KINDS: readonly PolicyTarget['kind'][] = ['Service', 'ServiceEntry'];
 export const EVERY_WORKLOAD: WorkloadSelector = { labels: null, targets: [] };
 
 export const LABELS_MAX = 64;
@@ -59,7 +60,9 @@ function readLabels(fields: Fields): ReadonlyMap<string, string> {
 }
 
 function readTarget(fields: Fields): PolicyTarget | null {
-  const kind = fields.choice('kind', ['Service', 'ServiceEntry']);
+  const kind = fields.choice('kind', POLICY_TARGET_KINDS);
+  // Left out, it would be as if nobody had been named, and the policy for everybody.
+  if (!fields.has('kind')) fields.error('kind', 'kind is missing', `write one of ${POLICY_TARGET_KINDS.join(', ')}`);
   const group = fields.text('group');
   const name = fields.requiredText('name');
   const namespace = fields.text('namespace');

@@ -7,6 +7,7 @@ import { kindSchemas } from '../../src/config/schema/kind-schemas.ts';
 import type { KindSchema } from '../../src/config/schema/kind-schema.ts';
 import { brokenResources, type BrokenResource } from '../support/broken-resources.ts';
 import { isRecord, writtenResources, type WrittenResource } from '../support/written-resources.ts';
+import { until } from '../support/until.ts';
 import { ApiServer, type Answer } from './api-server.ts';
 
 const APPLY = 'application/apply-patch+yaml';
@@ -66,14 +67,13 @@ async function define(kind: KindSchema): Promise<void> {
     type: APPLY,
   });
   if (status >= 300) throw new Error(`${kind.kind}: ${JSON.stringify(at(body, 'message'))}`);
-  const since = performance.now();
-  while (performance.now() - since < ESTABLISHED_MS) {
-    const answer = await kube.ask('GET', `/apis/${kind.group}/${kind.versions[0]}/${kind.plural}?limit=1`);
-    const isServed = answer.status === 200;
-    if (isServed) return;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  throw new Error(`${kind.kind} was not served within ${ESTABLISHED_MS} ms`);
+  const isEstablished = async (): Promise<boolean> => {
+    const { body: made } = await kube.ask('GET', path);
+    const established = listAt(made, 'status', 'conditions').find((one) => at(one, 'type') === 'Established');
+    const served = await kube.ask('GET', `/apis/${kind.group}/${kind.versions[0]}/${kind.plural}?limit=1`);
+    return at(established, 'status') === 'True' && served.status === 200;
+  };
+  await until(kind.kind, isEstablished, ESTABLISHED_MS);
 }
 
 function pathOfDefinition(kind: KindSchema): string {

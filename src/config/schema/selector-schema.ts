@@ -1,7 +1,7 @@
 // Whom a rule is for: workloads by their labels, or resources by name. The same rules as config/workload-selector.ts.
-import { list, map, object, text } from './field-schema.ts';
+import { choice, list, map, object, text } from './field-schema.ts';
 import type { FieldSchema } from './field-schema.ts';
-import { LABEL_LENGTH_MAX, LABELS_MAX, TARGETS_MAX } from '../workload-selector.ts';
+import { LABEL_LENGTH_MAX, LABELS_MAX, POLICY_TARGET_KINDS, TARGETS_MAX } from '../workload-selector.ts';
 
 const label = text('The value of the label; the whole value, because wildcards are not allowed.');
 
@@ -47,7 +47,7 @@ function policyTarget(description: string): FieldSchema {
     description,
     {
       group: text('The API group: empty for a Service, networking.istio.io for a ServiceEntry.'),
-      kind: text('Service or ServiceEntry; of other kinds the condition Accepted tells.'),
+      kind: choice('Its kind.', POLICY_TARGET_KINDS),
       name: text('The name, in the namespace of the policy.'),
       namespace: text('Must be left out: policies are for their own namespace.', { maxLength: 0 }),
     },

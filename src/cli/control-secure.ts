@@ -1,7 +1,7 @@
 // What the flags of `outrigger control` say about identity: the authority, the TLS port, and who knows tokens.
 import { isIP } from 'node:net';
-import { kubernetesAccess } from '../control/authentication/kubernetes-access.ts';
 import type { SecureOptions } from '../control/secure-endpoint.ts';
+import { flaggedAccess } from '../kube/access.ts';
 import { isTrustDomain } from '../tls/spiffe-id.ts';
 import type { ControlFlags } from './control.ts';
 
@@ -24,7 +24,7 @@ export async function secureOptions(flags: ControlFlags): Promise<SecureOptions 
   const access =
     kubernetes === undefined
       ? null
-      : await kubernetesAccess({ server: kubernetes, tokenFile, authorityFile }, process.env);
+      : await flaggedAccess({ server: kubernetes, tokenFile, authorityFile }, process.env);
   if (typeof access === 'string') return `--kubernetes ${access}`;
   return { authority: caDir, address: secure, names: secureName, kubernetes: access };
 }

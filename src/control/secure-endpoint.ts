@@ -6,11 +6,11 @@ import { Server, ServerCredentials, type ConnectionInjector, type Metadata } fro
 import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import { formatProblem } from '../base/problem.ts';
+import type { KubeAccess } from '../kube/access.ts';
 import { Authentication, type Authenticator } from './authentication/authentication.ts';
 import { bearerTokens, type PresentedCertificate } from './authentication/caller.ts';
 import { ClientCertificate } from './authentication/client-certificate.ts';
 import { JoinTokenCaller } from './authentication/join-token-caller.ts';
-import type { KubernetesAccess } from './authentication/kubernetes-access.ts';
 import { KUBERNETES_AUDIENCE, KubernetesCaller } from './authentication/kubernetes-caller.ts';
 import { refusal, type Refusal } from './authentication/refusal.ts';
 import type { RefusalBook } from './authentication/refusal-book.ts';
@@ -31,7 +31,7 @@ export interface SecureOptions {
   /** More names and IP addresses for our certificate. */
   readonly names?: readonly string[];
   /** Null, the default: tokens of Kubernetes are not taken. */
-  readonly kubernetes?: KubernetesAccess | null;
+  readonly kubernetes?: KubeAccess | null;
 }
 
 export interface SecureSurroundings {
@@ -98,7 +98,7 @@ export class SecureEndpoint {
     const { clock, log, refusals, trustDomains, discovery } = around;
     const { kubernetes = null, address = '0.0.0.0:15012', names = [] } = options;
     this.#reviewer =
-      kubernetes === null ? null : new TokenReviewer({ ...kubernetes, audience: KUBERNETES_AUDIENCE, log, clock });
+      kubernetes === null ? null : new TokenReviewer({ access: kubernetes, audience: KUBERNETES_AUDIENCE, log, clock });
     this.#certificates = new ClientCertificate({
       clock,
       trustBundlePem: () => authority.trustBundlePem.join(''),

@@ -3,6 +3,10 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Agent, request } from 'undici';
+import { systemClock } from '../../src/base/clock.ts';
+import { Concealed } from '../../src/base/concealed.ts';
+import { plainAccess, type KubeAccess } from '../../src/kube/access.ts';
+import { fixedCredentials, TokenFile } from '../../src/kube/credentials.ts';
 import { startChild, untilReady, type Child } from '../support/child.ts';
 import { freePorts } from '../support/free-port.ts';
 import { PROJECT_ROOT, realPart } from '../support/real-parts.ts';
@@ -61,6 +65,16 @@ export class ApiServer {
     await this.#agent.close();
     await this.#child.stop();
     await rm(this.folder, { recursive: true, force: true });
+  }
+
+  /** As its administrator, or as whom the token in the file belongs to. */
+  access(tokenFile = ''): KubeAccess {
+    const admin = fixedCredentials({ token: new Concealed(this.#token), certificate: null });
+    return plainAccess({
+      url: this.url,
+      authority: this.authority,
+      credentials: tokenFile === '' ? admin : new TokenFile(tokenFile, systemClock),
+    });
   }
 
   /** POST, or DELETE without a body; rejects unless it succeeds. */

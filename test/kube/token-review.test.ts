@@ -28,7 +28,7 @@ beforeAll(async () => {
   const tokenFile = join(kube.folder, 'outrigger-token');
   await writeFile(tokenFile, await kube.token('default/outrigger', 'https://kubernetes.default.svc'));
   pod = { name: 'reviews-1', uid: await kube.makePod('default', 'reviews-1', 'reviews') };
-  control = await SecureControl.start('', { url: kube.url, authority: kube.authority, tokenFile });
+  control = await SecureControl.start('', kube.access(tokenFile));
 });
 afterAll(async () => {
   await control?.stop();
@@ -110,7 +110,7 @@ describe('a token', () => {
 test('a server that refuses us, or is not there, lets nobody in and is not asked for ever', async () => {
   const tokenFile = join(kube.folder, 'wrong-token');
   await writeFile(tokenFile, 'wrong');
-  const other = await SecureControl.start('', { url: kube.url, authority: kube.authority, tokenFile });
+  const other = await SecureControl.start('', kube.access(tokenFile));
   for (let attempt = 0; attempt < 8; attempt++) {
     const { ended } = await other.join({ token: await kube.token('default/reviews', 'istio-ca') }, NODE);
     expect((await ended).status).toBe('UNAVAILABLE');

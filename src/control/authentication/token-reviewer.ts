@@ -2,11 +2,13 @@
 // about at once, each for a bounded time, and a server that fails is left alone for a while by a breaker. What was
 // answered is remembered for seconds under a hash of the token, and callers with the same token share one question.
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import type CircuitBreaker from 'opossum';
 import type { Clock } from '../../base/clock.ts';
 import type { Log } from '../../base/log.ts';
-import type { KubernetesAccess } from './kubernetes-access.ts';
+import type { KubeAccess } from '../../kube/access.ts';
+import { KubeClient } from '../../kube/client.ts';
+import { recordOf, textsOf, type JsonRecord } from '../../kube/json-record.ts';
+import { KNOWN_KINDS } from '../../kube/known-kinds.ts';
 
 export type Review =
   | { readonly kind: 'known'; readonly username: string; readonly audiences: readonly string[]; readonly pod: string }
@@ -14,7 +16,8 @@ export type Review =
   | { readonly kind: 'rejected'; readonly details: string }
   | { readonly kind: 'unavailable'; readonly details: string };
 
-export interface TokenReviewerOptions extends KubernetesAccess {
+export interface TokenReviewerOptions {
+  readonly access: KubeAccess;
   readonly audience: string;
   readonly log: Log;
   readonly clock: Clock;
@@ -24,10 +27,9 @@ export interface TokenReviewerOptions extends KubernetesAccess {
   readonly rememberMs?: number;
 }
 
-const PATH = '/apis/authentication.k8s.io/v1/tokenreviews';
-const ANSWER_BYTES_MAX = 256 * 1024;
 const QUESTIONS_MAX = 64;
 const REMEMBERED_MAX = 4096;
+const TIMEOUT_MS = 5_000;
 const WINDOW_MS = 10_000;
 const FAILURES_MIN = 5;
 const PROBE_AFTER_MS = 2_000;
@@ -40,10 +42,12 @@ export class TokenReviewer {
   readonly #remembered = new Map<string, { readonly review: Review; readonly untilMs: number }>();
   readonly #asked = new Map<string, Promise<Review>>();
   #breaker: Promise<Ask> | null = null;
-  #close: () => Promise<void> = () => Promise.resolve();
+  readonly #client: KubeClient;
 
   constructor(options: TokenReviewerOptions) {
     this.#options = options;
+    const { access, clock, timeoutMs = TIMEOUT_MS } = options;
+    this.#client = new KubeClient({ access, clock, timeoutMs });
   }
 
   /** Never rejects. */
@@ -66,7 +70,7 @@ export class TokenReviewer {
 
   async close(): Promise<void> {
     (await this.#breaker)?.shutdown();
-    await this.#close();
+    await this.#client.close();
   }
 
   #remember(key: string, review: Review): void {
@@ -90,39 +94,14 @@ export class TokenReviewer {
   }
 
   async #build(): Promise<Ask> {
-    const [{ default: Breaker }, { Pool }] = await Promise.all([import('opossum'), import('undici')]);
-    const { url, authority, tokenFile, timeoutMs = 5_000, log, audience } = this.#options;
-    const pool = new Pool(url, {
-      connections: 4,
-      bodyTimeout: timeoutMs,
-      headersTimeout: timeoutMs,
-      ...(authority === '' ? {} : { connect: { ca: authority } }),
-    });
-    this.#close = async () => await pool.destroy();
+    const { default: Breaker } = await import('opossum');
+    const { timeoutMs = TIMEOUT_MS, log, audience } = this.#options;
     const ask = async (token: string): Promise<Review> => {
-      const own = tokenFile === '' ? '' : (await readFile(tokenFile, 'utf8')).trim();
-      const { statusCode, body } = await pool.request({
-        method: 'POST',
-        path: PATH,
-        headers: {
-          'content-type': 'application/json',
-          accept: 'application/json',
-          ...(own === '' ? {} : { authorization: `Bearer ${own}` }),
-        },
-        body: JSON.stringify({
-          apiVersion: 'authentication.k8s.io/v1',
-          kind: 'TokenReview',
-          spec: { token, audiences: [audience] },
-        }),
-      });
-      let text = '';
-      for await (const chunk of body) {
-        text += String(chunk);
-        if (text.length > ANSWER_BYTES_MAX) throw new Error('the answer of the API server is too long');
-      }
+      const answer = await this.#client.review(KNOWN_KINDS.tokenReview, { token, audiences: [audience] });
+      if (answer.kind === 'done') return readReview(answer.value);
+      const { status, reason } = answer.failure;
       // The body of a failure may say anything, the token included.
-      if (statusCode !== 201 && statusCode !== 200) throw new Error(`the API server answered ${statusCode}`);
-      return readReview(text);
+      throw new Error(status === 0 ? `the API server: ${reason}` : `the API server answered ${status}`);
     };
     const breaker: Ask = new Breaker(ask, {
       timeout: timeoutMs,
@@ -138,24 +117,14 @@ export class TokenReviewer {
   }
 }
 
-/** Throws when it is no TokenReview. */
-function readReview(text: string): Review {
-  const status = recordOf(recordOf(JSON.parse(text))['status']);
-  const user = recordOf(status['user']);
+/** Throws when it names nobody. */
+function readReview(status: JsonRecord): Review {
   if (status['authenticated'] !== true) {
     // The server's own words may quote the token.
     return { kind: 'rejected', details: 'the API server does not know the token' };
   }
-  const username = user['username'];
+  const { username, extra } = recordOf(status['user']);
   if (typeof username !== 'string') throw new Error('the API server named no user');
-  const [pod = ''] = textsOf(recordOf(user['extra'])[POD]);
+  const [pod = ''] = textsOf(recordOf(extra)[POD]);
   return { kind: 'known', username, audiences: textsOf(status['audiences']), pod };
-}
-
-function recordOf(value: unknown): Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null ? Object.fromEntries(Object.entries(value)) : {};
-}
-
-function textsOf(value: unknown): readonly string[] {
-  return Array.isArray(value) ? value.filter((entry): entry is string => typeof entry === 'string') : [];
 }

@@ -4,7 +4,6 @@ import { request } from 'node:http';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createLog } from '../../../../src/base/log.ts';
 import { bearerTokens } from '../../../../src/control/authentication/caller.ts';
-import { kubernetesAccess } from '../../../../src/control/authentication/kubernetes-access.ts';
 import { refusal } from '../../../../src/control/authentication/refusal.ts';
 import { RefusalBook } from '../../../../src/control/authentication/refusal-book.ts';
 import { tokenClaims } from '../../../../src/control/authentication/token-claims.ts';
@@ -88,29 +87,6 @@ describe('what a token says of itself', () => {
   ];
   test.each(CASES)('%s is read as %j', (text, claims) => {
     expect(tokenClaims(text)).toEqual(claims);
-  });
-});
-
-describe('where the API server is', () => {
-  const inside = { KUBERNETES_SERVICE_HOST: 'fd00::1', KUBERNETES_SERVICE_PORT: '6443' };
-  const CASES: readonly (readonly [string, Record<string, string>, string])[] = [
-    ['https://10.0.0.1:6443', {}, 'https://10.0.0.1:6443'],
-    ['http://10.0.0.1', {}, 'takes https://host:port, without a user or password'],
-    ['https://me:secret@10.0.0.1', {}, 'takes https://host:port, without a user or password'],
-    ['in-cluster', {}, 'in-cluster: KUBERNETES_SERVICE_HOST is not set, so this is no pod'],
-  ];
-  test.each(CASES)('%s with %j is %s', async (server, environment, wanted) => {
-    const access = await kubernetesAccess({ server, tokenFile: '', authorityFile: '' }, environment);
-    expect(typeof access === 'string' ? access : access.url).toBe(wanted);
-  });
-
-  test('in a cluster is found as every pod finds it', async () => {
-    const authorityFile = new URL('../../../support/certificates/authority.pem', import.meta.url).pathname;
-    const access = await kubernetesAccess({ server: 'in-cluster', tokenFile: '', authorityFile }, inside);
-    expect(access).toMatchObject({
-      url: 'https://[fd00::1]:6443',
-      tokenFile: '/var/run/secrets/kubernetes.io/serviceaccount/token',
-    });
   });
 });
 

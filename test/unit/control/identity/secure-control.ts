@@ -7,10 +7,10 @@ import { join } from 'node:path';
 import { create, fromBinary, toBinary, type JsonObject, type MessageInitShape } from '@bufbuild/protobuf';
 import { Client, Metadata, credentials, status, type ServiceError } from '@grpc/grpc-js';
 import { createLog } from '../../../../src/base/log.ts';
-import type { KubernetesAccess } from '../../../../src/control/authentication/kubernetes-access.ts';
 import { DirectoryStore } from '../../../../src/control/ca/directory-store.ts';
 import { JoinTokens } from '../../../../src/control/ca/join-token.ts';
 import { ControlService, type ControlAddresses } from '../../../../src/control/control.ts';
+import type { KubeAccess } from '../../../../src/kube/access.ts';
 import { signingRequest } from '../../../../src/tls/csr.ts';
 import {
   DeltaDiscoveryRequestSchema,
@@ -52,7 +52,7 @@ export class SecureControl {
   /** `authority`: files by name, in the place of a root of its own. */
   static async start(
     rules = '',
-    kubernetes: KubernetesAccess | null = null,
+    kubernetes: KubeAccess | null = null,
     authority: Readonly<Record<string, string>> = {},
   ): Promise<SecureControl> {
     const folder = await mkdtemp(join(tmpdir(), 'outrigger-secure-'));

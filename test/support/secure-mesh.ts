@@ -16,6 +16,8 @@ export interface MemberOptions {
   readonly app?: string;
   readonly labels?: Readonly<Record<string, string>>;
   readonly flags?: readonly string[];
+  /** Takes the ports of this one, which hands over to it and ends. */
+  readonly replaces?: Member;
 }
 
 export interface Member {
@@ -91,9 +93,14 @@ export class SecureMesh implements AsyncDisposable {
   }
 
   /** Resolves when the sidecar is ready. */
-  async join({ service, app = '', labels = {}, flags = [] }: MemberOptions): Promise<Member> {
+  async join({ service, app = '', labels = {}, flags = [], replaces }: MemberOptions): Promise<Member> {
     const [name = '', namespace = 'default'] = service.split('.');
-    const [admin = 0, inbound = 0, outbound = 0] = await freePorts(3);
+    const free = await freePorts(replaces === undefined ? 3 : 0);
+    const { admin, inbound, outbound } = replaces ?? {
+      admin: free[0] ?? 0,
+      inbound: free[1] ?? 0,
+      outbound: free[2] ?? 0,
+    };
     const own: Readonly<Record<string, string | number>> = {
       control: this.secure,
       'token-file': this.token(`${namespace}/${name}`),
@@ -108,7 +115,10 @@ export class SecureMesh implements AsyncDisposable {
     const given = Object.entries(own).flatMap(([flag, value]) => [`--${flag}`, String(value)]);
     const labelled = Object.entries(labels).flatMap(([key, value]) => ['--label', `${key}=${value}`]);
     const child = this.#run('sidecar', ...given, ...labelled, ...flags);
-    await untilReady(child, async () => (await statusOf(admin, '/ready')) === 200);
+    await untilReady(
+      child,
+      async () => replaces?.child.hasExited() !== false && (await statusOf(admin, '/ready')) === 200,
+    );
     const member = { child, admin, inbound, outbound };
     this.members.set(service, member);
     return member;

@@ -48,7 +48,7 @@ export interface Limits {
   readonly shares: ReadonlyMap<string, LimitShare>;
 }
 
-const ENTRIES = 16_384;
+const ENTRIES = 65_536;
 const HASH = 0;
 const HASH_TOO = 1;
 const USED = 2;

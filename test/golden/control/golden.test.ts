@@ -1,7 +1,8 @@
 // Runs every golden file of this folder: comments on top say what is shown and for whom, then rules, then
 // after the line of `=` what comes out. OUTRIGGER_UPDATE_GOLDEN=1 writes what comes out into the files.
 //
-//   # show: vhost reviews          vhost|table|cluster|endpoints|listener|jwt NAME (a part of the name), or problems, or names
+//   # show: vhost reviews          vhost|table|cluster|endpoints|listener|jwt NAME (a part of the name), or problems, or names,
+//                                or filter NAME: its configurations wherever it stands
 //   # for: frontend.default v1     service[.namespace] and version; `app: 9080/http`; `as: envoy`; `base: none`;
 //                                `locality: r/z/s`; `meshed: true`; `mode: redirect` and `address: 10.0.0.1` for a captured pod
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
@@ -76,6 +77,8 @@ function select(view: PrintedView, show: string, wanted: string): unknown {
       return view.listeners
         .filter((listener) => textOf(listener, 'name').startsWith(wanted))
         .map((listener) => ({ [textOf(listener, 'name')]: found(listener, 'envoy.filters.http.jwt_authn') }));
+    case 'filter':
+      return view.listeners.map((listener) => ({ [textOf(listener, 'name')]: found(listener, wanted) }));
     case 'names':
       return {
         listeners: names(view.listeners),

@@ -65,7 +65,7 @@ test('what a thread held is given back when it is forgotten, and nothing of the 
 
 test('names beyond the table are limited by each thread for itself, and it says so', () => {
   const limits = new SharedLimits(1, 0);
-  for (let i = 0; i < 16_384; i++) limits.budget(`name ${i}`);
+  for (let i = 0; i < 65_536; i++) limits.budget(`name ${i}`);
   expect(limits.isFull).toBe(false);
   const late = limits.budget('one too many');
   expect([limits.isFull, late.acquire(1), late.acquire(1)]).toEqual([true, true, false]);

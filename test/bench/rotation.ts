@@ -19,7 +19,7 @@ const { load, certificates, roots, handshakes } = await runRotation({
   certificateSeconds: Number(values['certificate-seconds']),
   seconds,
   perSecond: Number(values.rps),
-  rotatesRoot: values.root,
+  rotatesRoot: values.root ? 'forced' : 'never',
   concurrency: Number(values.concurrency),
 });
 const { sent, succeeded, failures } = load;

@@ -22,6 +22,7 @@ import {
 import { statusOf } from '../support/until.ts';
 import { commandOf, SIDE_NAMES, type SideName } from './side.ts';
 
+const LATE: JsonObject = { tls_minimum_protocol_version: 'TLSv1_3', tls_maximum_protocol_version: 'TLSv1_3' };
 const TRUST: JsonObject = { trusted_ca: AUTHORITY };
 const WHO =
   '%REQ(x-forwarded-client-cert)% %DOWNSTREAM_PEER_SUBJECT% %DOWNSTREAM_PEER_SERIAL% %DOWNSTREAM_PEER_FINGERPRINT_256% %DOWNSTREAM_TLS_VERSION% %DOWNSTREAM_TLS_CIPHER%';
@@ -44,6 +45,10 @@ const CLIENTS: readonly (readonly [name: string, common: JsonObject, status: num
   ['wildcard', { tls_certificates: [certificate('client')], validation_context: named('x.wild.test') }, 200],
   ['wrong-name', { tls_certificates: [certificate('client')], validation_context: named('other.test') }, 503],
   ['no-certificate', { validation_context: TRUST }, 503],
+  // Over TLS 1.3 a server refuses a certificate after the handshake, when the request is under way.
+  ['late-no-certificate', { validation_context: TRUST, tls_params: LATE }, 503],
+  ['late-stranger', { tls_certificates: [certificate('stranger')], validation_context: TRUST, tls_params: LATE }, 503],
+  ['late-good', { tls_certificates: [certificate('client')], validation_context: TRUST, tls_params: LATE }, 200],
   ['stranger', { tls_certificates: [certificate('stranger')], validation_context: TRUST }, 503],
   ['expired', { tls_certificates: [certificate('expired')], validation_context: TRUST }, 503],
   [

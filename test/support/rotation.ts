@@ -1,8 +1,11 @@
 // Steady traffic between two sidecars while their certificates are rotated again and again, and the root of the mesh in
 // stages, if it is asked for. Connections are replaced after a few requests, on both legs, so that handshakes go on all
 // the time. What the sidecars showed of themselves is noted beside what the traffic met.
-import { execFileSync } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { startUpstream } from '../e2e/sidecar-process.ts';
 import { PacedLoad, type LoadResult } from './paced-load.ts';
 import { OUTRIGGER } from './real-parts.ts';
@@ -14,8 +17,8 @@ export interface RotationOptions {
   readonly certificateSeconds: number;
   readonly seconds: number;
   readonly perSecond: number;
-  /** The root is rotated, too: start, switch and finish at even distances. */
-  readonly rotatesRoot: boolean;
+  /** The root is rotated, too: start, switch and finish at even distances by force, or each as soon as it is safe. */
+  readonly rotatesRoot: 'never' | 'forced' | 'waiting';
   /** Threads of the sidecars. */
   readonly concurrency?: number;
 }
@@ -32,6 +35,8 @@ export interface RotationResult {
 
 const REQUESTS_PER_CONNECTION = 20;
 const LOOK_MS = 500;
+const AFTERWARDS_MS = 3000;
+const run = promisify(execFile);
 const RULES = `apiVersion: networking.istio.io/v1
 kind: DestinationRule
 metadata: { name: server }
@@ -63,11 +68,14 @@ export async function runRotation(options: RotationOptions): Promise<RotationRes
     host: 'server.default',
     ports: () => [client.outbound],
   });
-  const stages = options.rotatesRoot ? ['start', 'switch', 'finish'] : [];
+  const stages = options.rotatesRoot === 'forced' ? [...STAGES] : [];
+  const rotation = { isOver: options.rotatesRoot !== 'waiting' };
+  const rotated = rotation.isOver ? null : rotateSafely(mesh, certificateSeconds);
+  void rotated?.finally(() => (rotation.isOver = true)).catch(() => {});
   const startMs = performance.now();
-  for (let passed = 0; passed < seconds * 1000; passed = performance.now() - startMs) {
+  for (let passed = 0; passed < seconds * 1000 || !rotation.isOver; passed = performance.now() - startMs) {
     const [stage] = stages;
-    const dueMs = ((STAGES - stages.length + 1) / (STAGES + 1)) * seconds * 1000;
+    const dueMs = ((STAGES.length - stages.length + 1) / (STAGES.length + 1)) * seconds * 1000;
     if (stage !== undefined && passed >= dueMs) {
       stages.shift();
       execFileSync(process.execPath, [OUTRIGGER, 'ca', 'rotate', stage, '--ca-dir', mesh.caFolder, '--force']);
@@ -82,6 +90,7 @@ export async function runRotation(options: RotationOptions): Promise<RotationRes
     }
     await sleep(LOOK_MS);
   }
+  await rotated;
   const result = await load.stop();
   const handshakes = await handshakesOf(server);
   return {
@@ -92,7 +101,16 @@ export async function runRotation(options: RotationOptions): Promise<RotationRes
   };
 }
 
-const STAGES = 3;
+const STAGES = ['start', 'switch', 'finish'] as const;
+
+/** As an operator does it: each stage waits until it is safe, and the last one until traffic has met it. */
+async function rotateSafely({ caFolder }: SecureMesh, certificateSeconds: number): Promise<void> {
+  // By itself it says a day, which is what anybody might have been given.
+  writeFileSync(join(caFolder, 'lifetime-max'), String(certificateSeconds * 1000));
+  for (const stage of STAGES)
+    await run(process.execPath, [OUTRIGGER, 'ca', 'rotate', stage, '--ca-dir', caFolder, '--wait']);
+  await sleep(AFTERWARDS_MS);
+}
 
 async function statusThrough({ outbound }: Member): Promise<number> {
   const load = new PacedLoad({

@@ -102,6 +102,18 @@ test.each<[string, JsonObject, number]>([
   expect((await get(proxy)).status).toBe(status);
 });
 
+test.each(['TLSv1_2', 'TLSv1_3'])(
+  'what a sidecar is told of servers outside of the mesh reaches one of %s',
+  async (version) => {
+    // As control/translate/upstream-tls.ts has it.
+    const params = { tls_minimum_protocol_version: 'TLSv1_2', tls_maximum_protocol_version: 'TLSv1_3' };
+    const only = { tls_minimum_protocol_version: version, tls_maximum_protocol_version: version };
+    const socket = upstream({ validation_context: TRUST, tls_params: params });
+    const proxy = await between(() => ({ transport_socket: socket }), { ...SERVER, tls_params: only });
+    expect([(await get(proxy)).status, stat(proxy, `versions.${version.replace('_', '.')}`)]).toEqual([200, 1]);
+  },
+);
+
 it('says why a server was refused', async () => {
   const names = [{ san_type: 'DNS', matcher: { exact: 'other.test' } }];
   const proxy = await between(() => ({ transport_socket: validating(names) }));

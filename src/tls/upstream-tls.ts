@@ -115,6 +115,9 @@ export class UpstreamTls {
       if (peer === null) {
         socket.on('error', ignore);
         socket.destroy();
+      } else {
+        // Node tells of a fault in TLS after the handshake, and leaves the socket open.
+        socket.on('error', () => socket.destroy());
       }
       connected(peer, cause);
     };

@@ -7,6 +7,8 @@ import { connect as connectPlain, type Socket } from 'node:net';
 import { connect, createServer, type Server, type TlsOptions, type TLSSocket } from 'node:tls';
 import { afterEach, expect, it, test } from 'vitest';
 import type { Proxy } from '../../src/sidecar/proxy.ts';
+import { TlsTally } from '../../src/tls/tls-tally.ts';
+import { UpstreamTls } from '../../src/tls/upstream-tls.ts';
 import { listen } from '../support/free-port.ts';
 import {
   AUTHORITY,
@@ -206,4 +208,27 @@ it.each(['TLSv1.2', 'TLSv1.3'] as const)('keeps no client that sends what is no 
   await until('the connection is there', async () => active() === 1);
   below.write(NO_TLS);
   await until('the connection is gone', async () => active() === 0);
+});
+
+test('whoever else holds a connection to a server learns of a break as well', async () => {
+  const server = await serve({ onSecure: garble });
+  const settings = {
+    minVersion: 'TLSv1.3',
+    maxVersion: 'TLSv1.3',
+    ciphers: '',
+    curves: 'auto',
+    signatures: '',
+  } as const;
+  const tls = new UpstreamTls({
+    settings: { ...settings, protocols: [] },
+    certificates: [],
+    trust: null,
+    serverName: '',
+    sessionsMax: 0,
+    tally: new TlsTally(),
+  });
+  const target = { authority: 'app', serverName: '', expectedName: '' };
+  const socket = tls.connect({ host: '127.0.0.1', port: server.port }, target, ignore);
+  if (socket === null) throw new Error('it was not dialled');
+  await new Promise((resolve) => socket.once('close', resolve).resume());
 });

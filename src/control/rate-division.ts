@@ -47,8 +47,13 @@ const MOMENT_SECONDS = 0.001;
 const HEADROOM = 1.1;
 /** Of the limit, for all instances together, asked or not: the first request of a quiet one is served. */
 const FLOOR = 0.03;
-/** A part that would change by less stays. */
+/** A part that would change by less stays, unless others need what it gives up: of the limit, and of the part. */
 const STEP = 0.004;
+const STEP_OF_PART = 0.1;
+/** So many are served as soon as they come or give something up; more wait for the next turn, since each costs all. */
+const PROMPT_MAX = 16;
+/** Less than that is nothing. */
+const LEAST = 1e-6;
 
 export class RateDivision {
   readonly #options: RateDivisionOptions;
@@ -65,16 +70,16 @@ export class RateDivision {
     const known = members.get(member);
     if (known === undefined) {
       members.set(member, { demand: 0, held, granted: held, goneMs: null });
-      this.#divide(group, members);
+      if (members.size <= PROMPT_MAX) this.#divide(group, members);
       return;
     }
     const demand = asked / Math.max(MOMENT_SECONDS, seconds);
     known.demand += (demand - known.demand) * (1 - Math.exp(-seconds / SMOOTH_SECONDS));
     known.goneMs = null;
-    const isHeard = known.held !== held;
+    const hasGivenUp = held < known.held;
     known.held = held;
     // What it gave up may be given now; what it asks for waits for the next turn.
-    if (isHeard) this.#divide(group, members);
+    if (hasGivenUp && members.size <= PROMPT_MAX) this.#divide(group, members);
   }
 
   leave(member: string, nowMs: number): void {
@@ -111,18 +116,33 @@ export class RateDivision {
       present.map(([, { demand }]) => demand / rate),
       Math.max(0, 1 - kept),
     );
-    const wanted = present.map(([id, member], i) => ({ id, member, target: targets[i] ?? 0 }));
-    for (const { id, member, target } of wanted) {
-      if (target < member.granted - STEP || (target < member.granted && target === 0))
-        this.#grant(group, id, member, target);
-    }
+    const wanted: readonly Wanted[] = present.map(([id, member], i) => ({ id, member, target: targets[i] ?? 0 }));
+    this.#shrink(group, members, wanted);
     let free = 1 - [...members.values()].reduce((sum, one) => sum + partOf(one), 0);
     for (const { id, member, target } of wanted) {
-      if (target <= member.granted + STEP) continue;
+      const leastGrown = member.granted + stepOf(member, target);
+      if (target <= leastGrown) continue;
       const fraction = Math.min(target, partOf(member) + Math.max(0, free));
-      if (fraction <= member.granted + STEP) continue;
+      if (fraction <= leastGrown) continue;
       free -= fraction - partOf(member);
       this.#grant(group, id, member, fraction);
+    }
+  }
+
+  /** Who has much more than it should gives it up, and so do others, the largest excess first, as far as somebody needs it. */
+  #shrink(group: string, members: ReadonlyMap<string, Member>, wanted: readonly Wanted[]): void {
+    let need = -1;
+    for (const member of members.values()) need += member.granted;
+    for (const { member, target } of wanted)
+      if (target > member.granted + stepOf(member, target)) need += target - member.granted;
+    const excesses = wanted
+      .map((one) => ({ ...one, excess: one.member.granted - one.target }))
+      .filter(({ excess }) => excess > LEAST)
+      .toSorted((one, other) => other.excess - one.excess);
+    for (const { id, member, target, excess } of excesses) {
+      if (need <= LEAST && excess <= stepOf(member, target) && target > 0) continue;
+      need -= excess;
+      this.#grant(group, id, member, target);
     }
   }
 
@@ -130,6 +150,16 @@ export class RateDivision {
     known.granted = fraction;
     this.#options.tell({ member, group, fraction });
   }
+}
+
+interface Wanted {
+  readonly id: string;
+  readonly member: Member;
+  readonly target: number;
+}
+
+function stepOf({ granted }: Member, target: number): number {
+  return Math.min(STEP, STEP_OF_PART * Math.max(granted, target));
 }
 
 function partOf({ held, granted }: Member): number {

@@ -167,7 +167,8 @@ export class RateReports {
       reporter.isTold = true;
       send(
         reporter.call,
-        [...reporter.parts].map(([name, part]) => `${name}=${part.toFixed(6)}`),
+        // Rounded down, so that many parts are no more than the limit either.
+        [...reporter.parts].map(([name, part]) => `${name}=${(Math.floor(part * 1e6) / 1e6).toFixed(6)}`),
       );
       reporter.parts.clear();
     });

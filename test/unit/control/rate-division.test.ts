@@ -93,6 +93,18 @@ test('parts follow the demand within two seconds', () => {
   expect(fleet.inForce).toBeLessThanOrEqual(1 + 1e-9);
 });
 
+test.each([2, 50, 500, 2000])('%i that ask for half of the limit together have what they ask for', (count) => {
+  const fleet = new Fleet();
+  const demands = Object.fromEntries(Array.from({ length: count }, (_, i) => [`m${i}`, (LIMIT * 0.5) / count]));
+  fleet.run(demands, 3);
+  expect(fleet.admitted(demands)).toBeGreaterThan(LIMIT * 0.499);
+  expect(fleet.inForce).toBeLessThanOrEqual(1 + 1e-6);
+  // Then one of them asks for much, and has what the others leave.
+  const greedy = { ...demands, m0: LIMIT * 2 };
+  fleet.run(greedy, 3);
+  expect(fleet.admitted(greedy)).toBeGreaterThan(LIMIT * 0.9);
+});
+
 test('who is gone keeps its part for a while, and who comes again has it', () => {
   const fleet = new Fleet();
   fleet.run({ a: 100, b: 100 }, 2);

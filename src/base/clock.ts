@@ -10,8 +10,9 @@ export interface Clock {
 }
 
 let isInTurn = false;
-/** What the clock said first in this turn; 0 when nobody has asked yet. */
+/** What the clocks said first in this turn; 0 when nobody has asked yet. */
 let turnMs = 0;
+let turnWallMs = 0;
 
 export const systemClock: Clock = {
   now(): number {
@@ -19,13 +20,18 @@ export const systemClock: Clock = {
     if (turnMs === 0) turnMs = performance.now();
     return turnMs;
   },
-  wall: () => Date.now(),
+  wall(): number {
+    if (!isInTurn) return Date.now();
+    if (turnWallMs === 0) turnWallMs = Date.now();
+    return turnWallMs;
+  },
 };
 
 /** Begins a turn: short work without a pause, which must call endTurn whatever happens. */
 export function beginTurn(): void {
   isInTurn = true;
   turnMs = 0;
+  turnWallMs = 0;
 }
 
 export function endTurn(): void {

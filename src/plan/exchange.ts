@@ -2,10 +2,10 @@
 // One request and its response on their way through the sidecar. An Exchange belongs to its
 // downstream connection and is reset between requests, never made anew; whatever calls back late
 // compares `epoch` first. Every field is set in the constructor, in one order, with one type.
-import type { JsonObject } from '@bufbuild/protobuf';
 import { Head } from '../http/head.ts';
 import type { AttemptFault } from './attempt-fault.ts';
 import type { ClusterRef, Endpoint } from './cluster.ts';
+import { ExchangeMetadata } from './exchange-metadata.ts';
 import type { Failure } from './failure.ts';
 import type { MetadataMatch } from './metadata-match.ts';
 import type { Plan, Step } from './plan.ts';
@@ -206,7 +206,7 @@ export class Exchange {
   /** What happened on the way that a trace should tell; null until something did. */
   events: ExchangeEvent[] | null = null;
   /** Dynamic metadata: what filters found out for those after them, by namespace (`envoy.filters.http.jwt_authn`). Values are shared: never change one. */
-  readonly metadata = new Map<string, JsonObject>();
+  readonly metadata = new ExchangeMetadata();
   /** Set once by the driver that owns this exchange; null in tests of single steps. */
   resumer: Resumer | null = null;
 

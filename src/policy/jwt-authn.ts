@@ -83,7 +83,7 @@ function authenticate(x: Exchange, filter: JwtFilter, requires: JwtRequirement, 
     tellFailure(x, notes.failedBy[i] as JwtProvider, notes.failures[i] as JwtStatus);
   }
   let movesRoute = false;
-  for (let i = 0; i < notes.good.length; i++) {
+  for (let i = 0; i < notes.goodCount; i++) {
     const token = notes.good[i] as GoodToken;
     lay(x, token, notes.places[i] as TokenPlace);
     if (token.movesRoute) movesRoute = true;

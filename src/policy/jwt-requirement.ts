@@ -50,8 +50,10 @@ const TOKENS_MAX = 32;
 /** The notes of one judgement. Judging is done in one go, so that a filter needs only one. */
 export class Judgement {
   readonly providers: JwtProviders;
+  /** The first `goodCount` of them count. They are written over, never cut off: a list that is emptied is made anew. */
   readonly good: GoodToken[] = [];
   readonly places: TokenPlace[] = [];
+  goodCount = 0;
   /** How many good tokens earlier branches had. */
   earlier = 0;
   tokens = 0;
@@ -70,15 +72,18 @@ export class Judgement {
     this.mayWait = mayWait;
     this.earlier = 0;
     this.tokens = 0;
-    if (this.good.length > 0) {
-      this.good.length = 0;
-      this.places.length = 0;
-    }
+    this.goodCount = 0;
     if (this.awaited.length > 0) this.awaited.length = 0;
     if (this.failures.length > 0) {
       this.failures.length = 0;
       this.failedBy.length = 0;
     }
+  }
+
+  noteGood(token: GoodToken, place: TokenPlace): void {
+    this.good[this.goodCount] = token;
+    this.places[this.goodCount] = place;
+    this.goodCount++;
   }
 
   toJSON(): undefined {
@@ -122,7 +127,7 @@ function judgeAll(x: Exchange, wanted: JwtRequirement, notes: Judgement): JwtSta
 
 /** The last place first, and in it the last line, as Envoy does. */
 function judgeTokens(x: Exchange, wanted: JwtRequirement, notes: Judgement): JwtStatus {
-  notes.earlier = notes.good.length;
+  notes.earlier = notes.goodCount;
   const before = notes.tokens;
   let status: JwtStatus = JWT.missing;
   for (let i = wanted.places.length - 1; i >= 0; i--) {
@@ -182,8 +187,7 @@ function judgeText(text: string, wanted: JwtRequirement, place: TokenPlace, note
   providers.tally.add(STAT.cacheHit, 1);
   const status = checkGood(known, wanted, place, providers.clock.wall() / 1000);
   if (status === JWT.ok) {
-    notes.good.push(known);
-    notes.places.push(place);
+    notes.noteGood(known, place);
   } else {
     if (status === JWT.expired) known.provider.cache.remove(text);
     noteFailure(known.provider, status, notes);
@@ -249,8 +253,7 @@ function judgeNew(text: string, wanted: JwtRequirement, place: TokenPlace, notes
   if (status === JWT.ok) {
     const good = goodToken(token, provider);
     provider.cache.add(text, good);
-    notes.good.push(good);
-    notes.places.push(place);
+    notes.noteGood(good, place);
     return status;
   }
   const isUnknownKey = status === JWT.noMatchingKey;

@@ -10,6 +10,11 @@ function passTime(): void {
   while (performance.now() === start);
 }
 
+function passMillisecond(): void {
+  const start = Date.now();
+  while (Date.now() === start);
+}
+
 test('outside of a turn the clock goes on', () => {
   const before = systemClock.now();
   passTime();
@@ -45,4 +50,19 @@ test('a new turn has a new time, and one within another never leads back', () =>
   ask();
   expect(times).toEqual(times.toSorted((one, other) => one - other));
   expect(new Set(times).size).toBe(times.length);
+});
+
+test('the wall clock has one time in a turn as well, and goes on behind it', () => {
+  const before = systemClock.wall();
+  passMillisecond();
+  beginTurn();
+  const first = systemClock.wall();
+  passMillisecond();
+  const second = systemClock.wall();
+  endTurn();
+  const behind = systemClock.wall();
+  beginTurn();
+  const next = systemClock.wall();
+  endTurn();
+  expect([first > before, second === first, behind > first, next >= behind]).toEqual([true, true, true, true]);
 });

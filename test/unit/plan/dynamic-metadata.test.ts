@@ -2,6 +2,7 @@
 import { create, fromJson, type JsonValue } from '@bufbuild/protobuf';
 import { describe, expect, test } from 'vitest';
 import type { Problem } from '../../../src/base/problem.ts';
+import { ExchangeMetadata } from '../../../src/plan/exchange-metadata.ts';
 import { addMetadata, compileMetadataMatcher, readMetadata } from '../../../src/plan/dynamic-metadata.ts';
 import { Exchange } from '../../../src/plan/exchange.ts';
 import { MetadataMatcherSchema } from '../../../src/xds/gen/envoy/type/matcher/v3/metadata_pb.js';
@@ -132,4 +133,21 @@ test('an empty message is refused', () => {
   const problems: Problem[] = [];
   expect(compileMetadataMatcher(create(MetadataMatcherSchema), problems, 'm')).toBeNull();
   expect(problems).toHaveLength(3);
+});
+
+test('namespaces are kept apart and forgotten with their exchange', () => {
+  const metadata = new ExchangeMetadata();
+  metadata.set('a', { one: 1 });
+  metadata.set('b', { two: 2 });
+  metadata.set('a', { three: 3 });
+  expect([metadata.size, metadata.get('a'), metadata.get('b'), metadata.get('c')]).toEqual([
+    2,
+    { three: 3 },
+    { two: 2 },
+    undefined,
+  ]);
+  metadata.clear();
+  expect([metadata.size, metadata.get('a'), metadata.get('b')]).toEqual([0, undefined, undefined]);
+  metadata.set('b', { four: 4 });
+  expect([metadata.size, metadata.get('a'), metadata.get('b')]).toEqual([1, undefined, { four: 4 }]);
 });

@@ -62,7 +62,7 @@ const NOT_FOR_CUSTOM: ReadonlySet<AttributeKind> = new Set([
 ]);
 export const RULES_MAX = 1000;
 /** Entries of `from`, `to` or `when` of one rule. */
-export const PARTS_MAX = 1000;
+export const PARTS_MAX = 500;
 const FIELDS: readonly string[] = ['selector', 'targetRef', 'targetRefs', 'action', 'provider', 'rules'];
 
 export function readAuthorizationPolicySpec(fields: Fields): AuthorizationPolicySpec {

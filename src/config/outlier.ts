@@ -19,8 +19,12 @@ const COUNT = { min: 0, max: 4_294_967_295 };
 export function readOutlier(fields: Fields): Outlier {
   const percent = { min: 0, max: 100 };
   fields.later('outlierDetectionHttpErrorCodes');
+  const [consecutive5xx, consecutiveErrors] = [
+    fields.integer('consecutive5xxErrors', COUNT),
+    fields.integer('consecutiveErrors', COUNT),
+  ];
   return {
-    consecutive5xx: fields.integer('consecutive5xxErrors', COUNT) ?? fields.integer('consecutiveErrors', COUNT),
+    consecutive5xx: consecutive5xx ?? consecutiveErrors,
     consecutiveGateway: fields.integer('consecutiveGatewayErrors', COUNT),
     consecutiveLocalOrigin: fields.integer('consecutiveLocalOriginFailures', COUNT),
     splitsLocalOrigin: fields.flag('splitExternalLocalOriginErrors') ?? false,

@@ -31,6 +31,7 @@ export function authorizationPolicySpec(): FieldSchema {
       }),
     },
     {
+      refusesNull: true,
       atMostOne: [['selector', 'targetRef', 'targetRefs']],
       rules: [
         {
@@ -48,11 +49,23 @@ export function authorizationPolicySpec(): FieldSchema {
 
 function rule(): FieldSchema {
   const parts = { minItems: 1, maxItems: PARTS_MAX };
-  return object('All of from, to and when that are there must hold.', {
-    from: list(ANY_OF, object('One kind of callers.', { source: source() }, { required: ['source'] }), parts),
-    to: list(ANY_OF, object('One kind of requests.', { operation: operation() }, { required: ['operation'] }), parts),
-    when: list('All of these must hold.', condition(), parts),
-  });
+  return object(
+    'All of from, to and when that are there must hold.',
+    {
+      from: list(
+        ANY_OF,
+        object('One kind of callers.', { source: source() }, { required: ['source'], refusesNull: true }),
+        parts,
+      ),
+      to: list(
+        ANY_OF,
+        object('One kind of requests.', { operation: operation() }, { required: ['operation'], refusesNull: true }),
+        parts,
+      ),
+      when: list('All of these must hold.', condition(), parts),
+    },
+    { refusesNull: true },
+  );
 }
 
 function source(): FieldSchema {
@@ -73,6 +86,7 @@ function source(): FieldSchema {
     },
     {
       minProperties: 1,
+      refusesNull: true,
       atMostOne: ['serviceAccounts', 'notServiceAccounts'].flatMap((name) => apart.map((other) => [name, other])),
     },
   );
@@ -87,7 +101,7 @@ function operation(): FieldSchema {
       ...both('methods', `Methods; of gRPC it is POST. ${WILD}`),
       ...both('paths', `Paths, without the query. ${WILD} {*} is one part, {**} all that follows.`),
     },
-    { minProperties: 1 },
+    { minProperties: 1, refusesNull: true },
   );
 }
 

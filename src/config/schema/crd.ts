@@ -12,6 +12,8 @@ import type { KindSchema } from './kind-schema.ts';
 
 /** Objects of one resource for which a rule may be evaluated: all matches of a VirtualService, and few more are affordable. */
 const RULED_OBJECTS_MAX = 1_300_000;
+/** Fields of one resource that may be counted. */
+const COUNTED_FIELDS_MAX = 2_000_000;
 
 /** Says that a definition is ours: what another installed is left alone (definition-owner.ts). */
 export const OWN_LABELS = {
@@ -74,13 +76,18 @@ export function crdOf(kind: KindSchema): JsonObject {
 function structural(field: FieldSchema, count: number): JsonObject {
   const { properties, additionalProperties, items, required, mapKeys, isOpen, isIntOrString } = field;
   const cheap = count <= RULED_OBJECTS_MAX;
-  const rules = [...(cheap ? exclusionRules(field) : []), ...(field.rules ?? [])];
-  if ((field.rules ?? []).length > 0 && !cheap)
+  const own = field.rules ?? [];
+  const rules = [...(cheap ? exclusionRules(field) : []), ...own, ...nullRules(field, count)];
+  if (own.length > 0 && !cheap)
     throw new Error(`the rule of "${field.description}" may be evaluated ${count} times: bound the lists around it`);
+  const inside = (inner: FieldSchema): JsonObject => ({
+    ...structural(inner, count),
+    ...(field.refusesNull === true ? { nullable: true } : {}),
+  });
   return {
     ...plainPart(field),
     ...(required === undefined ? {} : { required: [...required] }),
-    ...(properties === undefined ? {} : { properties: mapValues(properties, (inner) => structural(inner, count)) }),
+    ...(properties === undefined ? {} : { properties: mapValues(properties, inside) }),
     ...(additionalProperties === undefined
       ? {}
       : { additionalProperties: structural(additionalProperties, count * (field.maxProperties ?? Infinity)) }),
@@ -141,6 +148,21 @@ function exclusionRules(field: FieldSchema): readonly Rule[] {
     message: `one of ${names.join(', ')} must be set`,
   }));
   return [...most, ...least];
+}
+
+/**
+ * Nulls are kept and refused: here where there are few of them, and else by the readers, which would not see them if they
+ * were dropped. `has` is false for a null (Kubernetes 1.36), so there are fewer of those than there are fields.
+ */
+function nullRules({ refusesNull = false, properties = {} }: FieldSchema, count: number): readonly Rule[] {
+  const names = Object.keys(properties);
+  if (!refusesNull || count * names.length > COUNTED_FIELDS_MAX) return [];
+  return [
+    {
+      rule: `size(dyn(self)) == ${names.map((name) => `(${has(name)} ? 1 : 0)`).join(' + ')}`,
+      message: 'a field has no value: write one, or remove the field',
+    },
+  ];
 }
 
 function has(name: string): string {

@@ -35,6 +35,11 @@ export interface FieldSchema {
   /** Of each group at least one field must be there. */
   readonly atLeastOne?: readonly (readonly string[])[];
   readonly rules?: readonly Rule[];
+  /**
+   * A field of it that is written without a value is a mistake. Elsewhere it is as good as absent, and an API server drops
+   * it before anybody could see it; in a policy what was to narrow a rule would widen it.
+   */
+  readonly refusesNull?: boolean;
   /** Of the entries of a list: two managers that apply own their entries by these, and none is there twice. */
   readonly mapKeys?: readonly string[];
   /** Fields that are not named here are kept. */

@@ -9,7 +9,7 @@ export function requestAuthenticationSpec(): FieldSchema {
   return object(
     'Which tokens are good. A request without one is not refused here: an AuthorizationPolicy does that.',
     { ...policyTargets(), jwtRules: list('One for each issuer.', jwtRule(), { maxItems: RULES_MAX }) },
-    { atMostOne: [['selector', 'targetRef', 'targetRefs']] },
+    { atMostOne: [['selector', 'targetRef', 'targetRefs']], refusesNull: true },
   );
 }
 
@@ -56,7 +56,7 @@ function jwtRule(): FieldSchema {
       },
       spaceDelimitedClaims: words('Claims, beside scope, that are lists with blanks between.'),
     },
-    { required: ['issuer'], atMostOne: [['jwks', 'jwksUri']] },
+    { required: ['issuer'], refusesNull: true, atMostOne: [['jwks', 'jwksUri']] },
   );
 }
 

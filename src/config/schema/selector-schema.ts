@@ -23,7 +23,7 @@ export function strictSelector(description: string): FieldSchema {
       ],
     },
   );
-  return object(description, { matchLabels: labels });
+  return object(description, { matchLabels: labels }, { refusesNull: true });
 }
 
 /** `workloadSelector: { labels }` of the networking kinds. */

@@ -5,7 +5,8 @@ import type { KubeAccess } from './access.ts';
 import { isJsonRecord, recordOf, textOf, type JsonRecord } from './json-record.ts';
 import { done, ownFailure, type KubeAnswer, type KubeFailure } from './kube-answer.ts';
 import { apiVersionOf, collectionPath, objectPath, type KubeKind, type KubeName } from './kind-path.ts';
-import { readKubeObject, type KubeObject } from './kube-object.ts';
+import { readKubeObject, type KubeMeta, type KubeObject } from './kube-object.ts';
+import type { JsonPatchOperation } from './json-patch.ts';
 import { KubeTransport, type KubeQuestion } from './transport.ts';
 import { runWatch, type WatchHandlers, type WatchTiming } from './watch.ts';
 
@@ -34,14 +35,18 @@ export interface KubeList {
   readonly resourceVersion: string;
 }
 
-export interface WriteOptions {
+export interface ReadOptions {
+  /** `status`, `scale`; the object itself by default. */
+  readonly subresource?: string;
+  readonly timeoutMs?: number;
+}
+
+export interface WriteOptions extends ReadOptions {
   readonly fieldManager?: string;
   /** The server judges and answers, and keeps nothing. */
   readonly isDryRun?: boolean;
   /** What happens to fields that the kind does not have; the server's default is `Warn`. */
   readonly fieldValidation?: 'Strict' | 'Warn' | 'Ignore';
-  /** `status`; the object itself by default. */
-  readonly subresource?: string;
 }
 
 export interface ApplyOptions extends WriteOptions {
@@ -65,16 +70,9 @@ export interface WatchOptions extends Selection {
   readonly timing: WatchTiming;
 }
 
-export interface JsonPatchOperation {
-  readonly op: 'add' | 'remove' | 'replace' | 'test';
-  /** RFC 6901. */
-  readonly path: string;
-  readonly value?: unknown;
-}
-
 /** What is sent: a plain object with `metadata.name`. */
-export type KubeDraft = Readonly<Record<string, unknown>> & {
-  readonly metadata: Readonly<Record<string, unknown>> & { readonly name: string; readonly namespace?: string };
+export type KubeDraft = JsonRecord & {
+  readonly metadata: (JsonRecord | KubeMeta) & { readonly name: string; readonly namespace?: string };
 };
 
 const PAGE_OBJECTS = 500;
@@ -88,8 +86,9 @@ export class KubeClient {
     this.#transport = new KubeTransport({ access, clock, userAgent, timeoutMs, random, onWarning });
   }
 
-  async get(kind: KubeKind, name: KubeName, subresource = ''): Promise<KubeAnswer<KubeObject>> {
-    return await this.#object(kind, { method: 'GET', path: objectPath(kind, name, subresource) });
+  async get(kind: KubeKind, name: KubeName, options: ReadOptions = {}): Promise<KubeAnswer<KubeObject>> {
+    const path = objectPath(kind, name, options.subresource);
+    return await this.#object(kind, { method: 'GET', path, ...timed(options) });
   }
 
   /** All pages together. For many objects of which little is kept, `listPages` holds less. */
@@ -147,6 +146,7 @@ export class KubeClient {
       method: 'POST',
       path: withQuery(path, writeQuery(options)),
       body: named(kind, object),
+      ...timed(options),
     });
   }
 
@@ -157,6 +157,7 @@ export class KubeClient {
       method: 'PUT',
       path: withQuery(path, writeQuery(options)),
       body: named(kind, object),
+      ...timed(options),
     });
   }
 
@@ -170,6 +171,7 @@ export class KubeClient {
       contentType: 'application/apply-patch+yaml',
       body: named(kind, object),
       isRepeatable: true,
+      ...timed(options),
     });
   }
 
@@ -260,7 +262,7 @@ export class KubeClient {
     }: { readonly body: unknown; readonly contentType: string; readonly options: WriteOptions },
   ): Promise<KubeAnswer<KubeObject>> {
     const path = withQuery(objectPath(kind, name, options.subresource), writeQuery(options));
-    return await this.#object(kind, { method: 'PATCH', path, contentType, body });
+    return await this.#object(kind, { method: 'PATCH', path, contentType, body, ...timed(options) });
   }
 
   async #object(kind: KubeKind, question: KubeQuestion): Promise<KubeAnswer<KubeObject>> {
@@ -269,6 +271,10 @@ export class KubeClient {
     const object = readKubeObject(answer.value, kind);
     return object === null ? ownFailure('Malformed', 'the answer is no object with a name') : done(object);
   }
+}
+
+function timed({ timeoutMs }: ReadOptions): { readonly timeoutMs?: number } {
+  return timeoutMs === undefined ? {} : { timeoutMs };
 }
 
 function nameOf({ metadata }: KubeDraft): KubeName {

@@ -29,7 +29,7 @@ export interface ReflectorTiming {
   readonly backoffMaxMs: number;
   /** A kind that is not there is looked for again after so long, ± 20 %; 10 s. */
   readonly absentMs: number;
-  /** A watch that held so long is resumed at once; 1 s. */
+  /** A watch that held so long is resumed at once; 250 ms. */
   readonly heldMs: number;
 }
 
@@ -67,7 +67,7 @@ const DEFAULT_TIMING: ReflectorTiming = {
   backoffMinMs: 800,
   backoffMaxMs: 30_000,
   absentMs: 10_000,
-  heldMs: 1_000,
+  heldMs: 250,
 };
 const FRUITLESS_MAX = 3;
 const STALLS_MAX = 3;

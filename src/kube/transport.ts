@@ -52,6 +52,7 @@ export class KubeTransport {
   readonly #prefix: string;
   readonly #closing = new AbortController();
   #pools: Promise<Pools> | null = null;
+  #chain = '';
 
   constructor(options: TransportOptions) {
     this.#options = options;
@@ -176,6 +177,7 @@ export class KubeTransport {
   async #headers(question: KubeQuestion): Promise<Record<string, string> | string> {
     const shown = await this.#options.access.credentials.show();
     if (typeof shown === 'string') return shown;
+    this.#rotate(shown.certificate?.chainPem ?? '');
     return {
       'user-agent': this.#options.userAgent,
       accept: question.accept ?? 'application/json',
@@ -191,6 +193,15 @@ export class KubeTransport {
       const [, text] = /^299 \S+ "((?:[^"\\]|\\.)*)"/.exec(line) ?? [];
       if (text !== undefined) this.#options.onWarning(text.replaceAll(/\\(.)/g, '$1'));
     }
+  }
+
+  /** Who we are was said when a connection was made: another certificate needs others. Watches end in their time. */
+  #rotate(chain: string): void {
+    const old = this.#chain === chain ? null : this.#pools;
+    this.#chain = chain;
+    if (old === null) return;
+    this.#pools = null;
+    void old.then(async (pools) => await Promise.all([pools.calls.close(), pools.watches.close()]));
   }
 
   async #open(): Promise<Pools> {

@@ -61,6 +61,8 @@ export interface ControlOptions {
 
 /** Sidecars try again at least every 1.5 s (src/sidecar/discovery.ts); the rest is for slow machines and other clients. */
 const SETTLE_MS = 2_500;
+/** What only shows in the whole (a rule that instances do not match) is looked for again this long after they changed. */
+const CHECK_MS = 1_000;
 
 export interface ControlAddresses {
   readonly xds: string;
@@ -99,6 +101,7 @@ export class ControlService implements ViewSource {
   #tried: ReadonlySet<string> = new Set();
   #problems: readonly Problem[] = [];
   #publications = 0;
+  #checkSoon: NodeJS.Timeout | null = null;
 
   constructor(options: ControlOptions) {
     this.#options = options;
@@ -193,6 +196,7 @@ export class ControlService implements ViewSource {
     this.#settling.stop();
     this.#reports.stop();
     this.#debounce.close();
+    if (this.#checkSoon !== null) clearTimeout(this.#checkSoon);
     await Promise.all(this.#sources.map(async (source) => await source.stop()));
     await Promise.all([this.#discovery.stop(), this.#status.stop(), this.#secure?.stop()]);
     await this.#jwks.close();
@@ -284,21 +288,28 @@ export class ControlService implements ViewSource {
     if (this.#translator.last.builder.hasShares) this.#debounce.noteEndpoints();
   }
 
-  #refresh(): void {
-    if (!this.#isStale) return;
+  /** `isWhole`: everything is translated anew, and tried with each sort of node. */
+  #refresh(isWhole = false): void {
+    if (!this.#isStale && !isWhole) return;
     this.#isStale = false;
-    const nodes = new Map<string, MeshNode>();
-    for (const { node } of this.#subscribers) nodes.set(sortOf(node), node);
-    this.#tried = new Set(nodes.keys());
-    this.#translator.translate(this.#index.resources(), this.#registry.workloads(), [...nodes.values()]);
-    this.#jwks.want(wantedJwks(this.#translator.last.snapshot));
+    const before = this.#translator.last.snapshot.requestAuthentications;
+    const nodes = (): readonly MeshNode[] => {
+      const sorts = new Map([...this.#subscribers].map(({ node }) => [sortOf(node), node]));
+      this.#tried = new Set(sorts.keys());
+      return [...sorts.values()];
+    };
+    const { snapshot } = this.#translator.translate(
+      this.#index.resources(),
+      this.#registry.workloads(),
+      nodes,
+      isWhole,
+    );
+    if (snapshot.requestAuthentications !== before) this.#jwks.want(wantedJwks(snapshot));
   }
 
   #publish(): void {
     this.#refresh();
-    const { problems, builder } = this.#translator.last;
-    this.#problems = [...this.#index.problems(), ...problems, ...builder.problems];
-    this.#problemLog.update(this.#problems);
+    this.#tellProblems();
     if (!this.#settling.isOpen) return;
     this.#publications += 1;
     for (const subscriber of this.#subscribers) {
@@ -311,20 +322,29 @@ export class ControlService implements ViewSource {
     this.#translator.interner.sweep();
   }
 
+  #tellProblems(): void {
+    const { problems, builder } = this.#translator.last;
+    this.#problems = [...this.#index.problems(), ...problems, ...builder.problems];
+    this.#problemLog.update(this.#problems);
+    this.#checkSoon ??= setTimeout(() => {
+      this.#checkSoon = null;
+      if (this.#translator.check()) this.#tellProblems();
+    }, CHECK_MS).unref();
+  }
+
   /** A translation that fails is our own mistake; it must cost neither the process nor what sidecars have. */
   #build({ node, view }: Subscriber): View | null {
     this.#refresh();
     try {
       return this.#translator.last.builder.build(node, view);
     } catch {
-      // If nobody like this node was there when the rules were translated, look for the resource that fails for it.
-      if (!this.#tried.has(sortOf(node))) {
-        this.#isStale = true;
+      // Where nobody like this node was there, or nobody was tried, look for the resource that fails for it.
+      if (!this.#tried.has(sortOf(node)) || !this.#translator.isTried) {
+        this.#refresh(true);
         this.#debounce.noteEndpoints();
       }
     }
     try {
-      this.#refresh();
       return this.#translator.last.builder.build(node, view);
     } catch (cause) {
       this.#options.log.error('translation failed, what the sidecar has stays in force', {

@@ -67,11 +67,11 @@ export function translateFiles(
   for (const { file, text } of files) index.apply(file, parseFile(file, text));
   const translator = new Translator({ domain, providers: [], services: [] });
   const resources = index.resources();
-  const namespaces = new Set(resources.map((resource) => resource.meta.namespace || 'default'));
-  const { problems } = translator.translate(resources, workloads, [...namespaces].map(someNode));
+  const namespaces = new Set([...resources.values()].map((resource) => resource.meta.namespace || 'default'));
+  const { problems } = translator.translate(resources, workloads, () => [...namespaces].map(someNode));
   return {
     problems: [...index.problems(), ...problems],
-    viewOf: (node) => translator.translate(resources, workloads, [node]).builder.build(node, null),
+    viewOf: (node) => translator.translate(resources, workloads, () => [node], true).builder.build(node, null),
   };
 }
 

@@ -1,9 +1,12 @@
-// The resources that are in force, by file. Applying a file is a pure edit of maps: what parsed replaces
-// its former version, what was refused keeps it, and what is gone from the file goes.
+// The resources that are in force, by file (or by whatever name a source gives). Applying a file is a pure edit of maps:
+// what parsed replaces its former version, what was refused keeps it, and what is gone from the file goes. Who wins
+// where two files have the same resource is settled when one of them changes, so reading costs nothing.
+import { isDeepStrictEqual } from 'node:util';
 import type { Problem } from '../base/problem.ts';
 import type { ParsedFile } from '../config/parse.ts';
 import { resourceKey } from '../config/resource.ts';
-import type { Kind, Resource } from '../config/resource.ts';
+import type { Resource } from '../config/resource.ts';
+import { INSTANCE_KINDS } from './service-reuse.ts';
 
 export interface Touched {
   readonly keys: readonly string[];
@@ -11,17 +14,29 @@ export interface Touched {
   readonly isEndpointsOnly: boolean;
 }
 
-const ENDPOINT_KINDS: ReadonlySet<Kind> = new Set(['EndpointSlice', 'Pod', 'WorkloadEntry']);
+type Resources = ReadonlyMap<string, Resource>;
+
+const NONE: Resources = new Map();
 
 export class ResourceIndex {
-  readonly #files = new Map<string, ReadonlyMap<string, Resource>>();
+  readonly #files = new Map<string, Resources>();
+  /** Of files that have any. */
   readonly #problems = new Map<string, readonly Problem[]>();
+  /** By key: the files that have the resource, by name. */
+  readonly #holders = new Map<string, readonly string[]>();
+  /** Keys with more than one holder. */
+  readonly #contested = new Set<string>();
+  #winners = new Map<string, Resource>();
 
   /** A file was written or changed. Returns what is different now. */
   apply(file: string, parsed: ParsedFile): Touched {
-    this.#problems.set(file, parsed.problems);
-    const old = this.#files.get(file) ?? new Map<string, Resource>();
-    if (!parsed.isReadable) return { keys: [], isEndpointsOnly: false };
+    if (parsed.problems.length > 0) this.#problems.set(file, parsed.problems);
+    else this.#problems.delete(file);
+    const old = this.#files.get(file) ?? NONE;
+    if (!parsed.isReadable) {
+      this.#files.set(file, old);
+      return { keys: [], isEndpointsOnly: false };
+    }
     const next = new Map<string, Resource>();
     for (const resource of parsed.resources) next.set(resourceKey(resource.kind, resource.meta), resource);
     // A document whose name cannot be read could be any of the former ones, so all that are missing stay.
@@ -35,71 +50,77 @@ export class ResourceIndex {
       if (!next.has(key)) next.set(key, resource);
     }
     this.#files.set(file, next);
+    this.#settle(file, old, next);
     return touched(old, next);
   }
 
   /** A file is gone, and its resources with it. */
   remove(file: string): Touched {
-    const old = this.#files.get(file) ?? new Map<string, Resource>();
+    const old = this.#files.get(file) ?? NONE;
     this.#files.delete(file);
     this.#problems.delete(file);
-    return touched(old, new Map());
+    this.#settle(file, old, NONE);
+    return touched(old, NONE);
   }
 
-  /** One of each key: the first file by name wins over a later one. */
-  resources(): readonly Resource[] {
-    const found = new Map<string, Resource>();
-    for (const [, resources] of this.#sorted()) {
-      for (const [key, resource] of resources) if (!found.has(key)) found.set(key, resource);
-    }
-    return [...found.values()];
+  /** By key, one of each: the first file by name wins over a later one. Not to be kept: it changes with the index. */
+  resources(): Resources {
+    return this.#winners;
   }
 
   /** The Problems of every file, and one for each resource that is written twice. */
   problems(): readonly Problem[] {
     const problems = [...this.#problems.keys()].toSorted().flatMap((file) => this.#problems.get(file) ?? []);
-    const found = new Map<string, Resource>();
-    for (const [, resources] of this.#sorted()) {
-      for (const [key, resource] of resources) {
-        const first = found.get(key);
-        if (first === undefined) found.set(key, resource);
-        else {
-          const { file, line } = first.source.place;
-          problems.push({
-            severity: 'warning',
-            path: '',
-            message: `${key} is already in ${file}:${line}; this one has no effect`,
-            remedy: 'remove one of them',
-            place: resource.source.place,
-          });
-        }
-      }
+    for (const key of [...this.#contested].toSorted()) {
+      const [first, ...others] = (this.#holders.get(key) ?? []).flatMap(
+        (file) => this.#files.get(file)?.get(key) ?? [],
+      );
+      if (first === undefined) continue;
+      const { file, line } = first.source.place;
+      for (const other of others)
+        problems.push({
+          severity: 'warning',
+          path: '',
+          message: `${key} is already in ${line === 0 ? file : `${file}:${line}`}; this one has no effect`,
+          remedy: 'remove one of them',
+          place: other.source.place,
+        });
     }
     return problems;
   }
 
-  #sorted(): readonly (readonly [string, ReadonlyMap<string, Resource>])[] {
-    return [...this.#files].toSorted(([left], [right]) => (left < right ? -1 : 1));
+  #settle(file: string, old: Resources, next: Resources): void {
+    for (const key of new Set([...old.keys(), ...next.keys()])) {
+      const others = (this.#holders.get(key) ?? []).filter((holder) => holder !== file);
+      const holders = next.has(key) ? [...others, file].toSorted() : others;
+      const [first] = holders;
+      const winner = first === undefined ? undefined : this.#files.get(first)?.get(key);
+      if (holders.length > 1) this.#contested.add(key);
+      else this.#contested.delete(key);
+      if (first === undefined || winner === undefined) {
+        this.#holders.delete(key);
+        this.#winners.delete(key);
+      } else {
+        this.#holders.set(key, holders);
+        this.#winners.set(key, winner);
+      }
+    }
   }
 }
 
-function touched(old: ReadonlyMap<string, Resource>, next: ReadonlyMap<string, Resource>): Touched {
+function touched(old: Resources, next: Resources): Touched {
   const keys = new Set<string>();
   let isEndpointsOnly = true;
   for (const [key, resource] of [...old, ...next]) {
-    if (JSON.stringify(plain(old.get(key))) === JSON.stringify(plain(next.get(key)))) continue;
+    if (isSame(old.get(key), next.get(key))) continue;
     keys.add(key);
-    if (!ENDPOINT_KINDS.has(resource.kind)) isEndpointsOnly = false;
+    if (!INSTANCE_KINDS.has(resource.kind)) isEndpointsOnly = false;
   }
   return { keys: [...keys], isEndpointsOnly };
 }
 
-/** A resource as plain data, without its place: moving a document is no change. */
-function plain(resource: Resource | undefined): unknown {
-  if (resource === undefined) return null;
-  return JSON.parse(
-    JSON.stringify({ meta: resource.meta, spec: resource.spec }, (_, value: unknown) =>
-      value instanceof Map ? [...value] : value,
-    ),
-  );
+/** Without its place: moving a document is no change. */
+function isSame(left: Resource | undefined, right: Resource | undefined): boolean {
+  if (left === undefined || right === undefined) return left === right;
+  return isDeepStrictEqual(left.meta, right.meta) && isDeepStrictEqual(left.spec, right.spec);
 }

@@ -15,15 +15,34 @@ export class Scope {
   /** What becomes of captured connections to destinations that the mesh does not know. */
   readonly outboundPolicy: OutboundPolicy;
   readonly #sidecar: Sidecar | null;
-  readonly #services = new Map<string, MeshService>();
-  readonly #virtualServices = new Map<string, VirtualService>();
-  readonly #rules = new Map<string, DestinationRule>();
-  readonly #routes = new Map<string, HttpRoute[]>();
+  readonly #services: Map<string, MeshService>;
+  readonly #virtualServices: Map<string, VirtualService>;
+  readonly #rules: Map<string, DestinationRule>;
+  readonly #routes: Map<string, HttpRoute[]>;
 
-  constructor(snapshot: Snapshot, node: Pick<MeshNode, 'namespace' | 'labels' | 'mode'>) {
+  /** `before`: the same scope of a snapshot from which this one differs only in instances of services. */
+  constructor(
+    snapshot: Snapshot,
+    node: Pick<MeshNode, 'namespace' | 'labels' | 'mode'>,
+    before: { readonly scope: Scope; readonly moved: ReadonlySet<string> } | null = null,
+  ) {
     this.snapshot = snapshot;
     this.namespace = node.namespace;
     this.mode = node.mode;
+    if (before !== null) {
+      const { scope, moved } = before;
+      this.#sidecar = scope.#sidecar;
+      this.outboundPolicy = scope.outboundPolicy;
+      this.#virtualServices = scope.#virtualServices;
+      this.#rules = scope.#rules;
+      this.#routes = scope.#routes;
+      this.#services = withMoved(scope.#services, snapshot, moved);
+      return;
+    }
+    this.#services = new Map();
+    this.#virtualServices = new Map();
+    this.#rules = new Map();
+    this.#routes = new Map();
     const sidecar = sidecarFor(snapshot, node);
     this.#sidecar = sidecar;
     const wanted = sidecar?.spec.egressHosts ?? null;
@@ -146,6 +165,22 @@ export class Scope {
       }
     }
   }
+}
+
+/** The same Map where none of the services is among those that moved. */
+function withMoved(
+  services: Map<string, MeshService>,
+  snapshot: Snapshot,
+  moved: ReadonlySet<string>,
+): Map<string, MeshService> {
+  const seen = [...moved].filter((host) => services.has(host));
+  if (seen.length === 0) return services;
+  const next = new Map(services);
+  for (const host of seen) {
+    const service = snapshot.services.get(host);
+    if (service !== undefined) next.set(host, service);
+  }
+  return next;
 }
 
 /** Rules for chosen workloads come before those for everybody; else the order stays. */

@@ -1,5 +1,6 @@
 // Builds the MeshServices from Services, ServiceEntries and joined workloads, and finds the instances
-// of each port: EndpointSlices first, then selected Pods, WorkloadEntries and joined sidecars.
+// of each port: EndpointSlices first, then selected Pods, WorkloadEntries and joined sidecars. A service that is what it
+// was keeps its object, and one of which only instances changed keeps the rest: later steps compare by identity.
 import { compareAge } from '../config/resource.ts';
 import type { EndpointSlice, Pod, Resource, Service, ServiceEntry, WorkloadEntry } from '../config/resource.ts';
 import type { ServicePort } from '../config/core-kinds.ts';
@@ -11,6 +12,7 @@ import { bare, entryEndpoint, nodeEndpoint, podEndpoint, type Named } from './in
 import { meshPort, selects } from './mesh-service.ts';
 import type { MeshEndpoint, MeshPort, MeshService } from './mesh-service.ts';
 import type { PeerAuthentications } from './peer-authentications.ts';
+import { latest, type ServiceReuse } from './service-reuse.ts';
 
 export interface ServiceInputs {
   readonly resources: readonly Resource[];
@@ -18,6 +20,8 @@ export interface ServiceInputs {
   readonly domain: string;
   /** Who takes mutual TLS. */
   readonly authentications: PeerAuthentications;
+  /** What there was before; null, the default: nothing. */
+  readonly reuse?: ServiceReuse | null;
 }
 
 export interface BuiltServices {
@@ -27,8 +31,10 @@ export interface BuiltServices {
 
 export function buildServices(inputs: ServiceInputs): BuiltServices {
   const builder = new ServiceBuilder(inputs);
-  for (const resource of inputs.resources) if (resource.kind === 'Service') builder.addService(resource);
-  const entries = inputs.resources.filter((resource) => resource.kind === 'ServiceEntry').toSorted(compareAge);
+  const { resources } = inputs;
+  const services = resources.filter((resource) => resource.kind === 'Service').toSorted(compareAge);
+  for (const service of services) builder.addService(service);
+  const entries = resources.filter((resource) => resource.kind === 'ServiceEntry').toSorted(compareAge);
   for (const entry of entries) builder.addEntry(entry);
   builder.addJoined();
   return { services: builder.services, problems: builder.problems };
@@ -41,13 +47,17 @@ class ServiceBuilder {
   readonly #authentications: PeerAuthentications;
   readonly #workloads: readonly MeshNode[];
   readonly #slices = new Map<string, EndpointSlice[]>();
-  readonly #pods: Pod[] = [];
+  /** By namespace. */
+  readonly #pods = new Map<string, Pod[]>();
+  readonly #sorted = new Set<string>();
   readonly #entries: WorkloadEntry[] = [];
   readonly #podsByName = new Map<string, Pod>();
   /** Sidecars that are sent to by name take only HTTP. */
   readonly #isExplicit: boolean;
+  readonly #reuse: ServiceReuse | null;
 
-  constructor({ resources, workloads, domain, authentications }: ServiceInputs) {
+  constructor({ resources, workloads, domain, authentications, reuse = null }: ServiceInputs) {
+    this.#reuse = reuse;
     this.#domain = domain;
     this.#authentications = authentications;
     this.#workloads = workloads;
@@ -59,32 +69,43 @@ class ServiceBuilder {
         if (known === undefined) this.#slices.set(key, [resource]);
         else known.push(resource);
       } else if (resource.kind === 'Pod') {
-        this.#pods.push(resource);
+        const { namespace } = resource.meta;
+        const known = this.#pods.get(namespace);
+        if (known === undefined) this.#pods.set(namespace, [resource]);
+        else known.push(resource);
         this.#podsByName.set(`${resource.meta.namespace}/${resource.meta.name}`, resource);
       } else if (resource.kind === 'WorkloadEntry') this.#entries.push(resource);
     }
+    // The order in which they are given never shows.
+    this.#entries.sort(compareAge);
   }
 
   addService(service: Service): void {
     const { meta, spec, source } = service;
     const ports: MeshPort[] = [];
     const endpoints = new Map<number, readonly MeshEndpoint[]>();
+    const host = `${meta.name}.${meta.namespace}.svc.${this.#domain}`;
+    const slices = this.#slices.get(`${meta.namespace}/${meta.name}`) ?? [];
+    const before = this.#reuse?.untouched(host, service, slices) ?? null;
     for (const [index, port] of spec.ports.entries()) {
       const known = meshPort(port);
       if (known.protocol === 'tcp') this.#warnOfTcp(source, `spec.ports[${index}]`, port.number);
-      if (known.protocol === 'udp') continue;
+      if (known.protocol === 'udp' || before !== null) continue;
       ports.push(known);
       endpoints.set(
         port.number,
         spec.externalName === '' ? this.#endpointsOf(service, port) : [bare(spec.externalName, port.number)],
       );
     }
-    const host = `${meta.name}.${meta.namespace}.svc.${this.#domain}`;
+    if (before !== null) {
+      this.services.set(host, before);
+      return;
+    }
     const exportTo = (meta.annotations.get('networking.istio.io/exportTo') ?? '')
       .split(',')
       .filter((entry) => entry !== '');
     const resolution = spec.externalName === '' ? 'eds' : 'dns';
-    this.services.set(host, {
+    this.#set({
       host,
       name: meta.name,
       namespace: meta.namespace,
@@ -110,12 +131,12 @@ class ServiceBuilder {
   #endpointsOf(service: Service, port: ServicePort): readonly MeshEndpoint[] {
     const { meta, spec } = service;
     const found: MeshEndpoint[] = [];
-    const slices = this.#slices.get(`${meta.namespace}/${meta.name}`) ?? [];
+    const slices = (this.#slices.get(`${meta.namespace}/${meta.name}`) ?? []).toSorted(compareAge);
     for (const slice of slices) found.push(...this.#sliceEndpoints(slice, port));
     if (spec.selector.size > 0) {
       if (slices.length === 0) {
-        for (const pod of this.#pods) {
-          const isOurs = pod.meta.namespace === meta.namespace && pod.spec.isReady && pod.spec.ip !== '';
+        for (const pod of this.#podsOf(meta.namespace)) {
+          const isOurs = pod.spec.isReady && pod.spec.ip !== '';
           const target = typeof port.targetPort === 'number' ? port.targetPort : pod.spec.ports.get(port.targetPort);
           if (isOurs && target !== undefined && selects(spec.selector, pod.meta.labels))
             found.push(this.#podEndpoint(pod, pod.spec.ip, target, ''));
@@ -189,7 +210,7 @@ class ServiceBuilder {
       if (spec.resolution === 'DYNAMIC_DNS' || (!isResolved && !canResolve)) continue;
       const endpoints = new Map(spec.ports.map((port) => [port.number, this.#entryEndpoints(entry, port, host)]));
       const resolution = isResolved ? 'eds' : spec.resolution === 'DNS_ROUND_ROBIN' ? 'one-of-dns' : 'dns';
-      this.services.set(host, {
+      this.#set({
         host,
         name: host,
         namespace: meta.namespace,
@@ -223,8 +244,8 @@ class ServiceBuilder {
       if (candidate.meta.namespace === meta.namespace && selects(selector, candidate.spec.labels))
         found.push(this.#entryEndpoint(candidate.spec, port.name, port.targetPort, candidate.meta));
     }
-    for (const pod of this.#pods) {
-      if (pod.meta.namespace === meta.namespace && pod.spec.isReady && selects(selector, pod.meta.labels))
+    for (const pod of this.#podsOf(meta.namespace)) {
+      if (pod.spec.isReady && selects(selector, pod.meta.labels))
         found.push(this.#podEndpoint(pod, pod.spec.ip, port.targetPort, ''));
     }
     for (const node of this.#workloads) {
@@ -272,7 +293,7 @@ class ServiceBuilder {
         generation: 1,
       };
       const sorted = [...ports.values()].toSorted((left, right) => left.number - right.number);
-      this.services.set(host, {
+      this.#set({
         host,
         name: first.service,
         namespace: first.namespace,
@@ -292,6 +313,18 @@ class ServiceBuilder {
         source: null,
       });
     }
+  }
+
+  /** Oldest first. Asked for only where no slice says who serves, so it is sorted only then. */
+  #podsOf(namespace: string): readonly Pod[] {
+    const pods = this.#pods.get(namespace) ?? [];
+    if (!this.#sorted.has(namespace)) pods.sort(compareAge);
+    this.#sorted.add(namespace);
+    return pods;
+  }
+
+  #set(service: MeshService): void {
+    this.services.set(service.host, latest(this.#reuse?.services.get(service.host), service));
   }
 
   #podEndpoint(pod: Pod, address: string, port: number, zone: string): MeshEndpoint {

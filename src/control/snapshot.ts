@@ -1,5 +1,6 @@
 // The immutable picture of one moment that every translation reads: services with their instances, the
 // rule in force for each host, the mesh's settings, and the Problems that only show in the whole.
+import { isDeepStrictEqual } from 'node:util';
 import type { Problem } from '../base/problem.ts';
 import { DEFAULT_MESH } from '../config/mesh-config.ts';
 import type { ExtensionProvider, MeshConfigSpec } from '../config/mesh-config.ts';
@@ -27,7 +28,8 @@ import type { MeshService } from './mesh-service.ts';
 import { ResilienceIndex } from './resilience-index.ts';
 import { RouteLimitIndex } from './route-limit-index.ts';
 import { SecretIndex } from './secret-index.ts';
-import { buildServices } from './services.ts';
+import { buildServices, type BuiltServices } from './services.ts';
+import { INSTANCE_KINDS, sameButInstances, ServiceReuse, type InstanceChanges } from './service-reuse.ts';
 
 export interface Snapshot {
   readonly domain: string;
@@ -58,6 +60,8 @@ export interface Snapshot {
   readonly secrets: SecretIndex;
   readonly workloads: readonly MeshNode[];
   readonly problems: readonly Problem[];
+  /** Those of `problems` that are about services. */
+  readonly serviceProblems: readonly Problem[];
 }
 
 export interface SnapshotInputs {
@@ -73,31 +77,24 @@ export interface SnapshotInputs {
   readonly jwks?: JwksStates;
   /** PEM of whom the mesh trusts now; empty, the default: it has no authority. */
   readonly rootsPem?: () => string;
+  /** The one before, of which services that are the same are kept; null, the default: there is none. */
+  readonly previous?: Snapshot | null;
 }
 
 const NO_ROOTS = (): string => '';
 
 export function buildSnapshot(inputs: SnapshotInputs): Snapshot {
-  const {
-    resources,
-    workloads,
-    domain,
-    providers,
-    services: extra,
-    trustDomain = '',
-    jwks = NO_JWKS,
-    rootsPem = NO_ROOTS,
-  } = inputs;
-  const sorted = resources.toSorted(compareAge);
+  const { resources, workloads, domain, providers, trustDomain = '', jwks = NO_JWKS, rootsPem = NO_ROOTS } = inputs;
+  // There are many of those that only say who serves, and nobody asks which is older.
+  const sorted = resources.filter(({ kind }) => !INSTANCE_KINDS.has(kind)).toSorted(compareAge);
   const meshes = sorted.filter((resource) => resource.kind === 'MeshConfig');
   const mesh = meshOf(meshes[0]?.spec ?? DEFAULT_MESH, providers, trustDomain);
   const peerAuthentications = new PeerAuthentications(
     sorted.filter((resource) => resource.kind === 'PeerAuthentication'),
     mesh.rootNamespace,
   );
-  const built = buildServices({ resources: sorted, workloads, domain, authentications: peerAuthentications });
-  const services = new Map(built.services);
-  for (const service of extra) services.set(service.host, service);
+  const built = servicesOf(inputs, peerAuthentications);
+  const { services } = built;
   const virtualServices = sorted.filter((resource) => resource.kind === 'VirtualService');
   const destinationRules = sorted.filter((resource) => resource.kind === 'DestinationRule');
   const resilience = new ResilienceIndex(
@@ -144,7 +141,54 @@ export function buildSnapshot(inputs: SnapshotInputs): Snapshot {
     ),
     workloads,
     problems,
+    serviceProblems: built.problems,
   };
+}
+
+function servicesOf(
+  { resources, workloads, domain, services: extra, previous = null }: SnapshotInputs,
+  authentications: PeerAuthentications,
+): BuiltServices {
+  const reuse = previous === null ? null : new ServiceReuse(previous.services, null);
+  const built = buildServices({ resources, workloads, domain, authentications, reuse });
+  return withGiven(built, extra);
+}
+
+function withGiven({ services, problems }: BuiltServices, given: readonly MeshService[]): BuiltServices {
+  return { services: new Map([...services, ...given.map((service) => [service.host, service] as const)]), problems };
+}
+
+/** A snapshot in which nothing but instances is different, and the hosts whose instances are. */
+export interface MovedSnapshot {
+  readonly snapshot: Snapshot;
+  readonly moved: ReadonlySet<string>;
+}
+
+/**
+ * The next snapshot when only instances and joined workloads have changed; null when that changed more than the
+ * instances of services that were there. Its Problems are those of before.
+ */
+export function moveInstances(
+  previous: Snapshot,
+  { resources, workloads, services: extra }: Pick<SnapshotInputs, 'resources' | 'workloads' | 'services'>,
+  changes: InstanceChanges,
+): MovedSnapshot | null {
+  const reuse = new ServiceReuse(previous.services, changes);
+  const { domain, peerAuthentications: authentications } = previous;
+  const built = withGiven(buildServices({ resources, workloads, domain, authentications, reuse }), extra);
+  const { services } = built;
+  if (services.size !== previous.services.size || !sameProblems(previous.serviceProblems, built.problems)) return null;
+  const moved = new Set<string>();
+  for (const [host, service] of services) {
+    const before = previous.services.get(host);
+    if (before === undefined || !sameButInstances(before, service)) return null;
+    if (before !== service) moved.add(host);
+  }
+  return { snapshot: { ...previous, services, workloads }, moved };
+}
+
+function sameProblems(left: readonly Problem[], right: readonly Problem[]): boolean {
+  return left.length === right.length && left.every((problem, index) => isDeepStrictEqual(problem, right[index]));
 }
 
 /** What is written, with what the command line says in its place. */

@@ -5,6 +5,7 @@ import { createHash } from 'node:crypto';
 
 import { toBinary, type DescMessage, type MessageShape } from '@bufbuild/protobuf';
 
+import { LayeredResources, type NamedResources } from './resource-change.ts';
 import { TYPE_PREFIX, type TypeUrl } from './type-url.ts';
 
 export interface EncodedResource {
@@ -54,8 +55,20 @@ export function resourceView(resources: Iterable<EncodedResource>): ResourceView
   return { resources: byType, versions };
 }
 
-/** A hash over the versions of `named`, whatever their order. */
-export function versionOf(named: ReadonlyMap<string, EncodedResource>): string {
+const versions = new WeakMap<NamedResources, string>();
+
+/** A hash over the versions of `named`, whatever their order; of layers, over those of both. `named` does not change after. */
+export function versionOf(named: NamedResources): string {
+  const known = versions.get(named) ?? (named instanceof LayeredResources ? layered(named) : flat(named));
+  versions.set(named, known);
+  return known;
+}
+
+function layered({ below, above }: LayeredResources): string {
+  return contentVersion(Buffer.from(`${versionOf(below)} ${versionOf(above)}`));
+}
+
+function flat(named: NamedResources): string {
   const hash = createHash('sha256');
   for (const name of [...named.keys()].toSorted()) hash.update(`${name}\0${named.get(name)?.version ?? ''}\0`);
   return hash.digest('hex').slice(0, 16);

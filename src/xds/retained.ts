@@ -1,13 +1,12 @@
 // Resources that have left the view but are not yet taken from the client, because listeners or routes
 // that it still runs may refer to them. Each is kept until the generation that dropped it has settled.
+import type { ResourceChange } from './resource-change.ts';
 import type { EncodedResource } from './resource.ts';
 
 interface Kept {
   readonly resource: EncodedResource;
   readonly generation: number;
 }
-
-type Named = ReadonlyMap<string, EncodedResource>;
 
 export class Retained {
   readonly #kept = new Map<string, Kept>();
@@ -24,11 +23,10 @@ export class Retained {
     for (const { resource } of this.#kept.values()) yield resource;
   }
 
-  /** Keeps what is in `before` and no longer in `after`; forgets what has come back. */
-  change(before: Named, after: Named, generation: number): void {
-    for (const name of this.#kept.keys()) if (after.has(name)) this.#kept.delete(name);
-    if (before === after) return;
-    for (const [name, resource] of before) if (!after.has(name)) this.#kept.set(name, { resource, generation });
+  /** Keeps what is gone with this change; forgets what has come back. */
+  change({ added, removed }: ResourceChange, generation: number): void {
+    for (const { name } of added) this.#kept.delete(name);
+    for (const resource of removed) this.#kept.set(resource.name, { resource, generation });
   }
 
   /** Forgets these: the client refused them, so nothing it runs refers to them. True when any was kept. */

@@ -11,6 +11,7 @@ import type { DeltaDiscoveryRequest, DiscoveryRequest } from './gen/envoy/servic
 import { hearDelta } from './delta-request.ts';
 import type { Heard } from './heard.ts';
 import { Retained } from './retained.ts';
+import { changeBetween, type ResourceChange } from './resource-change.ts';
 import type { EncodedResource, ResourceView } from './resource.ts';
 import { hearSotw } from './sotw-request.ts';
 import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, PUSH_ORDER, ROUTE_TYPE, type TypeUrl } from './type-url.ts';
@@ -97,12 +98,14 @@ export class ServerStream {
     if (view === previous) return;
     this.#view = view;
     this.#generation++;
+    const change = (typeUrl: TypeUrl): ResourceChange =>
+      changeBetween(previous?.resources.get(typeUrl) ?? NO_RESOURCES, view.resources.get(typeUrl) ?? NO_RESOURCES);
     for (const [typeUrl, watch] of this.#watches) {
-      if (previous?.resources.get(typeUrl) !== view.resources.get(typeUrl)) watch.isDirty = true;
+      if (previous === null) watch.lookAtAll();
+      else if (previous.resources.get(typeUrl) !== view.resources.get(typeUrl)) watch.noteChange(change(typeUrl));
     }
     for (const [typeUrl, retained] of this.#retained) {
-      const before = previous?.resources.get(typeUrl) ?? NO_RESOURCES;
-      retained.change(before, view.resources.get(typeUrl) ?? NO_RESOURCES, this.#generation);
+      retained.change(change(typeUrl), this.#generation);
       retained.forget(this.#watches.get(typeUrl)?.suspects ?? NO_NAMES);
     }
     if (previous !== null) this.#await(previous, view);
@@ -125,7 +128,7 @@ export class ServerStream {
     if (heard.kind === 'unsubscribed') this.#watches.delete(typeUrl);
     else this.#watches.set(typeUrl, heard.watch);
     if (heard.kind === 'nacked' && this.#retained.get(typeUrl)?.forget(heard.watch.suspects) === true) {
-      heard.watch.isDirty = true;
+      heard.watch.lookAtAll();
     }
     if (heard.kind === 'acked' && typeUrl === LISTENER_TYPE) this.#isSettling = this.#hasRetained();
     if (heard.kind === 'acked' || heard.kind === 'nacked') this.#stopAwaiting(typeUrl, heard);
@@ -153,7 +156,7 @@ export class ServerStream {
     const offer = this.#offer(typeUrl);
     const difference = watch.difference(offer, this.#bytesMax);
     if (difference === null) {
-      watch.isDirty = false;
+      watch.settle();
       return null;
     }
     const { resources, removed } = difference;
@@ -204,9 +207,8 @@ export class ServerStream {
     if (this.#watches.get(CLUSTER_TYPE)?.isWildcard !== true) return;
     const before = previous.resources.get(CLUSTER_TYPE) ?? NO_RESOURCES;
     if (before === clusters) return;
-    for (const name of clusters.keys()) {
-      if (before.has(name) || this.#retained.get(CLUSTER_TYPE)?.get(name) !== undefined) continue;
-      this.#awaitCluster(name);
+    for (const { name } of changeBetween(before, clusters).added) {
+      if (this.#retained.get(CLUSTER_TYPE)?.get(name) === undefined) this.#awaitCluster(name);
     }
   }
 
@@ -226,7 +228,7 @@ export class ServerStream {
       if (!retained.dropUpTo(generation)) continue;
       const watch = this.#watches.get(typeUrl);
       if (watch === undefined) continue;
-      watch.isDirty = true;
+      watch.lookAtAll();
       isDirty ||= watch.inFlight === null;
     }
     return isDirty;

@@ -2,6 +2,7 @@
 // and the one message that may be in flight. Used by the server half of both variants; the only
 // difference is how a change is told: delta by changes and removals, state-of-the-world by everything
 // (clusters and listeners) or by changes alone (the rest). Pure: no sockets, no clock.
+import type { ResourceChange } from './resource-change.ts';
 import type { EncodedResource } from './resource.ts';
 import { mayBeRemoved, SECRET_TYPE, sendsWholeState, type TypeUrl } from './type-url.ts';
 import type { Variant } from './update.ts';
@@ -68,6 +69,8 @@ export class Watch {
   readonly #accepted = new Set<string>();
   /** By name: the version that the client was sent, UNSURE or ABSENT. */
   readonly #sent = new Map<string, string>();
+  /** Names that may have to be sent or taken away; null: any may. With many resources and many streams, few do. */
+  #doubtful: Set<string> | null = null;
 
   constructor(typeUrl: TypeUrl, variant: Variant) {
     this.typeUrl = typeUrl;
@@ -78,8 +81,7 @@ export class Watch {
   add(name: string): void {
     this.names.add(name);
     this.hasNamed = true;
-    this.#sent.set(name, UNSURE);
-    this.isDirty = true;
+    this.#doubt(name);
   }
 
   /** Takes a name away. Needs no answer, except that a wildcard watch must say whether the name still stands. */
@@ -90,8 +92,7 @@ export class Watch {
       return;
     }
     if (this.variant === 'sotw') return;
-    this.#sent.set(name, UNSURE);
-    this.isDirty = true;
+    this.#doubt(name);
   }
 
   setWildcard(isWildcard: boolean): void {
@@ -100,7 +101,7 @@ export class Watch {
     this.isWildcard = isWildcard;
     if (isWildcard) {
       this.mustAnswer = true;
-      this.isDirty = true;
+      this.lookAtAll();
       return;
     }
     for (const name of this.#sent.keys()) if (!this.names.has(name)) this.#forget(name);
@@ -110,14 +111,37 @@ export class Watch {
   claim(name: string, version: string): void {
     this.#sent.set(name, version === ABSENT ? UNSURE : version);
     this.#accepted.add(name);
+    this.lookAtAll();
+  }
+
+  /** There may be something to send, whatever its name. */
+  lookAtAll(): void {
+    this.#doubtful = null;
     this.isDirty = true;
+  }
+
+  /** The resources that are offered changed, and nothing else. */
+  noteChange({ changed, removed }: ResourceChange): void {
+    const doubtful = this.#doubtful;
+    if (doubtful === null || (this.variant === 'sotw' && sendsWholeState(this.typeUrl))) {
+      this.lookAtAll();
+      return;
+    }
+    for (const { name } of changed) if (this.#wants(name)) doubtful.add(name);
+    for (const { name } of removed) if (this.#wants(name)) doubtful.add(name);
+    if (doubtful.size > 0) this.isDirty = true;
+  }
+
+  /** There was nothing to send. */
+  settle(): void {
+    this.isDirty = false;
+    this.#doubtful = new Set();
   }
 
   /** Makes the next message carry `name` even though it has not changed; true when it was sent before. */
   resend(name: string): boolean {
     if (!this.#sent.has(name)) return false;
-    this.#sent.set(name, UNSURE);
-    this.isDirty = true;
+    this.#doubt(name);
     return true;
   }
 
@@ -167,6 +191,7 @@ export class Watch {
     this.sentVersion = message.version;
     this.mustAnswer = false;
     this.isDirty = difference.isPartial;
+    if (!difference.isPartial) this.#doubtful = new Set();
     if (this.variant === 'sotw' && sendsWholeState(this.typeUrl)) this.#sent.clear();
     for (const { name, version } of difference.resources) this.#sent.set(name, version);
     for (const name of difference.removed) {
@@ -175,6 +200,16 @@ export class Watch {
       if (this.names.has(name)) this.#sent.set(name, ABSENT);
       else this.#sent.delete(name);
     }
+  }
+
+  #doubt(name: string): void {
+    this.#sent.set(name, UNSURE);
+    this.#doubtful?.add(name);
+    this.isDirty = true;
+  }
+
+  #wants(name: string): boolean {
+    return this.isWildcard || this.names.has(name);
   }
 
   /**
@@ -192,13 +227,13 @@ export class Watch {
     for (const name of message.names) if (!this.names.has(name)) this.#sent.delete(name);
   }
 
-  *#wanted(offer: Offer): Iterable<EncodedResource> {
-    if (this.isWildcard) {
+  *#wanted(offer: Offer, among: ReadonlySet<string> | null = null): Iterable<EncodedResource> {
+    if (among === null && this.isWildcard) {
       yield* offer.all();
       return;
     }
-    for (const name of this.names) {
-      const resource = offer.get(name);
+    for (const name of among ?? this.names) {
+      const resource = among === null || this.#wants(name) ? offer.get(name) : undefined;
       if (resource !== undefined) yield resource;
     }
   }
@@ -217,7 +252,7 @@ export class Watch {
     // Clients take the first wildcard answer for complete, so that one is never cut.
     let isPartial = false;
     let room = this.isWildcard && this.mustAnswer ? Infinity : bytesMax;
-    for (const resource of this.#wanted(offer)) {
+    for (const resource of this.#wanted(offer, this.#doubtful)) {
       if (this.holds(resource)) continue;
       if (resources.length > 0 && resource.bytes.length > room) {
         isPartial = true;
@@ -226,9 +261,10 @@ export class Watch {
       room -= resource.bytes.length;
       resources.push(resource);
     }
-    for (const [name, version] of this.#sent) {
-      if (version === ABSENT || offer.get(name) !== undefined) continue;
-      if (!this.isWildcard && !this.names.has(name)) continue;
+    for (const name of this.#doubtful ?? this.#sent.keys()) {
+      const version = this.#sent.get(name);
+      if (version === undefined || version === ABSENT || offer.get(name) !== undefined) continue;
+      if (!this.#wants(name)) continue;
       if (this.variant === 'sotw') this.#sent.delete(name);
       else if (mayBeRemoved(this.typeUrl)) removed.push(name);
     }

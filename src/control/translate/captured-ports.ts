@@ -112,10 +112,15 @@ class Drafts {
   }
 }
 
+/** True when the listeners for a service have the addresses of its instances. */
+export function dependsOnInstances({ clusterIps, kind, resolution }: MeshService): boolean {
+  return clusterIps.length === 0 && kind !== 'entry' && resolution === 'eds';
+}
+
 /** Where only connections to this port of this service arrive. */
 function addressesOf(service: MeshService, port: MeshPort): readonly (readonly [string, number])[] {
   const own = service.clusterIps.map((address) => [address, port.number] as const);
-  if (own.length > 0 || service.kind === 'entry' || service.resolution !== 'eds') return own;
+  if (!dependsOnInstances(service)) return own;
   const instances = service.endpoints.get(port.number) ?? [];
   return instances
     .filter((endpoint) => isIP(endpoint.address) !== 0)

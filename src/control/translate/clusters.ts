@@ -52,15 +52,13 @@ export interface ClusterContext {
 }
 
 export function outboundClusters(context: ClusterContext): readonly OutboundCluster[] {
-  const clusters: OutboundCluster[] = [];
-  for (const service of [...context.scope.services.values()].toSorted(byHost)) {
-    const subsets = context.scope.ruleFor(service.host)?.spec.subsets ?? [];
-    for (const port of service.ports) {
-      clusters.push(outboundCluster({ service, port, subset: null }, context));
-      for (const subset of subsets) clusters.push(outboundCluster({ service, port, subset }, context));
-    }
-  }
-  return clusters;
+  return [...context.scope.services.values()].toSorted(byHost).flatMap((service) => clustersOf(service, context));
+}
+
+/** Those of one service. Their names depend on its ports and its rule alone. */
+export function clustersOf(service: MeshService, context: ClusterContext): readonly OutboundCluster[] {
+  const subsets = [null, ...(context.scope.ruleFor(service.host)?.spec.subsets ?? [])];
+  return service.ports.flatMap((port) => subsets.map((subset) => outboundCluster({ service, port, subset }, context)));
 }
 
 interface ClusterParts {

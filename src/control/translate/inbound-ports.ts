@@ -41,6 +41,15 @@ export class InboundPorts {
     ports.delete(node.inboundPort);
     return [...ports.values()].toSorted((left, right) => left.port - right.port);
   }
+
+  /** The first declared service of the node's namespace that has the port of the node as an instance; null: there is none. */
+  ownerOf(node: MeshNode, port: number): MeshService | null {
+    this.#byAddress ??= indexOf(this.#snapshot);
+    const found = this.#byAddress
+      .get(node.ip)
+      ?.find((one) => one.port === port && one.service.namespace === node.namespace);
+    return found?.service ?? null;
+  }
 }
 
 function indexOf(snapshot: Snapshot): ReadonlyMap<string, readonly Found[]> {

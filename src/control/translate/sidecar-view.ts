@@ -1,12 +1,10 @@
-// Everything that one sidecar gets, encoded: its scope of a snapshot run through each translation. What
-// does not depend on the node itself is made once per snapshot and kind of node, and equal bytes are one
-// object across sidecars and snapshots.
+// Everything that one sidecar gets, encoded: what all of its sort get (`common-view.ts`), and over it the listeners and
+// clusters of its own. A builder follows the one of the snapshot before, and takes over from it what cannot be different.
 import { ClusterSchema } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import type { Cluster } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
-import { ClusterLoadAssignmentSchema } from '../../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
 import { ListenerSchema } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import type { Listener } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
-import { RouteConfigurationSchema } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
+import { LayeredResources, changeBetween, type NamedResources } from '../../xds/resource-change.ts';
 import { encodeResource, versionOf } from '../../xds/resource.ts';
 import type { EncodedResource } from '../../xds/resource.ts';
 import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, ROUTE_TYPE, SECRET_TYPE } from '../../xds/type-url.ts';
@@ -14,58 +12,35 @@ import type { TypeUrl } from '../../xds/type-url.ts';
 import type { Problem } from '../../base/problem.ts';
 import type { Clients } from '../client-roster.ts';
 import { ConcurrencyShares } from '../concurrency-shares.ts';
-import type { ConcurrencyGroup } from '../concurrency-shares.ts';
 import type { DestinationRuleSpec, PortPolicy } from '../../config/destination-rule.ts';
 import type { LocalitySetting } from '../../config/locality-setting.ts';
 import type { View } from '../flow.ts';
-import type { MeshApp, MeshNode } from '../mesh-node.ts';
-import type { MeshService } from '../mesh-service.ts';
-import { Scope } from '../scope.ts';
+import type { MeshNode } from '../mesh-node.ts';
 import type { Snapshot } from '../snapshot.ts';
 import { capturedInbound } from './captured-inbound.ts';
 import { capturedOutbound, outboundKey } from './captured-outbound.ts';
-import { capturedPorts } from './captured-ports.ts';
-import type { CapturedPort } from './captured-ports.ts';
-import { capturedRoutes } from './captured-routes.ts';
-import { capturedInboundCluster, inboundCluster, outboundClusters } from './clusters.ts';
+import { capturedInboundCluster, inboundCluster } from './clusters.ts';
+import { commonView, ownPortsOf } from './common-view.ts';
+import type { CommonView, Difference, LimitedCluster, ManagersOf } from './common-view.ts';
 import { checkShares, withShare } from './concurrency-limit.ts';
-import { fallbacksOf, followFallbacks } from './fallback.ts';
-import { authorizationClusters } from './external-authorization.ts';
 import { fixedClusters } from './fixed-clusters.ts';
 import { InboundPorts } from './inbound-ports.ts';
+import type { Interner } from './interner.ts';
 import { inboundListener, outboundListener } from './listeners.ts';
 import { usesAccounts } from './route-rate-limits.ts';
-import { tracerClusters } from './tracing.ts';
-import { outboundRoutes } from './virtual-hosts.ts';
-
-type Named = ReadonlyMap<string, EncodedResource>;
-
-interface Shared {
-  readonly scope: Scope;
-  /** Empty for a sidecar in explicit mode. */
-  readonly ports: readonly CapturedPort[];
-  /** Outbound listeners of captured sidecars, by what they have of the node. */
-  readonly outbound: Map<string, readonly EncodedResource[]>;
-  readonly clusters: Named;
-  /** Clusters of which each client has a share. */
-  readonly limited: readonly LimitedCluster[];
-  readonly endpoints: Named;
-  readonly routes: Named;
-}
-
-interface LimitedCluster {
-  readonly cluster: Cluster;
-  readonly group: ConcurrencyGroup;
-  /** By share. */
-  readonly encoded: Map<number, EncodedResource>;
-}
 
 /** What only this sidecar gets. */
 interface Own {
+  readonly clusters: NamedResources;
+  readonly listeners: NamedResources;
+  /** By which its outbound listeners are found, which other sidecars have as well; null in explicit mode. */
+  readonly outboundKey: string | null;
+  readonly managers: ManagersOf;
+}
+
+interface OwnParts {
   readonly clusters: readonly Cluster[];
   readonly listeners: readonly Listener[];
-  /** Listeners that other sidecars have as well. */
-  readonly shared: readonly EncodedResource[];
 }
 
 export interface ViewBuilderOptions {
@@ -74,23 +49,34 @@ export interface ViewBuilderOptions {
   readonly interned: Interner;
   /** Among whom service-wide limits are divided. */
   readonly clients: Clients;
+  /** The builder before, and how its snapshot differs; null, the default: there is none. */
+  readonly follows?: { readonly builder: ViewBuilder; readonly difference: Difference } | null;
 }
+
+const EVERYTHING: Difference = { kind: 'all' };
 
 /** Makes the views of one snapshot. */
 export class ViewBuilder {
   readonly #snapshot: Snapshot;
   readonly #sequence: number;
   readonly #interned: Interner;
-  readonly #shared = new Map<string, Shared>();
   readonly #usesLabels: boolean;
   readonly #usesAccounts: boolean;
   /** Whether callers of different localities get different endpoints. */
   readonly #usesPlaces: boolean;
   readonly #inbound: InboundPorts;
   readonly #shares: ConcurrencyShares;
+  readonly #difference: Difference;
+  readonly #common = new Map<string, CommonView>();
+  /** Of the builder before, by the same key. */
+  readonly #commonBefore: ReadonlyMap<string, CommonView>;
+  readonly #own = new Map<MeshNode, Own>();
+  readonly #ownBefore: ReadonlyMap<MeshNode, Own>;
+  /** Addresses where something began or ceased to serve. */
+  readonly #movedAddresses: ReadonlySet<string>;
 
-  constructor(snapshot: Snapshot, { sequence, interned, clients }: ViewBuilderOptions) {
-    this.#shares = new ConcurrencyShares(clients, (node, host) => this.#sharedFor(node).scope.services.has(host));
+  constructor(snapshot: Snapshot, { sequence, interned, clients, follows = null }: ViewBuilderOptions) {
+    this.#shares = new ConcurrencyShares(clients, (node, host) => this.#commonFor(node).scope.services.has(host));
     this.#snapshot = snapshot;
     this.#sequence = sequence;
     this.#interned = interned;
@@ -109,29 +95,30 @@ export class ViewBuilder {
         policiesOf(spec).some((policy) => hasPriorities(policy.loadBalancer?.locality)),
       );
     this.#usesLabels = comparesLabels || matchesLabels || selecting.some((resource) => resource.spec.selector !== null);
+    this.#difference = follows?.difference ?? EVERYTHING;
+    this.#commonBefore = follows === null ? new Map() : follows.builder.#common;
+    if (follows === null || follows.difference.kind === 'all') {
+      this.#ownBefore = new Map();
+      this.#movedAddresses = new Set();
+      return;
+    }
+    const { builder, difference } = follows;
+    this.#ownBefore = builder.#own;
+    this.#movedAddresses = movedAddresses(builder.#snapshot, snapshot, difference);
   }
 
   /** `previous` is the node's last view: types that did not change keep their Map, and an equal view is returned as it is. */
   build(node: MeshNode, previous: View | null): View {
-    const shared = this.#sharedFor(node);
-    const clusters = new Map(shared.clusters);
-    for (const limited of shared.limited) clusters.set(limited.cluster.name, this.#shareOf(limited, node));
-    const listeners = new Map<string, EncodedResource>();
-    const keep = (into: Map<string, EncodedResource>, resource: EncodedResource): void => {
-      into.set(resource.name, this.#interned.intern(resource));
-    };
-    const own = node.mode === 'redirect' ? this.#captured(node, shared) : this.#explicit(node, shared);
-    for (const listener of own.shared) listeners.set(listener.name, listener);
-    for (const cluster of own.clusters) keep(clusters, encodeResource(ClusterSchema, cluster.name, cluster));
-    for (const listener of own.listeners) keep(listeners, encodeResource(ListenerSchema, listener.name, listener));
-    const made: readonly (readonly [TypeUrl, Named])[] = [
-      [CLUSTER_TYPE, clusters],
-      [ENDPOINT_TYPE, shared.endpoints],
-      [LISTENER_TYPE, listeners],
-      [ROUTE_TYPE, shared.routes],
+    const common = this.#commonFor(node);
+    const own = this.#ownFor(node, common);
+    const made: readonly (readonly [TypeUrl, NamedResources])[] = [
+      [CLUSTER_TYPE, this.#clustersOf(node, common, { own, before: previous?.resources.get(CLUSTER_TYPE) })],
+      [ENDPOINT_TYPE, common.endpoints],
+      [LISTENER_TYPE, this.#listenersOf(node, common, { own, before: previous?.resources.get(LISTENER_TYPE) })],
+      [ROUTE_TYPE, common.routes],
       [SECRET_TYPE, this.#snapshot.secrets.forIdentity(node.identity)],
     ];
-    const resources = new Map(made.map(([type, named]) => [type, keepOld(previous?.resources.get(type), named)]));
+    const resources = new Map(made.map(([type, named]) => [type, latest(previous?.resources.get(type), named)]));
     if (previous !== null && made.every(([type]) => resources.get(type) === previous.resources.get(type)))
       return previous;
     const versions = new Map(
@@ -155,6 +142,33 @@ export class ViewBuilder {
     );
   }
 
+  #clustersOf(
+    node: MeshNode,
+    { clusters, limited }: CommonView,
+    { own, before }: { readonly own: Own; readonly before: NamedResources | undefined },
+  ): NamedResources {
+    if (limited.length === 0) return layered(clusters, own.clusters, before);
+    const above = new Map(own.clusters);
+    for (const cluster of limited) above.set(cluster.cluster.name, this.#shareOf(cluster, node));
+    return new LayeredResources(clusters, above);
+  }
+
+  #listenersOf(
+    node: MeshNode,
+    { scope, ports, outbound, outboundBefore }: CommonView,
+    { own, before }: { readonly own: Own; readonly before: NamedResources | undefined },
+  ): NamedResources {
+    const { outboundKey: key } = own;
+    if (key === null) return own.listeners;
+    const shared = getOrMake(outbound, key, () => {
+      const made = capturedOutbound(node, scope, ports).map((listener) =>
+        this.#interned.intern(encodeResource(ListenerSchema, listener.name, listener)),
+      );
+      return latest(outboundBefore.get(key), new Map(made.map((listener) => [listener.name, listener])));
+    });
+    return layered(shared, own.listeners, before);
+  }
+
   #shareOf({ cluster, group, encoded }: LimitedCluster, node: MeshNode): EncodedResource {
     const share = this.#shares.of(group, node);
     return getOrMake(encoded, share, () =>
@@ -162,21 +176,46 @@ export class ViewBuilder {
     );
   }
 
+  #ownFor(node: MeshNode, common: CommonView): Own {
+    const known = this.#own.get(node);
+    if (known !== undefined) return known;
+    const before = this.#ownBefore.get(node);
+    const isSame =
+      before !== undefined &&
+      before.managers === common.managers &&
+      !node.addresses.some((address) => this.#movedAddresses.has(address));
+    const own = isSame ? before : this.#makeOwn(node, common);
+    this.#own.set(node, own);
+    return own;
+  }
+
+  #makeOwn(node: MeshNode, common: CommonView): Own {
+    const isCaptured = node.mode === 'redirect';
+    const parts = isCaptured ? this.#captured(node, common) : this.#explicit(node, common);
+    const clusters = parts.clusters.map((cluster) => encodeResource(ClusterSchema, cluster.name, cluster));
+    const listeners = parts.listeners.map((listener) => encodeResource(ListenerSchema, listener.name, listener));
+    return {
+      clusters: new Map(clusters.map((cluster) => [cluster.name, this.#interned.intern(cluster)])),
+      listeners: new Map(listeners.map((listener) => [listener.name, this.#interned.intern(listener)])),
+      outboundKey: isCaptured ? outboundKey(node, common.scope) : null,
+      managers: common.managers,
+    };
+  }
+
   /** Apps that send to their sidecar by name, and are called through a port of it. */
-  #explicit(node: MeshNode, { scope }: Shared): Own {
-    const owned = node.apps.map((app) => ({ app, owner: this.#ownerOf(node, app) }));
+  #explicit(node: MeshNode, { scope }: CommonView): OwnParts {
+    const owned = node.apps.map((app) => ({ app, owner: this.#inbound.ownerOf(node, app.inboundPort) }));
     return {
       clusters: owned.map(({ app, owner }) => inboundCluster(node, app, owner, scope)),
       listeners: [
         outboundListener(node, scope),
         ...owned.map(({ app, owner }) => inboundListener(node, app, scope, owner)),
       ],
-      shared: [],
     };
   }
 
   /** A pod whose connections are redirected to its sidecar. */
-  #captured(node: MeshNode, { scope, ports, outbound }: Shared): Own {
+  #captured(node: MeshNode, { scope }: CommonView): OwnParts {
     const inbound = this.#inbound.of(node);
     return {
       clusters: [
@@ -184,77 +223,50 @@ export class ViewBuilder {
         ...inbound.map((port) => capturedInboundCluster(node, port, scope)),
       ],
       listeners: [capturedInbound(node, scope, inbound)],
-      shared: getOrMake(outbound, outboundKey(node, scope), () =>
-        capturedOutbound(node, scope, ports).map((listener) =>
-          this.#interned.intern(encodeResource(ListenerSchema, listener.name, listener)),
-        ),
-      ),
     };
   }
 
-  /** The declared service that an app of the node stands behind; null when it has none. */
-  #ownerOf(node: MeshNode, app: MeshApp): MeshService | null {
-    for (const service of this.#snapshot.services.values()) {
-      if (service.namespace !== node.namespace || service.kind === 'entry') continue;
-      for (const endpoints of service.endpoints.values()) {
-        if (endpoints.some((endpoint) => endpoint.address === node.ip && endpoint.port === app.inboundPort))
-          return service;
-      }
-    }
-    return null;
-  }
-
-  #sharedFor(node: MeshNode): Shared {
+  #commonFor(node: MeshNode): CommonView {
     const labels = this.#usesLabels
       ? JSON.stringify([...node.labels].map(([name, value]) => `${name}=${value}`).toSorted())
       : '';
-    const ownPorts = node.mode === 'redirect' ? [node.inboundPort, node.outboundPort] : [];
     const key = JSON.stringify([
       node.namespace,
       node.abilities,
       labels,
       node.mode,
-      ownPorts,
+      ownPortsOf(node),
       this.#usesPlaces ? node.locality : '',
       this.#usesAccounts ? node.serviceAccount : '',
     ]);
-    const known = this.#shared.get(key);
-    if (known !== undefined) return known;
-    const scope = new Scope(this.#snapshot, node);
-    const clusters = new Map<string, EncodedResource>();
-    const endpoints = new Map<string, EncodedResource>();
-    const limited: LimitedCluster[] = [];
-    for (const { cluster, assignment, group } of outboundClusters({
-      scope,
-      caller: node,
-      abilities: node.abilities,
-      grpcClusters: new Set([...tracerClusters(this.#snapshot), ...authorizationClusters(this.#snapshot)]),
-    })) {
-      clusters.set(cluster.name, this.#interned.intern(encodeResource(ClusterSchema, cluster.name, cluster)));
-      if (group !== null) limited.push({ cluster, group, encoded: new Map() });
-      if (assignment === null) continue;
-      endpoints.set(
-        cluster.name,
-        this.#interned.intern(encodeResource(ClusterLoadAssignmentSchema, cluster.name, assignment)),
-      );
-    }
-    const fallbacks = fallbacksOf(scope);
-    for (const cluster of fallbacks.clusters)
-      clusters.set(cluster.name, this.#interned.intern(encodeResource(ClusterSchema, cluster.name, cluster)));
-    const ports = node.mode === 'redirect' ? capturedPorts(scope, node, new Set(ownPorts)).ports : [];
-    const tables = node.mode === 'redirect' ? capturedRoutes(ports, { scope, node }) : [outboundRoutes(scope, node)];
-    const routes = new Map(
-      tables.map((table) => [
-        table.name,
-        this.#interned.intern(
-          encodeResource(RouteConfigurationSchema, table.name, followFallbacks(table, fallbacks.names)),
-        ),
-      ]),
+    return getOrMake(this.#common, key, () =>
+      commonView(
+        { snapshot: this.#snapshot, node, interner: this.#interned },
+        this.#commonBefore.get(key) ?? null,
+        this.#difference,
+      ),
     );
-    const shared = { scope, ports, outbound: new Map(), clusters, limited, endpoints, routes };
-    this.#shared.set(key, shared);
-    return shared;
   }
+}
+
+/** Where the instances of services that moved were, or are, but not at the same ports of the same services. */
+function movedAddresses(before: Snapshot, after: Snapshot, difference: Difference): ReadonlySet<string> {
+  const addresses = new Set<string>();
+  if (difference.kind === 'all') return addresses;
+  for (const host of difference.moved) {
+    const [old, now] = [placesOf(before, host), placesOf(after, host)];
+    for (const [place, address] of old) if (!now.has(place)) addresses.add(address);
+    for (const [place, address] of now) if (!old.has(place)) addresses.add(address);
+  }
+  return addresses;
+}
+
+/** Addresses by where they are and what they are behind. */
+function placesOf({ services }: Snapshot, host: string): ReadonlyMap<string, string> {
+  const places = new Map<string, string>();
+  for (const [servicePort, endpoints] of services.get(host)?.endpoints ?? [])
+    for (const { address, port } of endpoints) places.set(`${servicePort} ${address} ${port}`, address);
+  return places;
 }
 
 function hasPriorities(setting: LocalitySetting | null | undefined): boolean {
@@ -274,32 +286,21 @@ function isPlaced({ mesh, services, destinationRules, resilience }: Snapshot): b
   );
 }
 
-/** Equal bytes, one object. What no view of the last publication used is forgotten at the next sweep. */
-export class Interner {
-  #old = new Map<string, EncodedResource>();
-  #young = new Map<string, EncodedResource>();
-
-  intern(resource: EncodedResource): EncodedResource {
-    const key = `${resource.typeUrl} ${resource.name} ${resource.version}`;
-    const known = this.#young.get(key) ?? this.#old.get(key) ?? resource;
-    this.#young.set(key, known);
-    return known;
-  }
-
-  sweep(): void {
-    this.#old = this.#young;
-    this.#young = new Map();
-  }
-}
-
 function getOrMake<K, T>(known: Map<K, T>, key: K, make: () => T): T {
   const value = known.get(key) ?? make();
   known.set(key, value);
   return value;
 }
 
-function keepOld(old: Named | undefined, named: Named): Named {
-  if (old === undefined || old.size !== named.size) return named;
-  for (const [name, resource] of named) if (old.get(name)?.version !== resource.version) return named;
-  return old;
+/** The layers as they were, where they are the same two. */
+function layered(below: NamedResources, above: NamedResources, before: NamedResources | undefined): NamedResources {
+  const isSame = before instanceof LayeredResources && before.below === below && before.above === above;
+  return isSame ? before : new LayeredResources(below, above);
+}
+
+/** What was there before, where it is the same. */
+function latest(old: NamedResources | undefined, named: NamedResources): NamedResources {
+  if (old === undefined || old === named) return named;
+  const { changed, removed } = changeBetween(old, named);
+  return changed.length === 0 && removed.length === 0 ? old : named;
 }

@@ -76,7 +76,7 @@ spec: { limits: [{ name: all, requests: 100, scope: Service }] }
 const index = new ResourceIndex();
 index.apply('rules.yaml', parseFile('rules.yaml', RULES));
 const snapshot = buildSnapshot({
-  resources: index.resources(),
+  resources: [...index.resources().values()],
   workloads: [],
   domain: 'cluster.local',
   providers: [],

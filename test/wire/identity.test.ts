@@ -190,6 +190,26 @@ test('the next attempt shows the token when the certificate is refused', async (
   expect([server.asked.at(-1), identity.rootsPem]).toEqual(['token', next.pem]);
 });
 
+test('whoever was away while the root was rotated comes back by a token made since', async () => {
+  const server = await open({ lifeMs: 3000 });
+  server.token = jwt({ ca: authority.hash });
+  const { identity, folder } = ask(server, { roots: null });
+  await identity.first;
+  server.stop();
+  await until('the certificate expires', () => identity.isExpired, 10_000);
+  const next = new TestAuthority('next');
+  Object.assign(server, { authority: next, roots: next.pem, token: jwt({ ca: next.hash }) });
+  await server.start();
+  await until(
+    'it asks and is not answered',
+    () => (identity.failures.get('root') ?? 0) + (identity.failures.get('unreachable') ?? 0) > 1,
+  );
+  expect(identity.isExpired).toBe(true);
+  writeFileSync(join(folder, 'token'), server.token);
+  await until('it is back', () => identity.renewals === 1, 10_000);
+  expect([identity.isExpired, identity.rootsPem]).toEqual([false, next.pem]);
+});
+
 function jwt(claims: object): string {
   return `${part({ alg: 'ES256' })}.${part(claims)}.c2ln`;
 }

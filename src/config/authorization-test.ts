@@ -3,6 +3,7 @@
 // Istio's admission checks them; what is wrong is an error, because a test that were left out would widen its rule.
 // Source: istio/security/v1beta1/authorization_policy.proto and istio.io "Authorization Policy Conditions".
 import { readRange } from './address-range.ts';
+import { refuseEmptyFields } from './empty-field.ts';
 import type { Fields } from './fields.ts';
 
 export type AttributeKind =
@@ -159,6 +160,7 @@ const HEADER_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 /** One entry of `when`; null after reporting what is wrong with it. */
 export function readCondition(fields: Fields): AuthorizationTest | null {
   fields.refuseUnknown();
+  refuseEmptyFields(fields, ['key', 'values', 'notValues']);
   const key = fields.requiredText('key');
   const found = key === '' ? null : keyOf(key);
   if (key !== '' && found === null) {

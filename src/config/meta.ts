@@ -1,6 +1,7 @@
 // What every resource has: its identity, its labels, and the place it was written at.
 import type { Place } from '../base/problem.ts';
 import type { Fields } from './fields.ts';
+import { nearest } from './spelling.ts';
 
 export interface Meta {
   readonly name: string;
@@ -24,10 +25,12 @@ const NAME = /^[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?$/;
 
 /** Reads `metadata`. Cluster-scoped kinds have an empty namespace. */
 export function readMeta(fields: Fields, isClusterScoped: boolean): Meta {
+  // Policies choose workloads by them.
+  fields.refuseUnknown('labels');
   const name = fields.requiredText('name');
   if (name !== '' && !NAME.test(name))
     fields.error('name', `"${name}" is not a resource name`, 'use lower-case letters, digits, - and .');
-  const namespace = fields.text('namespace');
+  const namespace = readNamespace(fields);
   if (namespace !== '' && !NAME.test(namespace))
     fields.error('namespace', `"${namespace}" is not a namespace name`, 'use lower-case letters, digits and -');
   const created = fields.text('creationTimestamp');
@@ -53,4 +56,14 @@ export function readMeta(fields: Fields, isClusterScoped: boolean): Meta {
     createdAtMs: Number.isNaN(createdAtMs) ? 0 : createdAtMs,
     generation: fields.integer('generation') ?? 1,
   };
+}
+
+/** Misspelled, it is an error, and still where the object was meant to be: what stands in for a policy must stand there. */
+function readNamespace(fields: Fields): string {
+  const slip = fields.has('namespace')
+    ? undefined
+    : fields.names().find((name) => name !== 'namespace' && nearest(name, ['namespace']) !== null);
+  if (slip === undefined) return fields.text('namespace');
+  fields.error(slip, `unknown field ${slip}`, 'did you mean namespace?');
+  return fields.text(slip);
 }

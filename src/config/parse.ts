@@ -10,13 +10,13 @@ import { readKind } from './kind-readers.ts';
 import { limits } from './limits.ts';
 import { readMeta } from './meta.ts';
 import type { Meta, Source } from './meta.ts';
+import { readObjectKind } from './object-kind.ts';
 import { Report, locate } from './report.ts';
 import { resourceKey } from './resource.ts';
 import { standInFor } from './stand-in.ts';
 import type { Resource } from './resource.ts';
 import { readSecret } from './secret.ts';
 import type { SecretSpec } from './secret.ts';
-import { nearest } from './spelling.ts';
 
 export interface ParsedFile {
   readonly resources: readonly Resource[];
@@ -29,42 +29,6 @@ export interface ParsedFile {
   readonly isReadable: boolean;
 }
 
-/** Of what neither Istio nor the Gateway API has. */
-const OWN_GROUP = 'outrigger.dev';
-/** Of the Gateway API's experimental kinds. */
-const EXPERIMENTAL_GROUP = 'gateway.networking.x-k8s.io';
-
-/** API groups by kind; any served version of the group is taken. */
-const GROUPS: Readonly<Record<string, string>> = {
-  Service: '',
-  Pod: '',
-  Namespace: '',
-  ConfigMap: '',
-  Secret: '',
-  EndpointSlice: 'discovery.k8s.io',
-  ServiceEntry: 'networking.istio.io',
-  WorkloadEntry: 'networking.istio.io',
-  VirtualService: 'networking.istio.io',
-  DestinationRule: 'networking.istio.io',
-  Sidecar: 'networking.istio.io',
-  EnvoyFilter: 'networking.istio.io',
-  HTTPRoute: 'gateway.networking.k8s.io',
-  ReferenceGrant: 'gateway.networking.k8s.io',
-  Telemetry: 'telemetry.istio.io',
-  PeerAuthentication: 'security.istio.io',
-  AuthorizationPolicy: 'security.istio.io',
-  RequestAuthentication: 'security.istio.io',
-  XBackendTrafficPolicy: EXPERIMENTAL_GROUP,
-  RateLimitPolicy: OWN_GROUP,
-  ResiliencePolicy: OWN_GROUP,
-  Extension: OWN_GROUP,
-};
-const VERSIONS = ['v1', 'v1beta1', 'v1alpha3', 'v1alpha1', 'v1alpha2'];
-/** Groups that are served in fewer versions. */
-const OWN_VERSIONS: Readonly<Record<string, readonly string[]>> = {
-  [OWN_GROUP]: ['v1alpha1'],
-  [EXPERIMENTAL_GROUP]: ['v1alpha1'],
-};
 const CLUSTER_SCOPED = new Set(['Namespace', 'MeshConfig']);
 
 export function parseFile(file: string, text: string): ParsedFile {
@@ -160,7 +124,7 @@ function readDocument(document: Document, report: Report, sink: Sink): void {
   }
   const kind = root.get('kind');
   const items = root.get('items', true);
-  if (typeof kind === 'string' && kind.endsWith('List') && items !== undefined) {
+  if (typeof kind === 'string' && /list$/i.test(kind) && items !== undefined) {
     for (const item of new Fields(root, '', document, report).maps('items')) readObject(item, document, report, sink);
     return;
   }
@@ -186,7 +150,7 @@ function readObject(root: YAMLMap, document: Document, report: Report, sink: Sin
 function readKnown(root: YAMLMap, document: Document, report: Report, sink: Sink): void {
   const before = report.errors;
   const fields = new Fields(root, '', document, report);
-  const kind = checkKind(fields);
+  const kind = readObjectKind(fields);
   if (kind === null) {
     if (report.errors > before) sink.refused.push(null);
     return;
@@ -229,44 +193,6 @@ function readKnown(root: YAMLMap, document: Document, report: Report, sink: Sink
     const standIn = standInFor({ kind, resource, meta: known, source });
     if (standIn !== null) sink.standIns.push(standIn);
   } else if (resource !== null) sink.resources.push(resource);
-}
-
-/** The kind when it is one of ours; null with a Problem when it is not. */
-function checkKind(fields: Fields): string | null {
-  const kind = fields.text('kind');
-  const apiVersion = fields.text('apiVersion');
-  if (kind === '') {
-    fields.error('kind', 'kind is missing', 'add apiVersion: and kind:');
-    return null;
-  }
-  if (kind === 'MeshConfig') return kind;
-  const group = GROUPS[kind];
-  if (group === undefined) {
-    const guess = nearest(kind, [...Object.keys(GROUPS), 'MeshConfig']);
-    fields.warning(
-      'kind',
-      `the kind ${kind} is not known and has no effect`,
-      guess === null ? 'remove it from the rules' : `did you mean ${guess}?`,
-    );
-    return null;
-  }
-  const versions = OWN_VERSIONS[group] ?? VERSIONS;
-  const wanted = group === '' ? 'v1' : `${group}/${versions[0] ?? 'v1'}`;
-  if (apiVersion === '') fields.error('apiVersion', 'apiVersion is missing', `add apiVersion: ${wanted}`);
-  const slash = apiVersion.lastIndexOf('/');
-  const writtenGroup = slash < 0 ? '' : apiVersion.slice(0, slash);
-  const version = apiVersion.slice(slash + 1);
-  if (apiVersion !== '' && writtenGroup !== group) {
-    const isForeign = kind === 'Service' && writtenGroup !== '';
-    const message = `the kind ${kind} of group "${writtenGroup}" is not known`;
-    const remedy = `write apiVersion: ${wanted}`;
-    if (isForeign) fields.warning('apiVersion', `${message} and has no effect`, remedy);
-    else fields.error('apiVersion', message, remedy);
-    return null;
-  }
-  if (apiVersion !== '' && !versions.includes(version))
-    fields.error('apiVersion', `version "${version}" is not served`, `write one of ${versions.join(', ')}`);
-  return kind;
 }
 
 /** kubectl keeps what was applied, the values included, in an annotation: no annotation of a Secret is kept. */

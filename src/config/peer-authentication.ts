@@ -1,8 +1,9 @@
 // PeerAuthentication (security.istio.io): whether workloads take mutual TLS, plaintext or both, for the mesh (root
 // namespace), a namespace, or the workloads that a selector names, there also for single ports.
 // Source: istio/security/v1beta1/peer_authentication.proto.
+import { refuseEmptyFields } from './empty-field.ts';
 import type { Fields } from './fields.ts';
-import { EVERY_WORKLOAD, type WorkloadSelector } from './workload-selector.ts';
+import { EVERY_WORKLOAD, readLabels, type WorkloadSelector } from './workload-selector.ts';
 
 export const MTLS_MODES = ['UNSET', 'DISABLE', 'PERMISSIVE', 'STRICT'] as const;
 /** Without UNSET, which is what a wider policy says. */
@@ -21,11 +22,13 @@ const PORT_MAX = 65_535;
 export function readPeerAuthenticationSpec(fields: Fields): PeerAuthenticationSpec {
   // A policy that is not read as it was meant would let plaintext in.
   fields.refuseUnknown();
-  const labels = fields.object('selector', (selector) => {
-    selector.refuseUnknown();
-    return selector.textMap('matchLabels');
-  });
+  refuseEmptyFields(fields, ['selector', 'mtls', 'portLevelMtls']);
+  const labels = fields.object('selector', readLabels);
   const mode = fields.object('mtls', readMode);
+  fields.object('portLevelMtls', (own) => {
+    refuseEmptyFields(own, own.names());
+    own.ignore(...own.names());
+  });
   const ports = new Map<number, MtlsMode | null>();
   for (const [name, portMode] of fields.objectMap('portLevelMtls', readMode)) {
     const port = Number(name);
@@ -53,6 +56,7 @@ export function refusedPeerAuthentication(read: PeerAuthenticationSpec | null): 
 
 function readMode(fields: Fields): MtlsMode | null {
   fields.refuseUnknown();
+  refuseEmptyFields(fields, ['mode']);
   const mode = fields.choice('mode', MTLS_MODES);
   return mode === 'UNSET' ? null : mode;
 }

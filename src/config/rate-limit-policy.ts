@@ -4,6 +4,7 @@
 // on routes (VirtualService, HTTPRoute), which are where requests are sent: in the sidecars of the callers.
 // What is not known here is refused, not passed by: a limit that is misread is no limit.
 import type { Fields } from './fields.ts';
+import { readLabels } from './workload-selector.ts';
 
 /** So many requests in so long a time. */
 export interface Rate {
@@ -102,10 +103,7 @@ const FIELDS: Readonly<Record<string, LimitFields>> = {
 export function readRateLimitPolicySpec(fields: Fields): RateLimitPolicySpec {
   fields.refuseUnknown();
   fields.exclusive('selector', 'targetRefs');
-  const labels = fields.object('selector', (own) => {
-    own.refuseUnknown();
-    return own.textMap('matchLabels');
-  });
+  const labels = fields.object('selector', readLabels);
   const targets = fields.list('targetRefs', readTarget, TARGETS_MAX).filter((target) => target !== null);
   const names = new Set<string>();
   const limits = fields.list('limits', (own) => readLimit(own, names), LIMITS_MAX);

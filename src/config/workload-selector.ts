@@ -41,11 +41,17 @@ export function readWorkloadSelector(fields: Fields): WorkloadSelector {
   return { labels: labels === null || labels.size === 0 ? null : labels, targets };
 }
 
-function readLabels(fields: Fields): ReadonlyMap<string, string> {
+/** Reads `matchLabels` of a policy's selector. */
+export function readLabels(fields: Fields): ReadonlyMap<string, string> {
   // A policy that selects nobody by name is for everybody: an ALLOW would let in to workloads it never meant.
   fields.refuseUnknown();
   refuseEmptyFields(fields, ['matchLabels']);
   const labels = fields.textMap('matchLabels');
+  fields.object('matchLabels', (own) => {
+    // Kubernetes drops a label without a value: the policy would be for more workloads.
+    refuseEmptyFields(own, own.names());
+    own.ignore(...own.names());
+  });
   if (labels.size > LABELS_MAX) fields.error('matchLabels', `are ${labels.size}`, `write at most ${LABELS_MAX}`);
   for (const [name, value] of labels) {
     if (name === '') fields.error('matchLabels', 'a label has no name', 'write name: value');

@@ -25,6 +25,26 @@ test.each([
     `{ selector: { matchLabel: { app: a } }, jwtRules: [{ issuer: a, ${KEYS} }] }`,
     'spec.selector.matchLabel',
   ],
+  ['AuthorizationPolicy', '{ selector: { matchLabels: { app: } }, rules: [{}] }', 'spec.selector.matchLabels.app'],
+  ['RequestAuthentication', '{ selector: { matchLabels: { app: ~ } } }', 'spec.selector.matchLabels.app'],
+  ['PeerAuthentication', '{ selector: { matchLabels: { app: } } }', 'spec.selector.matchLabels.app'],
+  ['PeerAuthentication', '{ selector: { matchLabels: }, mtls: { mode: STRICT } }', 'spec.selector.matchLabels'],
+  ['PeerAuthentication', '{ selector: , mtls: { mode: STRICT } }', 'spec.selector'],
+  ['PeerAuthentication', '{ mtls: }', 'spec.mtls'],
+  ['PeerAuthentication', '{ mtls: { mode: } }', 'spec.mtls.mode'],
+  ['PeerAuthentication', '{ selector: { matchLabels: { app: a } }, portLevelMtls: { 80: } }', 'spec.portLevelMtls.80'],
+  ['AuthorizationPolicy', '{ rules: [{ when: [] }] }', 'spec.rules[0].when'],
+  ['AuthorizationPolicy', '{ rules: [{ when: [{ key: source.ip, values: [] }] }] }', 'spec.rules[0].when[0].values'],
+  [
+    'AuthorizationPolicy',
+    '{ rules: [{ when: [{ key: source.ip, values: , notValues: [10.0.0.1] }] }] }',
+    'spec.rules[0].when[0].values',
+  ],
+  [
+    'AuthorizationPolicy',
+    '{ rules: [{ when: [{ key: source.ip, values: [10.0.0.1], notValues: [] }] }] }',
+    'spec.rules[0].when[0].notValues',
+  ],
 ])('refuses %s %s', (kind, spec, path) => {
   const { problems, resources } = parseFile('f.yaml', policyOf(kind, spec));
   const errors = problems.filter(({ severity }) => severity === 'error');
@@ -43,4 +63,61 @@ test.each([
   const { standIns } = parseFile('f.yaml', policyOf('AuthorizationPolicy', spec));
   const found = standIns.flatMap((one) => (one.kind === 'AuthorizationPolicy' ? [one.spec] : []));
   expect(found.map((one) => [one.action, one.rules.length])).toEqual([[action, rules]]);
+});
+
+const spec = 'spec: { action: DENY, rules: [{}] }';
+test.each([
+  ['a kind in other letters', 'kind: Authorizationpolicy', 'kind', 'did you mean AuthorizationPolicy?'],
+  ['a kind of another country', 'kind: AuthorisationPolicy', 'kind', 'did you mean AuthorizationPolicy?'],
+  ['a plural', 'kind: AuthorizationPolicies', 'kind', 'did you mean AuthorizationPolicy?'],
+  [
+    'a version that is not served',
+    'kind: AuthorizationPolicy\napiVersion: security.istio.io/v1alpha9',
+    'apiVersion',
+    'write one of v1, v1beta1, v1alpha3, v1alpha1, v1alpha2',
+  ],
+  [
+    'a group with a slip',
+    'kind: AuthorizationPolicy\napiVersion: security.isto.io/v1',
+    'apiVersion',
+    'write apiVersion: security.istio.io/v1',
+  ],
+  [
+    'another group of ours',
+    'kind: AuthorizationPolicy\napiVersion: networking.istio.io/v1',
+    'apiVersion',
+    'write apiVersion: security.istio.io/v1',
+  ],
+  ['no group', 'kind: AuthorizationPolicy\napiVersion: v1', 'apiVersion', 'write apiVersion: security.istio.io/v1'],
+])('refuses %s, names what was meant and denies in its place', (_, head, path, remedy) => {
+  const apiVersion = head.includes('apiVersion') ? '' : 'apiVersion: security.istio.io/v1\n';
+  const text = `${apiVersion}${head}\nmetadata: { name: p, namespace: shop }\n${spec}\n`;
+  const { problems, resources, refused, standIns } = parseFile('f.yaml', text);
+  expect(problems.map((problem) => [problem.severity, problem.path, problem.remedy])).toEqual([
+    ['error', path, remedy],
+  ]);
+  expect([resources, refused]).toEqual([[], ['AuthorizationPolicy/shop/p']]);
+  expect(standIns.map(({ kind, meta }) => [kind, meta.namespace, meta.name])).toEqual([
+    ['AuthorizationPolicy', 'shop', 'p'],
+  ]);
+});
+
+test('refuses a misspelled namespace and denies in the one that was meant', () => {
+  const text = `apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: { name: p, namespce: shop }\n${spec}`;
+  const { problems, resources, standIns } = parseFile('f.yaml', text);
+  expect(problems.map(({ severity, path }) => [severity, path])).toEqual([['error', 'metadata.namespce']]);
+  expect(resources).toEqual([]);
+  expect(standIns.map(({ meta }) => meta.namespace)).toEqual(['shop']);
+});
+
+test.each([
+  ['of a group of ours that has no such kind', 'apiVersion: security.istio.io/v1\nkind: Policy', 'error'],
+  ['of our own group', 'apiVersion: outrigger.dev/v1alpha1\nkind: Limits', 'error'],
+  ['a list without items', 'apiVersion: v1\nkind: List\nitms: []', 'error'],
+  ['of strangers', 'apiVersion: example.com/v1\nkind: AuthorizationPolicies', 'warning'],
+  ['that we do not follow', 'apiVersion: gateway.networking.k8s.io/v1alpha2\nkind: TCPRoute', 'warning'],
+])('an unknown kind %s is said to be one', (_, head, severity) => {
+  const { problems, resources } = parseFile('f.yaml', `${head}\nmetadata: { name: p }\n`);
+  expect(problems.map((problem) => [problem.severity, problem.path])).toEqual([[severity, 'kind']]);
+  expect(resources).toEqual([]);
 });

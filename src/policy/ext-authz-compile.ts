@@ -20,6 +20,7 @@ import { unpack } from '../xds/unpack.ts';
 import { AUTHZ_POLICY, endAuthz, runOnResponse } from './ext-authz.ts';
 import { compileAuthzService } from './ext-authz-service.ts';
 import {
+  AUTHZ_CLUSTER_STATS,
   AUTHZ_STATS,
   type AuthzBody,
   type AuthzSettings,
@@ -124,6 +125,8 @@ function compileSettings(message: ExtAuthz, scope: FilterScope): AuthzSettings |
   const statName = message.statPrefix === '' ? NAME : `${NAME}.${message.statPrefix}`;
   const state: AuthzState = Object.freeze({
     tally: scope.tally(statName, AUTHZ_STATS),
+    tallyOf: (value: string) =>
+      scope.tally(statName, AUTHZ_CLUSTER_STATS, { label: 'envoy_cluster_name', value, root: 'cluster.' }),
     remote,
     clock,
     pending: new Map(),

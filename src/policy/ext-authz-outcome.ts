@@ -22,7 +22,7 @@ import {
   type RequestChanges,
   type ResponseChanges,
 } from './ext-authz-decision.ts';
-import { STAT, type AuthzSettings } from './ext-authz-settings.ts';
+import { CLUSTER_STAT, STAT, type AuthzSettings } from './ext-authz-settings.ts';
 import { editQuery, isEncoded } from './query-edit.ts';
 
 const NAMESPACE = 'envoy.filters.http.ext_authz';
@@ -49,18 +49,27 @@ function keepMetadata(x: Exchange, { state, takesMetadata }: AuthzSettings, { me
 function fail(x: Exchange, arg: AuthzSettings, reason: string): Verdict {
   const { tally, clock } = arg.state;
   tally.add(STAT.ERROR, 1);
+  countForCluster(x, arg, CLUSTER_STAT.ERROR);
   if (reason === 'timeout') tally.add(STAT.TIMEOUT, 1);
   x.note(clock.now(), 'ext_authz', reason);
   if (arg.allowsOnFailure) {
     tally.add(STAT.FAILURE_ALLOWED, 1);
+    countForCluster(x, arg, CLUSTER_STAT.FAILURE_ALLOWED);
     if (arg.marksFailure) addNamed(x.request, FAILURE_HEADER, 'true');
     return CONTINUE;
   }
   return answer(x, arg.statusOnError, 'ext_authz_error');
 }
 
+/** A request that is for no cluster, or for one that is not there, counts for none. */
+function countForCluster({ cluster }: Exchange, { state }: AuthzSettings, index: number): void {
+  if (cluster === null || cluster.cluster === null) return;
+  state.tallyOf(cluster.name).add(index, 1);
+}
+
 function reject(x: Exchange, arg: AuthzSettings): Verdict {
   arg.state.tally.add(STAT.INVALID, 1);
+  countForCluster(x, arg, CLUSTER_STAT.INVALID);
   return answer(x, 500, 'ext_authz_invalid');
 }
 
@@ -73,6 +82,7 @@ function answer(x: Exchange, status: number, details: string): Verdict {
 
 function deny(x: Exchange, arg: AuthzSettings, { status, headers, body }: Denied): Verdict {
   arg.state.tally.add(STAT.DENIED, 1);
+  countForCluster(x, arg, CLUSTER_STAT.DENIED);
   const sound = headers.filter(isSound);
   if (arg.validates && sound.length < headers.length) return reject(x, arg);
   x.replyBody = body;
@@ -90,6 +100,7 @@ function allow(x: Exchange, arg: AuthzSettings, { request, response }: Allowed):
   }
   if (!changeQuery(x.request, arg, request)) return reject(x, arg);
   arg.state.tally.add(STAT.OK, 1);
+  countForCluster(x, arg, CLUSTER_STAT.OK);
   if (!arg.clearsRoute || !changesRequest(request)) return CONTINUE;
   x.movesRoute = true;
   return PAUSE;

@@ -44,6 +44,8 @@ export interface AuthzBody {
 /** What the filters of one name share, whatever a route says. */
 export interface AuthzState {
   readonly tally: FilterTally;
+  /** The statistics `cluster.NAME.ext_authz.*` of the cluster that the request is for. */
+  readonly tallyOf: (cluster: string) => FilterTally;
   readonly remote: RemoteCalls;
   readonly clock: Clock;
   /** What is to be done to the responses of requests that were allowed. */
@@ -103,3 +105,15 @@ export const STAT = {
   INVALID: 6,
   IGNORED_METADATA: 7,
 } as const;
+
+/** The statistics `cluster.NAME.ext_authz.[STAT_PREFIX.]*`: of the cluster that requests go to, as in Envoy. */
+export const AUTHZ_CLUSTER_STATS = [
+  { name: 'ok', kind: 'counter' },
+  { name: 'denied', kind: 'counter' },
+  { name: 'error', kind: 'counter' },
+  { name: 'failure_mode_allowed', kind: 'counter' },
+  { name: 'invalid', kind: 'counter' },
+] as const;
+
+/** Places in AUTHZ_CLUSTER_STATS. */
+export const CLUSTER_STAT = { OK: 0, DENIED: 1, ERROR: 2, FAILURE_ALLOWED: 3, INVALID: 4 } as const;

@@ -10,6 +10,8 @@ import { SIDE_NAMES, startSide, type Side, type SideName } from './side.ts';
 const sides: Side[] = [];
 const servers = new Map<SideName, AuthorizationServer>();
 const seen = new Map<SideName, ReadonlyMap<string, Observation>>();
+/** Of each side: what was counted for the clusters that the requests were for. */
+const counted = new Map<SideName, readonly string[]>();
 const NOTHING: Observation = new Map();
 
 beforeAll(async () => {
@@ -19,6 +21,7 @@ beforeAll(async () => {
       sides.push(side);
       servers.set(name, await AuthorizationServer.start(side.ports.get('closed') ?? 0, AUTHORIZATION_ANSWERS));
       seen.set(name, await observeAll(side, AUTHORIZATION_CASES));
+      counted.set(name, await countsForClusters(side));
     }),
   );
 });
@@ -28,6 +31,13 @@ afterAll(async () => {
   await Promise.all(sides.map((side) => side.stop()));
 });
 
+/** Without those that are 0: Envoy makes them when they are first counted. */
+async function countsForClusters(side: Side): Promise<readonly string[]> {
+  const response = await fetch(`http://127.0.0.1:${side.ports.get('admin') ?? 0}/stats`);
+  const lines = (await response.text()).split('\n');
+  return lines.filter((line) => /^cluster\.[^.]+\.ext_authz\..+: [1-9]/.test(line)).toSorted();
+}
+
 describe('a gRPC authorization service', () => {
   test.each(AUTHORIZATION_CASES.map((peerCase) => [peerCase.name, peerCase] as const))('%s', (name, peerCase) => {
     const envoy = seen.get('envoy')?.get(name) ?? NOTHING;
@@ -36,5 +46,13 @@ describe('a gRPC authorization service', () => {
     const left = unexplained(`ext-authz-grpc: ${name}`, differences(envoy, outrigger), ALLOWED_DIFFERENCES, new Set());
     expect(formatDifferences(left)).toBe('');
     expect(servers.get('outrigger')?.asked.get(name)).toEqual(servers.get('envoy')?.asked.get(name));
+  });
+
+  test('is counted for the clusters that requests were for, as Envoy counts it', () => {
+    const envoy = counted.get('envoy') ?? [];
+    expect(envoy.map((line) => line.replace(/: .*/, ''))).toEqual(
+      expect.arrayContaining(['ok', 'denied', 'error', 'invalid'].map((name) => `cluster.a.ext_authz.${name}`)),
+    );
+    expect(counted.get('outrigger')).toEqual(envoy);
   });
 });

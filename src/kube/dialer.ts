@@ -46,8 +46,9 @@ export class Dialer {
   /** Node sets the interval to one second and the count to ten. */
   #kept(callback: buildConnector.Callback): buildConnector.Callback {
     return (...[cause, socket]) => {
-      if (socket === null) {
-        callback(cause ?? new Error('no connection'), null);
+      // With a cause there is no socket at all, whatever the types say.
+      if (cause !== null) {
+        callback(cause, null);
         return;
       }
       const kept: Socket = socket;

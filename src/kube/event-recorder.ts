@@ -130,6 +130,7 @@ export class EventRecorder {
 
   /** Resolves when all that was noted so far has been tried, series included. */
   async flush(): Promise<void> {
+    await this.#writing;
     for (const series of this.#series.values()) if (series.count > series.writtenCount) this.#enqueue(series);
     await this.#writing;
   }
@@ -175,7 +176,6 @@ export class EventRecorder {
 
   async #write(): Promise<void> {
     for (let series = this.#queue.shift(); series !== undefined; series = this.#queue.shift()) {
-      series.isQueued = false;
       const { count } = series;
       const isNew = series.writtenCount === 0;
       const { client, clock } = this.#options;
@@ -184,6 +184,7 @@ export class EventRecorder {
         : await client.patchMerge(KNOWN_KINDS.event, series.name, { series: seriesOf(series) });
       series.writtenCount = count;
       series.writtenMs = clock.now();
+      series.isQueued = false;
       if (answer.kind === 'done') this.#counts.written++;
       else this.#fail(answer.failure);
     }

@@ -98,14 +98,20 @@ function checkConnections(
   nodes: readonly MeshNode[],
 ): readonly Problem[] {
   const { action } = policy.spec;
-  if ((action !== 'ALLOW' && action !== 'DENY') || !asksRequests(rule)) return [];
+  const isAsked = action === 'CUSTOM' && isDryRun(policy.meta) !== true;
+  if (!isAsked && ((action !== 'ALLOW' && action !== 'DENY') || !asksRequests(rule))) return [];
   const ports = testsOf(rule).flatMap(({ kind, values }) => (kind === 'port' ? values : []));
   const fields = [...new Set(testsOf(rule).flatMap(({ kind }) => (HTTP_ONLY.has(kind) ? [kind] : [])))].join(', ');
+  const spared = testsOf(rule).flatMap(({ kind, notValues }) => (kind === 'port' ? notValues : []));
   const isHit = ({ protocol, port }: MeshNode['apps'][number]): boolean =>
-    protocol === 'tcp' && (ports.length === 0 || ports.includes(String(port)));
+    protocol === 'tcp' && !spared.includes(String(port)) && (ports.length === 0 || ports.includes(String(port)));
   const hit = nodes.flatMap((node) => node.apps.filter(isHit).map(({ port }) => `${node.workload}:${port}`));
   const [first] = hit;
   if (first === undefined) return [];
+  if (isAsked) {
+    const denied = `no provider is asked about connections to ${first}: those that the rule names are denied`;
+    return [warn(policy, path, denied, 'write ports: ["…"] with the ports that speak HTTP')];
+  }
   const message =
     action === 'DENY'
       ? `connections to ${first} cannot be asked for ${fields}, and are denied whatever they carry`

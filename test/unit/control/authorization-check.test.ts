@@ -46,6 +46,12 @@ it.each<[string, string, string, string]>([
     'connections to app:8080 cannot be asked for path: the rule lets none of them in',
   ],
   [
+    'a CUSTOM for connections, about which nobody is asked',
+    'tcp',
+    policy(`{ action: CUSTOM, provider: { name: checker }, ${PATHS} }`),
+    'no provider is asked about connections to app:8080: those that the rule names are denied',
+  ],
+  [
     'a DENY by identity where plaintext passes',
     'http',
     policy(`{ action: DENY, ${NAMES} }`),

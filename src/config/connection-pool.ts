@@ -42,6 +42,7 @@ export function readConnectionPool(fields: Fields): ConnectionPool {
     };
   });
   const http = fields.object('http', (http) => {
+    http.later('http2KeepAlive');
     return {
       maxPendingRequests: http.integer('http1MaxPendingRequests', count),
       maxRequests: http.integer('http2MaxRequests', count),

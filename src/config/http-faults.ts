@@ -20,6 +20,7 @@ const readPercent = (fields: Fields): number => fields.decimal('value', { min: 0
 
 export function readFault(fields: Fields): Fault {
   const delay = fields.object('delay', (delay) => {
+    delay.later('exponentialDelay');
     const fixedMs = delay.durationMs('fixedDelay');
     if (fixedMs === null && !delay.has('fixedDelay'))
       delay.error('fixedDelay', 'fixedDelay is missing', 'add fixedDelay: 2s or the like');
@@ -28,6 +29,7 @@ export function readFault(fields: Fields): Fault {
   });
   const abort = fields.object('abort', (abort) => {
     abort.exclusive('httpStatus', 'grpcStatus');
+    abort.later('http2Error');
     const status = abort.integer('httpStatus', { min: 200, max: 599 });
     const name = abort.choice('grpcStatus', GRPC_CODES);
     if (status === null && name === null)

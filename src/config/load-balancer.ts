@@ -47,6 +47,7 @@ const SIMPLE = ['UNSPECIFIED', 'RANDOM', 'PASSTHROUGH', 'ROUND_ROBIN', 'LEAST_RE
 
 export function readLoadBalancer(fields: Fields): LoadBalancer {
   fields.exclusive('simple', 'consistentHash');
+  fields.later('zoneAwareLbSetting');
   const simple = fields.choice('simple', SIMPLE);
   const seconds = readPositiveMs(fields, 'warmupDurationSecs');
   const warmup = fields.object('warmup', (warmup) => {

@@ -212,6 +212,7 @@ function readEdits(fields: Fields): HeaderEdits {
 
 function readRedirect(fields: Fields): Redirect {
   fields.exclusive('port', 'derivePort');
+  fields.later('prefixRewrite');
   const code = fields.integer('redirectCode') ?? 301;
   if (![301, 302, 303, 307, 308].includes(code))
     fields.error('redirectCode', `${code} is not a redirect`, 'write 301, 302, 303, 307 or 308');

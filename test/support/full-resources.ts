@@ -37,8 +37,8 @@ spec:
       timeout: 5s
       retries: { attempts: 2, perTryTimeout: 1s, retryOn: "5xx,503", backoff: 30ms, retryRemoteLocalities: true, retryIgnorePreviousHosts: false }
       fault:
-        delay: { fixedDelay: 1s, percentage: { value: 0.5 } }
-        abort: { httpStatus: 503, percentage: { value: 1 } }
+        delay: { fixedDelay: 1s, exponentialDelay: 1s, percentage: { value: 0.5 } }
+        abort: { httpStatus: 503, http2Error: a, percentage: { value: 1 } }
       mirror: { host: reviews, subset: v3, port: { number: 80 } }
       mirrorPercentage: { value: 5 }
       corsPolicy:
@@ -57,7 +57,7 @@ spec:
       fault: { delay: { fixedDelay: 1s, percent: 5 }, abort: { grpcStatus: UNAVAILABLE } }
     - { route: [{ destination: { host: reviews } }], mirror: { host: copies }, mirrorPercent: 5 }
     - { route: [{ destination: { host: reviews } }], mirror: { host: copies }, mirror_percent: 5 }
-    - { redirect: { uri: /a, authority: b, port: 443, scheme: https, redirectCode: 302 } }
+    - { redirect: { uri: /a, prefixRewrite: /b, authority: b, port: 443, scheme: https, redirectCode: 302 } }
     - { redirect: { uri: /a, derivePort: FROM_REQUEST_PORT } }
     - { directResponse: { status: 503, body: { string: sorry } } }
     - { directResponse: { status: 503, body: { bytes: c29ycnk= } } }
@@ -80,7 +80,7 @@ spec:
       tls: { mode: SIMPLE }
       connectionPool: &pool
         tcp: { maxConnections: 1, connectTimeout: 1s, maxConnectionDuration: 1h, idleTimeout: 1h, tcpKeepalive: { probes: 3, time: 2h, interval: 75s } }
-        http: { http1MaxPendingRequests: 1, http2MaxRequests: 1, maxRequestsPerConnection: 1, maxRetries: 1, idleTimeout: 1h, h2UpgradePolicy: UPGRADE, useClientProtocol: true, maxConcurrentStreams: 1 }
+        http: { http1MaxPendingRequests: 1, http2MaxRequests: 1, maxRequestsPerConnection: 1, maxRetries: 1, idleTimeout: 1h, h2UpgradePolicy: UPGRADE, useClientProtocol: true, maxConcurrentStreams: 1, http2KeepAlive: { interval: 1m } }
   egress: [{ hosts: ["./*", "*/db.example.com", "~/*"], port: { number: 3306, protocol: MYSQL, name: db, targetPort: 3307 }, bind: 127.0.0.1, captureMode: DEFAULT }]
   inboundConnectionPool: *pool
   outboundTrafficPolicy: { mode: REGISTRY_ONLY, egressProxy: { host: egress } }
@@ -120,13 +120,13 @@ loadBalancer:
   warmupDurationSecs: 10s
 connectionPool:
   tcp: { maxConnections: 1, connectTimeout: 1s, maxConnectionDuration: 1h, idleTimeout: 1h, tcpKeepalive: { probes: 3, time: 2h, interval: 75s } }
-  http: { http1MaxPendingRequests: 1, http2MaxRequests: 1, maxRequestsPerConnection: 1, maxRetries: 1, idleTimeout: 1h, h2UpgradePolicy: UPGRADE, useClientProtocol: true, maxConcurrentStreams: 1 }
+  http: { http1MaxPendingRequests: 1, http2MaxRequests: 1, maxRequestsPerConnection: 1, maxRetries: 1, idleTimeout: 1h, h2UpgradePolicy: UPGRADE, useClientProtocol: true, maxConcurrentStreams: 1, http2KeepAlive: { interval: 1m } }
 outlierDetection:
   { consecutive5xxErrors: 5, consecutiveErrors: 5, consecutiveGatewayErrors: 5, consecutiveLocalOriginFailures: 5, splitExternalLocalOriginErrors: true, interval: 1s, baseEjectionTime: 1s, maxEjectionPercent: 10, minHealthPercent: 10, outlierDetectionHttpErrorCodes: [500] }
 tls: { mode: MUTUAL, clientCertificate: /a, privateKey: /b, caCertificates: /c, caCrl: /d, subjectAltNames: [a], sni: b, insecureSkipVerify: true }
 `;
 const OTHER_SECTIONS = `
-loadBalancer: { simple: ROUND_ROBIN, localityLbSetting: { distribute: [{ from: a/*, to: { b/*: 90, c/d: 10 } }] } }
+loadBalancer: { simple: ROUND_ROBIN, zoneAwareLbSetting: { enabled: true }, localityLbSetting: { distribute: [{ from: a/*, to: { b/*: 90, c/d: 10 } }] } }
 tls: { mode: SIMPLE, credentialName: a }
 `;
 const HASHES = ['httpHeaderName: a', 'useSourceIp: true', 'httpQueryParameterName: a'].map(

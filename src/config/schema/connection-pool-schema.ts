@@ -1,6 +1,6 @@
 // Limits and times of the connections to a host: `connectionPool` of traffic policies, of Sidecar and of MeshConfig.
 // Reader: config/connection-pool.ts. 0 is as good as nothing.
-import { choice, duration, flag, integer, object } from './field-schema.ts';
+import { choice, duration, flag, integer, object, open } from './field-schema.ts';
 import type { FieldSchema } from './field-schema.ts';
 
 const COUNT = { min: 0, max: 2_147_483_647 };
@@ -26,6 +26,7 @@ export function connectionPool(description: string): FieldSchema {
       idleTimeout: duration('How long a pooled connection may be without requests; 1h by default, 0s is for ever.'),
       h2UpgradePolicy: choice('Whether HTTP/1.1 is sent on as HTTP/2.', ['DEFAULT', 'DO_NOT_UPGRADE', 'UPGRADE']),
       useClientProtocol: flag('The version of HTTP that the caller spoke is kept.'),
+      http2KeepAlive: open('Probes on HTTP/2 connections that are idle. Not supported yet, and of no effect.'),
       maxConcurrentStreams: integer('Streams at a time of one HTTP/2 connection.', COUNT),
     }),
   });

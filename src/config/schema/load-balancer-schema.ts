@@ -1,6 +1,6 @@
 // How an instance of a host is chosen: `loadBalancer` of a traffic policy, and its parts that other places have, too.
 // Readers: config/load-balancer.ts and config/locality-setting.ts.
-import { choice, decimal, duration, flag, integer, list, map, object, text, texts } from './field-schema.ts';
+import { choice, decimal, duration, flag, integer, list, map, object, open, text, texts } from './field-schema.ts';
 import type { FieldSchema } from './field-schema.ts';
 
 const RING = { min: 0, max: 8_388_608 };
@@ -16,6 +16,9 @@ export function loadBalancer(description: string): FieldSchema {
       simple: choice('By one rule for all requests: LEAST_REQUEST is the default.', SIMPLE),
       consistentHash: consistentHash(),
       localityLbSetting: localitySetting('Which localities take the requests.'),
+      zoneAwareLbSetting: open(
+        'Callers and instances are brought together by zone. Not supported yet, and of no effect.',
+      ),
       warmupDurationSecs: duration('Use warmup.', 'positive'),
       warmup: object(
         'A new instance gets its part of the requests bit by bit.',

@@ -182,6 +182,7 @@ function redirect(): FieldSchema {
     'The sidecar answers with a redirect; what is not written stays as in the request.',
     {
       uri: text('The path to go to.'),
+      prefixRewrite: text('What takes the place of the prefix that matched. Not supported yet, and of no effect.'),
       authority: text('The host to go to.'),
       port: port('The port to go to.'),
       derivePort: choice('Where the port comes from when none is written.', [

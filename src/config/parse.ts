@@ -10,10 +10,12 @@ import { readKind } from './kind-readers.ts';
 import { limits } from './limits.ts';
 import { readMeta } from './meta.ts';
 import type { Meta, Source } from './meta.ts';
+import { besideNamesake, mustBothHold, namesakeMessage } from './namesake.ts';
 import { readObjectKind } from './object-kind.ts';
 import { Report, locate } from './report.ts';
 import { resourceKey } from './resource.ts';
-import { standInFor } from './stand-in.ts';
+import { SECURITY_KINDS } from './security-kind.ts';
+import { standInFor, type Refused } from './stand-in.ts';
 import type { Resource } from './resource.ts';
 import { readSecret } from './secret.ts';
 import type { SecretSpec } from './secret.ts';
@@ -180,17 +182,36 @@ function readKnown(root: YAMLMap, document: Document, report: Report, sink: Sink
       : readKind(kind, fields, known, source);
   fields.ignore('status');
   fields.finish();
-  const key = known.name === '' ? null : resourceKey(resource?.kind ?? kind, resource?.meta ?? known);
-  const first = key === null || resource === null ? undefined : sink.places.get(key);
-  if (first !== undefined) {
-    const message = `${key} is already in line ${first.line}; this one has no effect`;
-    report.warning('', message, 'remove one of them', source.place);
+  keep({ kind, resource, meta: known, source }, report.errors > before, report, sink);
+}
+
+/** What was read, or what stands in for it, into the sink, with a word about what is there already. */
+function keep(read: Refused, isRefused: boolean, report: Report, sink: Sink): void {
+  const { kind, resource, meta, source } = read;
+  const key = meta.name === '' ? null : resourceKey(resource?.kind ?? kind, resource?.meta ?? meta);
+  const first = key === null ? undefined : sink.places.get(key);
+  if (key !== null && first !== undefined) {
+    const index = sink.resources.findIndex((other) => resourceKey(other.kind, other.meta) === key);
+    const earlier = sink.resources[index];
+    const isSame = earlier !== undefined && resource !== null && !isRefused && !mustBothHold(earlier, resource);
+    if (!SECURITY_KINDS.has(kind) || isSame) {
+      const message = `${key} is already in line ${first.line}; this one has no effect`;
+      if (resource !== null) report.warning('', message, 'remove one of them', source.place);
+      return;
+    }
+    report.error('', namesakeMessage(key, `line ${first.line}`), 'remove one of them, or rename it', source.place);
+    if (earlier !== undefined) sink.resources[index] = besideNamesake(earlier);
+    let number = 2;
+    while (sink.places.has(`${key}~${number}`)) number += 1;
+    const other = { ...meta, name: `${meta.name}~${number}` };
+    const renamed = resource === null ? null : besideNamesake({ ...resource, meta: other });
+    keep({ kind, resource: renamed, meta: other, source }, isRefused, report, sink);
     return;
   }
   if (key !== null) sink.places.set(key, source.place);
-  if (report.errors > before) {
+  if (isRefused) {
     sink.refused.push(key);
-    const standIn = standInFor({ kind, resource, meta: known, source });
+    const standIn = standInFor({ kind, resource, meta, source });
     if (standIn !== null) sink.standIns.push(standIn);
   } else if (resource !== null) sink.resources.push(resource);
 }

@@ -6,7 +6,8 @@ import { refusedPeerAuthentication } from './peer-authentication.ts';
 import { refusedAuthentication } from './request-authentication.ts';
 import type { Resource } from './resource.ts';
 
-interface Refused {
+/** What was read of a document. */
+export interface Refused {
   readonly kind: string;
   /** As far as it could be read. */
   readonly resource: Resource | null;

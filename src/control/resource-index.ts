@@ -1,8 +1,8 @@
 // The resources that are in force, by file (or by whatever name a source gives). Applying a file is a pure edit of maps:
 // what parsed replaces its former version, what was refused keeps it, and what is gone from the file goes. Who wins
 // where two files have the same resource is settled when one of them changes, so reading costs nothing.
-import { isDeepStrictEqual } from 'node:util';
 import type { Problem } from '../base/problem.ts';
+import { besideNamesake, isSameContent, mustBothHold, namesakeMessage } from '../config/namesake.ts';
 import type { ParsedFile } from '../config/parse.ts';
 import { resourceKey } from '../config/resource.ts';
 import type { Resource } from '../config/resource.ts';
@@ -27,6 +27,8 @@ export class ResourceIndex {
   /** Keys with more than one holder. */
   readonly #contested = new Set<string>();
   #winners = new Map<string, Resource>();
+  /** By key: what the later copies of a policy are called among the winners. */
+  readonly #namesakes = new Map<string, readonly string[]>();
 
   /** A file was written or changed. Returns what is different now. */
   apply(file: string, parsed: ParsedFile): Touched {
@@ -63,7 +65,7 @@ export class ResourceIndex {
     return touched(old, NONE);
   }
 
-  /** By key, one of each: the first file by name wins over a later one. Not to be kept: it changes with the index. */
+  /** By key, one of each: the first file by name wins over a later one, but of policies all hold. Not to be kept: it changes with the index. */
   resources(): Resources {
     return this.#winners;
   }
@@ -76,15 +78,7 @@ export class ResourceIndex {
         (file) => this.#files.get(file)?.get(key) ?? [],
       );
       if (first === undefined) continue;
-      const { file, line } = first.source.place;
-      for (const other of others)
-        problems.push({
-          severity: 'warning',
-          path: '',
-          message: `${key} is already in ${line === 0 ? file : `${file}:${line}`}; this one has no effect`,
-          remedy: 'remove one of them',
-          place: other.source.place,
-        });
+      for (const other of others) problems.push(problemOf(key, first, other));
     }
     return problems;
   }
@@ -104,8 +98,41 @@ export class ResourceIndex {
         this.#holders.set(key, holders);
         this.#winners.set(key, winner);
       }
+      if (others.length > 0 || this.#namesakes.has(key)) this.#settleNamesakes(key);
     }
   }
+
+  /** Of policies that keep somebody out all copies hold that do not say the same. */
+  #settleNamesakes(key: string): void {
+    for (const other of this.#namesakes.get(key) ?? []) this.#winners.delete(other);
+    this.#namesakes.delete(key);
+    const [first, ...others] = (this.#holders.get(key) ?? []).flatMap((file) => this.#files.get(file)?.get(key) ?? []);
+    if (first === undefined) return;
+    const names: string[] = [];
+    for (const other of others) {
+      if (!mustBothHold(first, other)) continue;
+      // One mark more than copies within a file have.
+      const meta = { ...other.meta, name: `${other.meta.name}~~${names.length + 2}` };
+      const name = resourceKey(other.kind, meta);
+      names.push(name);
+      this.#winners.set(name, besideNamesake({ ...other, meta }));
+    }
+    if (names.length === 0) return;
+    this.#namesakes.set(key, names);
+    this.#winners.set(key, besideNamesake(first));
+  }
+}
+
+function problemOf(key: string, first: Resource, later: Resource): Problem {
+  const { file, line } = first.source.place;
+  const { place } = later.source;
+  const where = line === 0 ? file : `${file}:${line}`;
+  if (mustBothHold(first, later)) {
+    const remedy = 'remove one of them, or rename it';
+    return { severity: 'error', path: '', message: namesakeMessage(key, where), remedy, place };
+  }
+  const message = `${key} is already in ${where}; this one has no effect`;
+  return { severity: 'warning', path: '', message, remedy: 'remove one of them', place };
 }
 
 function touched(old: Resources, next: Resources): Touched {
@@ -119,8 +146,6 @@ function touched(old: Resources, next: Resources): Touched {
   return { keys: [...keys], isEndpointsOnly };
 }
 
-/** Without its place: moving a document is no change. */
 function isSame(left: Resource | undefined, right: Resource | undefined): boolean {
-  if (left === undefined || right === undefined) return left === right;
-  return isDeepStrictEqual(left.meta, right.meta) && isDeepStrictEqual(left.spec, right.spec);
+  return left === undefined || right === undefined ? left === right : isSameContent(left, right);
 }

@@ -2,7 +2,7 @@
 import { stringify } from 'yaml';
 import { nearest } from '../config/spelling.ts';
 import { crdOf } from '../config/schema/crd.ts';
-import { editorBundle, editorSchema } from '../config/schema/editor-schema.ts';
+import { editorBundle, editorSchema, meshConfigSchema } from '../config/schema/editor-schema.ts';
 import { kindSchemas } from '../config/schema/kind-schemas.ts';
 import type { SchemaFlags } from './schema.ts';
 
@@ -14,9 +14,13 @@ export function runSchema(name: string, { crds }: SchemaFlags): number {
   const chosen = kinds.filter(({ kind, plural, shortNames }) =>
     [kind, plural, ...shortNames].some((known) => name === '' || known.toLowerCase() === name.toLowerCase()),
   );
+  if (name.toLowerCase() === 'meshconfig' && !crds) {
+    print(meshConfigSchema());
+    return 0;
+  }
   const [first] = chosen;
   if (first === undefined) {
-    const names = kinds.map(({ kind }) => kind);
+    const names = [...kinds.map(({ kind }) => kind), ...(crds ? [] : ['MeshConfig'])];
     const guess = nearest(name, names);
     const remedy = guess === null ? `write one of ${names.join(', ')}` : `did you mean ${guess}?`;
     process.stderr.write(`outrigger: the kind ${name} is not known; ${remedy}\n`);
@@ -24,6 +28,10 @@ export function runSchema(name: string, { crds }: SchemaFlags): number {
   }
   const options = { lineWidth: 0, aliasDuplicateObjects: false };
   if (crds) process.stdout.write(chosen.map((kind) => `---\n${stringify(crdOf(kind), options)}`).join(''));
-  else process.stdout.write(`${JSON.stringify(name === '' ? editorBundle(kinds) : editorSchema(first), null, 2)}\n`);
+  else print(name === '' ? editorBundle(kinds) : editorSchema(first));
   return 0;
+}
+
+function print(schema: object): void {
+  process.stdout.write(`${JSON.stringify(schema, null, 2)}\n`);
 }

@@ -72,7 +72,7 @@ export interface MeshConfigSpec {
   readonly pathNormalization: PathNormalization;
 }
 
-const NORMALIZATIONS = ['DEFAULT', 'NONE', 'BASE', 'MERGE_SLASHES', 'DECODE_AND_MERGE_SLASHES'] as const;
+export const NORMALIZATIONS = ['DEFAULT', 'NONE', 'BASE', 'MERGE_SLASHES', 'DECODE_AND_MERGE_SLASHES'] as const;
 export type PathNormalization = Exclude<(typeof NORMALIZATIONS)[number], 'DEFAULT'>;
 
 export const DEFAULT_MESH: MeshConfigSpec = {

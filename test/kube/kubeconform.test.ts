@@ -44,7 +44,10 @@ function verdictsOn(name: string, values: readonly object[], schemas: 'schema' |
 }
 
 const apiVersions = new Map(kinds.map(({ kind, group, versions }) => [kind, `${group}/${versions[0]}`]));
-const taken = [...writtenResources(new Set(apiVersions.keys())), ...fullResources(apiVersions)].filter(({ value }) =>
+const taken = [
+  ...writtenResources(new Set(apiVersions.keys())),
+  ...fullResources(apiVersions).filter(({ kind }) => apiVersions.has(kind)),
+].filter(({ value }) =>
   parseObject('test', value).problems.every(
     ({ severity, message }) => severity === 'warning' && !message.startsWith('unknown field'),
   ),

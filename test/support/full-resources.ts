@@ -287,6 +287,61 @@ kind: Extension
 spec: { targetRefs: [{ group: "", kind: Service, name: a, namespace: "" }], module: outrigger/cors }
 `;
 
+const MESH = `
+kind: MeshConfig
+spec:
+  rootNamespace: istio-system
+  trustDomain: cluster.local
+  trustDomainAliases: [old.example]
+  extensionProviders:
+    - { name: a, opentelemetry: { service: otel.example, port: 4317, maxTagLength: 100 } }
+    - { name: b, envoyFileAccessLog: { path: /dev/stdout, logFormat: { text: "%PROTOCOL%" } } }
+    - { name: c, envoyFileAccessLog: { logFormat: { labels: { a: "%PROTOCOL%" } } } }
+    - name: d
+      envoyExtAuthzHttp:
+        service: checker.example
+        port: 80
+        timeout: 1s
+        failOpen: true
+        statusOnError: "503"
+        clearRouteCache: true
+        includeRequestBodyInCheck: { maxRequestBytes: 100, allowPartialMessage: true, packAsBytes: true }
+        pathPrefix: /check
+        includeRequestHeadersInCheck: [x-a]
+        includeAdditionalHeadersInCheck: { x-b: c }
+        headersToUpstreamOnAllow: [x-a*]
+        headersToDownstreamOnAllow: [x-a]
+        headersToDownstreamOnDeny: [x-a]
+    - { name: e, envoyExtAuthzHttp: { service: checker.example, port: 80, includeHeadersInCheck: [x-a] } }
+    - { name: f, envoyExtAuthzGrpc: { service: checker.example, port: 80, timeout: 1s, failOpen: false, statusOnError: "503", clearRouteCache: true, includeRequestBodyInCheck: { maxRequestBytes: 100, allowPartialMessage: true, packAsBytes: true } } }
+  defaultProviders: { tracing: [a], accessLogging: [b], metrics: [c] }
+  accessLogFile: /dev/stdout
+  accessLogFormat: "%PROTOCOL%"
+  accessLogEncoding: JSON
+  enableTracing: true
+  defaultConfig: { tracing: { sampling: 10, customTags: { a: { literal: { value: b } }, c: { environment: { name: D, defaultValue: e } }, f: { header: { name: x-f, defaultValue: g } }, h: { formatter: { value: "%REQ(a)%" } } } } }
+  outboundTrafficPolicy: { mode: REGISTRY_ONLY, egressProxy: { host: egress } }
+  protocolDetectionTimeout: 1s
+  connectTimeout: 1s
+  defaultTrafficPolicy:
+    connectionPool:
+      tcp: { maxConnections: 1, connectTimeout: 1s, maxConnectionDuration: 1h, idleTimeout: 1h, tcpKeepalive: { probes: 3, time: 2h, interval: 75s } }
+      http: { http1MaxPendingRequests: 1, http2MaxRequests: 1, maxRequestsPerConnection: 1, maxRetries: 1, idleTimeout: 1h, h2UpgradePolicy: UPGRADE, useClientProtocol: true, maxConcurrentStreams: 1, http2KeepAlive: { interval: 1m } }
+    outlierDetection:
+      { consecutive5xxErrors: 5, consecutiveErrors: 5, consecutiveGatewayErrors: 5, consecutiveLocalOriginFailures: 5, splitExternalLocalOriginErrors: true, interval: 1s, baseEjectionTime: 1s, maxEjectionPercent: 10, minHealthPercent: 10, outlierDetectionHttpErrorCodes: [500] }
+  defaultHttpRetryPolicy: { attempts: 2, perTryTimeout: 1s, retryOn: "5xx,503", backoff: 30ms, retryRemoteLocalities: true, retryIgnorePreviousHosts: false }
+  defaultInboundHttpRetryPolicy: { attempts: 2, perTryTimeout: 1s, retryOn: "5xx,503", backoff: 30ms, retryRemoteLocalities: true, retryIgnorePreviousHosts: false }
+  localityLbSetting: { enabled: true, failover: [{ from: a, to: b }], failoverPriority: [topology.kubernetes.io/region] }
+  enableAutoMtls: true
+  meshMTLS: { minProtocolVersion: TLSV1_3, ecdhCurves: [P-256], cipherSuites: [a] }
+  pathNormalization: { normalization: MERGE_SLASHES }
+  discoverySelectors: [{ matchLabels: { a: b } }]
+  defaultServiceExportTo: ["*"]
+---
+kind: MeshConfig
+spec: { localityLbSetting: { distribute: [{ from: a/*, to: { b/*: 90, c/d: 10 } }] } }
+`;
+
 const indented = (text: string, by: number): string => text.trim().replaceAll(/^/gm, ' '.repeat(by));
 
 const DESTINATION_RULES = [SECTIONS, OTHER_SECTIONS, ...HASHES]
@@ -322,7 +377,7 @@ ${indented(sections, 12)}
 
 /** `groups` are the API versions by kind. */
 export function fullResources(apiVersions: ReadonlyMap<string, string>): readonly WrittenResource[] {
-  const documents = [NETWORKING, DESTINATION_RULES, SECURITY, OWN].flatMap((text) => parseAllDocuments(text));
+  const documents = [NETWORKING, DESTINATION_RULES, SECURITY, OWN, MESH].flatMap((text) => parseAllDocuments(text));
   return documents.map((document, index) => {
     if (document.errors.length > 0) throw new Error(`${index}: ${document.errors.join('; ')}`);
     const root: unknown = document.toJS();

@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
 import { crdOf } from '../../src/config/schema/crd.ts';
-import { editorBundle, editorSchema } from '../../src/config/schema/editor-schema.ts';
+import { editorBundle, editorSchema, meshConfigSchema } from '../../src/config/schema/editor-schema.ts';
 import { kindSchemas } from '../../src/config/schema/kind-schemas.ts';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
@@ -18,7 +18,10 @@ const definitions = kinds.map((kind) => {
 });
 const schemas = kinds.map((kind) => [`${kind.kind.toLowerCase()}.json`, json(editorSchema(kind))] as const);
 write('deploy/crds', new Map(definitions));
-write('schema', new Map([...schemas, ['all.json', json(editorBundle(kinds))]]));
+write(
+  'schema',
+  new Map([...schemas, ['meshconfig.json', json(meshConfigSchema())], ['all.json', json(editorBundle(kinds))]]),
+);
 
 function json(value: object): string {
   return `${JSON.stringify(value, null, 1)}\n`;

@@ -6,11 +6,33 @@ import { exclusions } from './exclusion.ts';
 import type { FieldSchema } from './field-schema.ts';
 import { STATUS } from './kind-schema.ts';
 import type { KindSchema } from './kind-schema.ts';
+import { meshConfigSpec } from './mesh-config-schema.ts';
 
 const DRAFT = 'http://json-schema.org/draft-07/schema#';
 
 export function editorSchema(kind: KindSchema): JsonObject {
   return { $schema: DRAFT, title: kind.kind, ...resourceSchema(kind) };
+}
+
+/** Of the documents of kind MeshConfig, whose fields stand in `spec` or beside `kind`. */
+export function meshConfigSchema(): JsonObject {
+  return { $schema: DRAFT, title: 'MeshConfig', ...meshConfig() };
+}
+
+function meshConfig(): JsonObject {
+  const spec = meshConfigSpec();
+  return {
+    type: 'object',
+    description: spec.description,
+    required: ['kind'],
+    properties: {
+      apiVersion: { type: 'string', description: 'Not read.' },
+      kind: { type: 'string', description: 'MeshConfig', enum: ['MeshConfig'] },
+      metadata: { type: 'object', description: 'Not read.' },
+      spec: plain(spec),
+      ...mapValues(spec.properties ?? {}, plain),
+    },
+  };
 }
 
 /** One schema for files with any kinds: a resource is judged by its `kind`, and kinds that are not ours are not judged. */
@@ -19,15 +41,25 @@ export function editorBundle(kinds: readonly KindSchema[]): JsonObject {
     $schema: DRAFT,
     title: 'Resources of Outrigger',
     type: 'object',
-    definitions: Object.fromEntries(kinds.map((kind) => [kind.kind, resourceSchema(kind)])),
-    allOf: kinds.map((kind) => ({
-      if: {
-        required: ['kind', 'apiVersion'],
-        properties: { kind: { const: kind.kind }, apiVersion: apiVersion(kind) },
+    definitions: {
+      ...Object.fromEntries(kinds.map((kind) => [kind.kind, resourceSchema(kind)])),
+      MeshConfig: meshConfig(),
+    },
+    allOf: [
+      ...kinds.map((kind) => ({
+        if: {
+          required: ['kind', 'apiVersion'],
+          properties: { kind: { const: kind.kind }, apiVersion: apiVersion(kind) },
+        },
+        // oxlint-disable-next-line unicorn/no-thenable
+        then: { $ref: `#/definitions/${kind.kind}` },
+      })),
+      {
+        if: { required: ['kind'], properties: { kind: { const: 'MeshConfig' } } },
+        // oxlint-disable-next-line unicorn/no-thenable
+        then: { $ref: '#/definitions/MeshConfig' },
       },
-      // oxlint-disable-next-line unicorn/no-thenable
-      then: { $ref: `#/definitions/${kind.kind}` },
-    })),
+    ],
   };
 }
 

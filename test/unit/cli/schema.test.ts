@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
 import { crdOf } from '../../../src/config/schema/crd.ts';
-import { editorBundle, editorSchema } from '../../../src/config/schema/editor-schema.ts';
+import { editorBundle, editorSchema, meshConfigSchema } from '../../../src/config/schema/editor-schema.ts';
 import { kindSchemas } from '../../../src/config/schema/kind-schemas.ts';
 
 const launcher = join(import.meta.dirname, '..', '..', '..', 'bin', 'outrigger.js');
@@ -20,6 +20,11 @@ describe('prints JSON Schema', () => {
   test.each(['AuthorizationPolicy', 'authorizationpolicies', 'ap'])('of the kind that is called %s', (name) => {
     const { status, stdout } = run(name);
     expect({ status, schema: JSON.parse(stdout) }).toEqual({ status: 0, schema: authorization.map(editorSchema)[0] });
+  });
+
+  test('of MeshConfig, which has no definition', () => {
+    expect(JSON.parse(run('MeshConfig').stdout)).toEqual(meshConfigSchema());
+    expect(run('MeshConfig', '--crds').status).toBe(64);
   });
 
   test('of all kinds', () => {

@@ -69,6 +69,13 @@ const DEFAULT_TIMING: ReflectorTiming = {
   absentMs: 10_000,
   heldMs: 250,
 };
+interface Ended {
+  /** Null: in order. */
+  readonly end: KubeFailure | null;
+  /** Since it was accepted; below 0: it was not. */
+  readonly heldMs: number;
+}
+
 const FRUITLESS_MAX = 3;
 const STALLS_MAX = 3;
 const STREAM_FAULTS_MAX = 2;
@@ -229,7 +236,7 @@ export class Reflector<T> {
   async #watch(
     isInitial: boolean,
     onEvent: (event: Exclude<WatchEvent, { kind: 'failed' }>) => boolean,
-  ): Promise<{ readonly end: KubeFailure | null; readonly heldMs: number }> {
+  ): Promise<Ended> {
     const { client, kind, clock } = this.#options;
     const { watchSeconds, stallMs } = this.#timing;
     const timeoutSeconds = Math.ceil(watchSeconds * (1 + this.#random()));
@@ -254,7 +261,7 @@ export class Reflector<T> {
       },
     );
     clearTimeout(held);
-    return { end, heldMs: Math.max(0, clock.now() - openedMs) };
+    return { end, heldMs: clock.now() - openedMs };
   }
 
   #take(event: Exclude<WatchEvent, { kind: 'failed' }>): boolean {
@@ -313,6 +320,8 @@ export class Reflector<T> {
       if (end !== null) this.#trouble.count(end.reason);
       return 0;
     }
+    // Nobody answered: the place where it was may still be good.
+    if (end?.status === 0 && heldMs < 0) return this.#fail(end);
     // A stream that ends as soon as it begins, or a line that can never be read, must not be asked for for ever.
     if (++this.#fruitless >= FRUITLESS_MAX) {
       this.#fruitless = 0;

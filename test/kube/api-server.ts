@@ -1,5 +1,5 @@
 // A real Kubernetes API server on loopback, for tests: `tools/realparts/kube/up`, and requests to it as its administrator.
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Agent, request } from 'undici';
@@ -10,6 +10,7 @@ import { fixedCredentials, TokenFile } from '../../src/kube/credentials.ts';
 import { startChild, untilReady, type Child } from '../support/child.ts';
 import { freePorts } from '../support/free-port.ts';
 import { PROJECT_ROOT, realPart } from '../support/real-parts.ts';
+import { until } from '../support/until.ts';
 
 const START_MS = 90_000;
 
@@ -61,6 +62,26 @@ export class ApiServer {
     this.#agent = new Agent({ connect: { ca: authority } });
   }
 
+  /** Where its etcd answers JSON. */
+  get etcdUrl(): string {
+    return `http://127.0.0.1:${this.port + 1}`;
+  }
+
+  get port(): number {
+    return Number(new URL(this.url).port);
+  }
+
+  /** The API server is killed, and stays away until `resume`; etcd keeps what there is. */
+  async halt(): Promise<void> {
+    await writeFile(join(this.folder, 'apiserver.hold'), '');
+    process.kill(Number(await readFile(join(this.folder, 'apiserver.pid'), 'utf8')), 'SIGKILL');
+  }
+
+  async resume(): Promise<void> {
+    await rm(join(this.folder, 'apiserver.hold'));
+    await until('the API server is back', async () => await this.#isReady(), START_MS);
+  }
+
   async stop(): Promise<void> {
     await this.#agent.close();
     await this.#child.stop();
@@ -75,6 +96,17 @@ export class ApiServer {
       authority: this.authority,
       credentials: tokenFile === '' ? admin : new TokenFile(tokenFile, systemClock),
     });
+  }
+
+  async #isReady(): Promise<boolean> {
+    try {
+      const headers = { authorization: `Bearer ${this.#token}` };
+      const { statusCode, body } = await request(`${this.url}/readyz`, { dispatcher: this.#agent, headers });
+      await body.dump();
+      return statusCode === 200;
+    } catch {
+      return false;
+    }
   }
 
   /** POST, or DELETE without a body; rejects unless it succeeds. */

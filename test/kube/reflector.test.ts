@@ -1,8 +1,14 @@
 // The client and its reflector against a real API server: what is asked, what is watched, and kinds that come and go.
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { systemClock } from '../../src/base/clock.ts';
-import { silentLog } from '../../src/base/log.ts';
+import { createLog, silentLog } from '../../src/base/log.ts';
 import { KubeClient, type KubeDraft } from '../../src/kube/client.ts';
+import { TokenFile } from '../../src/kube/credentials.ts';
+import { findKind, servedKinds } from '../../src/kube/discovery.ts';
+import { EventRecorder } from '../../src/kube/event-recorder.ts';
+import { recordOf } from '../../src/kube/json-record.ts';
 import type { KubeKind } from '../../src/kube/kind-path.ts';
 import { KNOWN_KINDS } from '../../src/kube/known-kinds.ts';
 import { Reflector } from '../../src/kube/reflector.ts';
@@ -101,4 +107,76 @@ test('a kind whose CRD comes later is found, and one whose CRD goes is gone', as
   await until('absent again', () => reflector.isAbsent, 30_000);
   expect(told).toEqual(['default/b null {"x":"1"}', 'default/b {"x":"1"} null']);
   await reflector.stop();
+});
+
+test('what is served is found by what a manifest says', async () => {
+  const served = await servedKinds(client);
+  if (served.kind === 'failed') throw new Error(served.failure.message);
+  expect(findKind(served.value, 'apps/v1', 'Deployment')).toMatchObject({
+    plural: 'deployments',
+    isNamespaced: true,
+    shortNames: ['deploy'],
+    hasStatus: true,
+  });
+  expect(findKind(served.value, 'v1', 'Namespace')).toMatchObject({ group: '', isNamespaced: false });
+  expect(findKind(served.value, 'apps/v9', 'Deployment')).toBe(null);
+});
+
+test('the API server takes an event and its series', async () => {
+  const recorder = new EventRecorder({
+    client,
+    controller: 'outrigger.dev/control',
+    instance: 'control-1',
+    log: silentLog,
+    clock: systemClock,
+  });
+  const made = await client.create(KNOWN_KINDS.configMap, configMap('noted', {}));
+  if (made.kind === 'failed') throw new Error(made.failure.message);
+  const { namespace, name, uid } = made.value.metadata;
+  const regarding = { apiVersion: 'v1', kind: 'ConfigMap', namespace, name, uid };
+  const note = { regarding, type: 'Warning', reason: 'Rejected', action: 'Translating', note: 'it is wrong' } as const;
+  recorder.note(note);
+  await recorder.flush();
+  recorder.note(note);
+  await recorder.stop();
+  expect(recorder.counters()).toEqual({ written: 2, merged: 1, dropped: 0, failed: 0 });
+  const listed = await client.list(KNOWN_KINDS.event, { namespace, fieldSelector: 'reason=Rejected' });
+  const events = listed.kind === 'done' ? listed.value.items : [];
+  expect(events.map((event) => [event['note'], recordOf(event['series'])['count']])).toEqual([['it is wrong', 2]]);
+});
+
+test('who has no rights is told which ones, once, and watches as soon as they are granted', async () => {
+  await kube.makeAccount('default', 'nobody');
+  const tokenFile = join(kube.folder, 'nobody-token');
+  await writeFile(tokenFile, await kube.token('default/nobody', 'https://kubernetes.default.svc'));
+  const poor = new KubeClient({ access: { ...kube.access(), credentials: new TokenFile(tokenFile, systemClock) } });
+  const lines: string[] = [];
+  const reflector = new Reflector<string>({
+    client: poor,
+    kind: KNOWN_KINDS.secret,
+    keep: (object) => object.metadata.name,
+    onChange: () => {},
+    log: createLog('kube', 'warning', (line) => lines.push(line)),
+    clock: systemClock,
+    timing: { backoffMinMs: 10, backoffMaxMs: 50 },
+  });
+  reflector.start();
+  await until('refused often', () => (reflector.counters().failures['Forbidden'] ?? 0) >= 3);
+  expect(lines).toHaveLength(1);
+  expect(lines[0]).toMatch(
+    /may not list and watch secrets: grant the verbs list and watch on it \(secrets is forbidden/,
+  );
+  const name = 'watch-secrets';
+  await client.create(KNOWN_KINDS.clusterRole, {
+    metadata: { name },
+    rules: [{ apiGroups: [''], resources: ['secrets'], verbs: ['list', 'watch'] }],
+  });
+  await client.create(KNOWN_KINDS.clusterRoleBinding, {
+    metadata: { name },
+    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name },
+    subjects: [{ kind: 'ServiceAccount', name: 'nobody', namespace: 'default' }],
+  });
+  await until('synced', () => reflector.isSynced);
+  await reflector.stop();
+  await poor.close();
 });

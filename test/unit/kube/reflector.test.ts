@@ -378,6 +378,8 @@ describe('a server', () => {
     server.put('a', '2');
     isAway = false;
     await has(reflector, { 'shop/a': '2' });
+    // It went on where it was.
+    expect(reflector.counters().lists).toBe(1);
   });
 });
 

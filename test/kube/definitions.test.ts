@@ -1,8 +1,11 @@
 // Our CustomResourceDefinitions at a real API server: it takes them as they are (structural, CEL within its cost), takes
 // every resource of examples/ and of the golden files, and refuses broken ones with the path of the field.
+import type { JsonObject } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { isJsonObject, toJsonValue } from '../../src/config/json-value.ts';
 import { parseObject } from '../../src/config/parse.ts';
 import { crdOf } from '../../src/config/schema/crd.ts';
+import { planDefinition } from '../../src/config/schema/definition-owner.ts';
 import { kindSchemas } from '../../src/config/schema/kind-schemas.ts';
 import type { KindSchema } from '../../src/config/schema/kind-schema.ts';
 import { brokenResources, type BrokenResource } from '../support/broken-resources.ts';
@@ -166,6 +169,35 @@ describe('an empty field of a policy', () => {
     expect(at(body, 'spec')).toEqual(spec);
     expect(isRecord(body) && parseObject('test', body).problems).toMatchObject([
       { severity: 'error', path: 'spec.rules[0].from[0].source.namespaces' },
+    ]);
+  });
+});
+
+describe('an installation', () => {
+  const kind = byKind.get('Extension');
+  const present = async (): Promise<JsonObject | null> => {
+    const { status, body } = await kube.ask('GET', kind === undefined ? '' : pathOfDefinition(kind));
+    const json = toJsonValue(body);
+    return status === 200 && isJsonObject(json) ? json : null;
+  };
+
+  test('brings ours up to date, makes what is not there, and leaves alone what somebody else made', async () => {
+    if (kind === undefined) throw new Error('there is no Extension');
+    const wanted = crdOf(kind);
+    const before = planDefinition(wanted, await present());
+    await kube.ask('DELETE', pathOfDefinition(kind));
+    const absent = await until('the definition has gone', async () => {
+      const found = await present();
+      return found === null ? planDefinition(wanted, found) : null;
+    });
+    const { priority: _, ...others } = kind.spec.properties ?? {};
+    const foreign = crdOf({ ...kind, spec: { ...kind.spec, properties: others } });
+    const metadata = { name: `${kind.plural}.${kind.group}`, labels: { app: 'istio-pilot' } };
+    await kube.call('/apis/apiextensions.k8s.io/v1/customresourcedefinitions', { ...foreign, metadata });
+    expect([before, absent, planDefinition(wanted, await present())]).toEqual([
+      { kind: 'update' },
+      { kind: 'create' },
+      { kind: 'leave', owner: 'istio-pilot', missingFields: ['spec.priority'], missingVersions: [], hasStatus: true },
     ]);
   });
 });

@@ -70,13 +70,25 @@ function isUnreserved(byte: number): boolean {
   return byte === 0x2d || byte === DOT || byte === 0x5f || byte === 0x7e;
 }
 
-function removeDotSegments(path: string): string {
+/** True when a dot segment has a parameter (`..;x`), which some servers cut off: they take another path than was sent. */
+export function hasDotParameter(path: string): boolean {
+  return path.indexOf(';') !== -1 && (path.indexOf('/..;') !== -1 || path.indexOf('/.;') !== -1);
+}
+
+/** A path without query as those servers take it: dot segments are removed that have parameters. */
+export function removeDotParameters(path: string): string {
+  return removeDotSegments(path, true);
+}
+
+function removeDotSegments(path: string, ignoresParameters = false): string {
   const kept: string[] = [];
   let start = 1;
   for (;;) {
     const slash = path.indexOf('/', start);
     const isLast = slash === -1;
-    const segment = isLast ? path.slice(start) : path.slice(start, slash);
+    let segment = isLast ? path.slice(start) : path.slice(start, slash);
+    if (ignoresParameters && (segment.startsWith('.;') || segment.startsWith('..;')))
+      segment = segment.slice(0, segment.indexOf(';'));
     if (segment === '..') kept.pop();
     else if (segment !== '.') kept.push(segment);
     if (isLast) {

@@ -5,10 +5,12 @@
 // Source: Envoy source/extensions/filters/{common,http}/rbac; statistics and metadata as measured on Envoy 1.40.
 import { assertNever } from '../base/assert.ts';
 import type { Clock } from '../base/clock.ts';
+import { hasDotParameter } from '../http/path.ts';
 import type { Exchange } from '../plan/exchange.ts';
 import type { FilterTally } from '../plan/filter-tally.ts';
 import { CONTINUE, REPLY, type Verdict } from '../plan/plan.ts';
 import type { Judge } from './rbac-judge.ts';
+import { cutParameters } from './rbac-path.ts';
 import type { RbacNote } from './rbac-note.ts';
 
 /** The statistics `http.PREFIX.rbac.*`, and of one policy `…policy.NAME.*`. */
@@ -58,7 +60,7 @@ const FORBIDDEN = 403;
 
 /** Judges and answers. */
 export function runRbac(x: Exchange, rules: RbacRules): Verdict {
-  const outcome = judge(x, rules);
+  const outcome = judgeRequest(x, rules);
   const isAllowed = allows(rules.action, outcome !== rules.otherwise);
   tell(x, rules, outcome, isAllowed);
   x.isPermitted = isAllowed;
@@ -72,9 +74,21 @@ export function runRbac(x: Exchange, rules: RbacRules): Verdict {
 
 /** Judges, and only tells. */
 export function runShadowRbac(x: Exchange, rules: RbacRules): Verdict {
-  const outcome = judge(x, rules);
+  const outcome = judgeRequest(x, rules);
   tell(x, rules, outcome, allows(rules.action, outcome !== rules.otherwise));
   return CONTINUE;
+}
+
+/** A path that some servers read as another one is judged as both, and both must be allowed. */
+function judgeRequest(x: Exchange, rules: RbacRules): RbacOutcome {
+  const outcome = judge(x, rules);
+  if (!hasDotParameter(x.request.path)) return outcome;
+  const isHeld = outcome !== rules.otherwise;
+  if (!allows(rules.action, isHeld) || (isHeld && rules.action === 'log')) return outcome;
+  cutParameters(true);
+  const other = judge(x, rules);
+  cutParameters(false);
+  return other;
 }
 
 /** The first policy that holds, or `otherwise`. */

@@ -52,7 +52,7 @@ export const POLICY_CASES: readonly PolicyCases[] = [
     policy('{ action: DENY, rules: [{ to: [{ operation: { paths: [/admin, /admin/*] } }] }] }'),
     ['/', '/administer', '/Admin', '/ADMIN/x', '/admin;x', '/admin%2fx', '//admin', '/x/../y', '/admin.', '/%2fadmin'],
     [
-      '/admin', '/admin?x', '/admin/', '/admin/x', '/admin/%2e%2e/admin/x', '/x/../admin', '/./admin', '/%61dmin', '/admin//x', '/admin/x%2fy', '/a/b/../../admin?q=/',
+      '/admin', '/admin?x', '/admin/', '/admin/x', '/admin/%2e%2e/admin/x', '/x/../admin', '/./admin', '/%61dmin', '/admin//x', '/admin/x%2fy', '/a/b/../../admin?q=/', '/..;/admin', '/x/..;y=z/admin/a', '/x/y/..;/..;/admin', '/.;/admin', '/x\\..\\admin', '/admin?/../x',
     ], // prettier-ignore
   ),
   cases(
@@ -65,7 +65,21 @@ export const POLICY_CASES: readonly PolicyCases[] = [
     'allowpath',
     policy('{ rules: [{ to: [{ operation: { paths: [/ok, /pub*] } }] }] }'),
     ['/ok', '/ok?a=/x', '/pub', '/public/x', '/x/../ok', '/pub/%2e%2e/public'],
-    ['/', '/ok/', '/OK', '//ok', '/ok%2f', '/xpub', '/pub/../x', '/ok;a', '/ok%20'],
+    [
+      '/',
+      '/ok/',
+      '/OK',
+      '//ok',
+      '/ok%2f',
+      '/xpub',
+      '/pub/../x',
+      '/ok;a',
+      '/ok%20',
+      '/pub/..;/x',
+      '/pub/a/..;b/..;/x',
+      '/?/ok',
+      '/ok%3fx',
+    ],
   ),
   cases(
     'notpaths',

@@ -1,6 +1,13 @@
 // Normalisation of the path: done twice it is done once, and the query is never touched.
 import { expect, test } from 'vitest';
-import { hasEscapedSlash, mergeSlashes, normalizePath, unescapeSlashes } from '../../../src/http/path.ts';
+import {
+  hasDotParameter,
+  hasEscapedSlash,
+  mergeSlashes,
+  normalizePath,
+  removeDotParameters,
+  unescapeSlashes,
+} from '../../../src/http/path.ts';
 
 test.each([
   ['/', '/'],
@@ -42,4 +49,18 @@ test('finds and unescapes slashes in the path, not in the query', () => {
     hasEscapedSlash('/a%25'),
   ]).toEqual([true, true, false, false]);
   expect(unescapeSlashes('/a%2Fb%5Cc?d=%2f')).toBe('/a/b\\c?d=%2f');
+});
+
+test.each([
+  ['/x/..;/admin', '/admin'],
+  ['/.;/admin', '/admin'],
+  ['/x/y/..;a=b/..;c;d/z', '/z'],
+  ['/x/..;', '/'],
+  ['/..;/..;/a', '/a'],
+])('some servers take %s for %s', (path, taken) => {
+  expect([hasDotParameter(path), removeDotParameters(path)]).toEqual([true, taken]);
+});
+
+test.each(['/a;b/c', '/a/...;/b', '/a/x..;/b', '/;../a', '/a'])('%s is one path to all', (path) => {
+  expect([hasDotParameter(path), removeDotParameters(path)]).toEqual([false, path]);
 });

@@ -15,6 +15,7 @@ import type { Variant } from '../xds/update.ts';
 import type { Watch } from '../xds/watch.ts';
 import { answerOf, statusOf, type Refusal } from './authentication/refusal.ts';
 import type { SyncState, SyncStatus, View, ViewSource, ViewSubscription } from './flow.ts';
+import type { PushBudget } from './push-budget.ts';
 import { SecretClaim } from './secret-claim.ts';
 import { accountOf, type VerifiedPeer } from './verified-peer.ts';
 
@@ -52,6 +53,7 @@ export interface AdsStreamEnvironment {
   readonly peer: VerifiedPeer | null;
   readonly answerMsMax: number;
   readonly holdMsMax: number;
+  readonly budget: PushBudget;
   readonly onSent: (typeUrl: TypeUrl) => void;
   readonly onStale: (typeUrl: TypeUrl) => void;
   readonly onAnswer: (answer: Answer) => void;
@@ -78,6 +80,11 @@ export class AdsStream {
   #viewAtMs = 0;
   #isSynced = true;
   #isClosed = false;
+  /** What gives back the budget of messages that the client has not taken yet. */
+  readonly #held = new Set<() => void>();
+  readonly #resume = (): void => {
+    if (!this.#isClosed) this.#pump();
+  };
   #answerTimer: NodeJS.Timeout | null = null;
   #holdTimer: NodeJS.Timeout | null = null;
 
@@ -190,10 +197,22 @@ export class AdsStream {
   }
 
   #pump(): void {
-    const { clock, identifier, onSent, onSynced } = this.#environment;
+    const { clock, identifier, budget, onSent, onSynced } = this.#environment;
     const encode = this.variant === 'delta' ? encodeDeltaResponse : encodeResponse;
-    for (let message = this.#stream.next(); message !== null; message = this.#stream.next()) {
-      this.#call.write(encode(message, identifier));
+    while (!this.#isClosed) {
+      if (budget.isSpent) {
+        budget.wait(this.#resume);
+        break;
+      }
+      const message = this.#stream.next();
+      if (message === null) break;
+      const bytes = encode(message, identifier);
+      const release = budget.take(bytes.length);
+      this.#held.add(release);
+      this.#call.write(bytes, () => {
+        this.#held.delete(release);
+        release();
+      });
       this.#sentAtMs.set(message.typeUrl, clock.now());
       onSent(message.typeUrl);
     }
@@ -254,6 +273,8 @@ export class AdsStream {
     this.#isClosed = true;
     if (this.#answerTimer !== null) clearTimeout(this.#answerTimer);
     if (this.#holdTimer !== null) clearTimeout(this.#holdTimer);
+    this.#environment.budget.forget(this.#resume);
+    for (const release of this.#held) release();
     this.#subscription?.close();
     if (this.#subscription !== null) this.#environment.log.info('client disconnected', { node: this.#nodeId });
     this.#environment.onClosed();

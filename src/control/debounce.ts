@@ -1,6 +1,7 @@
 // Gathers changes: the work runs once nothing has changed for the quiet time, and at the latest when the
 // oldest change has waited for the maximum. Changes of endpoints alone do not wait: they run in the next
-// turn of the event loop, many in one, since they are cheap and stale endpoints cost requests.
+// turn of the event loop, many in one, since they are cheap and stale endpoints cost requests; where so many clients are
+// told that a run takes long, the next one rests before, so that what comes meanwhile goes with it.
 // It knows nothing of what changed; the owner keeps that.
 import type { Clock } from '../base/clock.ts';
 
@@ -16,27 +17,43 @@ export interface DebounceOptions {
   readonly quietMs?: number;
   /** 10 s by default. */
   readonly maxMs?: number;
+  /** The longest rest after a run of endpoints, which is eight times as long as the run; 250 ms by default. */
+  readonly restMsMax?: number;
   readonly clock: Clock;
   /** `setTimeout`, not keeping the process alive, by default. */
   readonly schedule?: Schedule;
 }
 
+/** Clients answer, and streams are written, after the run: it is about a third of what it costs. */
+const REST_FACTOR = 8;
+
 export class Debounce {
   readonly #run: (extent: Extent) => void;
   readonly #quietMs: number;
   readonly #maxMs: number;
+  readonly #restMsMax: number;
   readonly #clock: Clock;
   readonly #schedule: Schedule;
   #firstMs = 0;
   #lastMs = 0;
+  /** Before this, endpoints rest. */
+  #restUntilMs = -Infinity;
   /** Takes back the timer of waiting changes; null when none wait. */
   #cancel: (() => void) | null = null;
   #cancelEndpoints: (() => void) | null = null;
 
-  constructor({ run, quietMs = 100, maxMs = 10_000, clock, schedule = systemSchedule }: DebounceOptions) {
+  constructor({
+    run,
+    quietMs = 100,
+    maxMs = 10_000,
+    restMsMax = 250,
+    clock,
+    schedule = systemSchedule,
+  }: DebounceOptions) {
     this.#run = run;
     this.#quietMs = quietMs;
     this.#maxMs = maxMs;
+    this.#restMsMax = restMsMax;
     this.#clock = clock;
     this.#schedule = schedule;
   }
@@ -55,10 +72,14 @@ export class Debounce {
 
   /** Only endpoints changed. Does not wait for, hasten or delay what waits already. */
   noteEndpoints(): void {
+    const restMs = Math.max(0, this.#restUntilMs - this.#clock.now());
     this.#cancelEndpoints ??= this.#schedule(() => {
       this.#cancelEndpoints = null;
+      const startedMs = this.#clock.now();
       this.#run('endpoints');
-    }, 0);
+      const endedMs = this.#clock.now();
+      this.#restUntilMs = endedMs + Math.min(this.#restMsMax, REST_FACTOR * (endedMs - startedMs));
+    }, restMs);
   }
 
   /** Runs now, with everything that waits. */

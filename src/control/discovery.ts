@@ -17,6 +17,7 @@ import type { Variant } from '../xds/update.ts';
 import { AdsStream, type AdsCall, type AdsRequest, type Answer, type Synced } from './ads-stream.ts';
 import { answerOf, statusOf, type Refusal } from './authentication/refusal.ts';
 import type { DiscoveryEndpoint, SyncStatus, ViewSource } from './flow.ts';
+import { PushBudget } from './push-budget.ts';
 import { LOAD_SERVICE, type LoadCall, type RateReports } from './rate-reports.ts';
 import type { VerifiedPeer } from './verified-peer.ts';
 
@@ -84,6 +85,7 @@ export class DiscoveryServer implements DiscoveryEndpoint {
     ['pilot_total_xds_rejects', 0],
     ['pilot_xds_expired_nonce', 0],
   ]);
+  readonly #budget = new PushBudget();
   #connections = 0;
 
   constructor(options: DiscoveryServerOptions) {
@@ -198,6 +200,7 @@ export class DiscoveryServer implements DiscoveryEndpoint {
       peer: admitted?.peer ?? null,
       answerMsMax,
       holdMsMax,
+      budget: this.#budget,
       onSent: () => this.#count('pilot_xds_pushes'),
       onStale: () => this.#count('pilot_xds_expired_nonce'),
       onAnswer: (answer) => this.#answered(answer),

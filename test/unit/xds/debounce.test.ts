@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 
 import { Debounce, type Extent, type Schedule } from '../../../src/control/debounce.ts';
 
-function aDebounce(options: { readonly quietMs?: number; readonly maxMs?: number } = {}) {
+function aDebounce(options: { readonly quietMs?: number; readonly maxMs?: number } = {}, runMs = 0) {
   let nowMs = 0;
   const timers: { dueMs: number; run: () => void }[] = [];
   const runs: { extent: Extent; atMs: number }[] = [];
@@ -15,7 +15,11 @@ function aDebounce(options: { readonly quietMs?: number; readonly maxMs?: number
     };
   };
   const clock = { now: () => nowMs, wall: () => nowMs };
-  const debounce = new Debounce({ run: (extent) => runs.push({ extent, atMs: nowMs }), clock, schedule, ...options });
+  const run = (extent: Extent): void => {
+    runs.push({ extent, atMs: nowMs });
+    nowMs += runMs;
+  };
+  const debounce = new Debounce({ run, clock, schedule, ...options });
   const advance = (toMs: number): void => {
     for (;;) {
       const next = timers.toSorted((a, b) => a.dueMs - b.dueMs)[0];
@@ -58,6 +62,21 @@ test('endpoints alone do not wait, and many changes at once are one run', () => 
   debounce.noteEndpoints();
   advance(5);
   expect(runs).toEqual([{ extent: 'endpoints', atMs: 5 }]);
+});
+
+test.each([
+  [5, 45],
+  [100, 350],
+])('after a run of %i ms endpoints rest, and what comes meanwhile is one run at %i ms', (runMs, nextMs) => {
+  const { debounce, runs, advance } = aDebounce({}, runMs);
+  debounce.noteEndpoints();
+  advance(runMs);
+  for (const aheadMs of [1, 2, 3]) {
+    advance(runMs + aheadMs);
+    debounce.noteEndpoints();
+  }
+  advance(1000);
+  expect(runs.map(({ atMs }) => atMs)).toEqual([0, nextMs]);
 });
 
 test('endpoints neither hasten nor delay other changes that wait', () => {

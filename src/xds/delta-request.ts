@@ -9,6 +9,8 @@ import { Watch } from './watch.ts';
 export interface DeltaContext {
   /** Names that the server has reason to send whatever version the client claims to hold. */
   readonly mustSend: ReadonlySet<string>;
+  /** The name as the server has it: one text for all streams, where each request brings its own. */
+  readonly known: (name: string) => string;
 }
 
 export function hearDelta(known: Watch | null, request: DeltaDiscoveryRequest, context: DeltaContext): Heard {
@@ -20,21 +22,20 @@ export function hearDelta(known: Watch | null, request: DeltaDiscoveryRequest, c
   const heard = answer(watch, request.responseNonce, request.errorDetail);
   for (const name of request.resourceNamesSubscribe) {
     if (name === '*') watch.setWildcard(true);
-    else watch.add(name);
+    else watch.add(context.known(name));
   }
   unsubscribe(watch, request.resourceNamesUnsubscribe);
   return heard;
 }
 
 /** The first request of a type on a stream: versions held from an earlier stream count as subscriptions. */
-function begin(watch: Watch, request: DeltaDiscoveryRequest, { mustSend }: DeltaContext): void {
+function begin(watch: Watch, request: DeltaDiscoveryRequest, { mustSend, known }: DeltaContext): void {
   const subscribed = request.resourceNamesSubscribe;
-  const held = request.initialResourceVersions;
   watch.setWildcard(subscribed.includes('*') || (subscribed.length === 0 && defaultsToWildcard(request.typeUrl)));
-  for (const name of subscribed) if (name !== '*') watch.add(name);
-  for (const name of Object.keys(held)) {
-    if (!watch.isWildcard && !watch.names.has(name)) watch.add(name);
-    watch.claim(name, mustSend.has(name) ? '' : (held[name] ?? ''));
+  for (const name of subscribed) if (name !== '*') watch.add(known(name));
+  for (const [name, version] of Object.entries(request.initialResourceVersions)) {
+    if (!watch.isWildcard && !watch.names.has(name)) watch.add(known(name));
+    watch.claim(known(name), mustSend.has(name) ? '' : version);
   }
   unsubscribe(watch, request.resourceNamesUnsubscribe);
 }

@@ -85,8 +85,11 @@ export class ServerStream {
   }
 
   hearDelta(request: DeltaDiscoveryRequest): Heard {
-    const mustSend = request.typeUrl === ENDPOINT_TYPE ? this.#rewarmed : NO_NAMES;
-    return this.#took(request.typeUrl, hearDelta(this.#watches.get(request.typeUrl) ?? null, request, { mustSend }));
+    const { typeUrl } = request;
+    const mustSend = typeUrl === ENDPOINT_TYPE ? this.#rewarmed : NO_NAMES;
+    const named = this.#view?.resources.get(typeUrl) ?? NO_RESOURCES;
+    const known = (name: string): string => named.get(name)?.name ?? name;
+    return this.#took(typeUrl, hearDelta(this.#watches.get(typeUrl) ?? null, request, { mustSend, known }));
   }
 
   hearSotw(request: DiscoveryRequest): Heard {
@@ -156,7 +159,7 @@ export class ServerStream {
     const offer = this.#offer(typeUrl);
     const difference = watch.difference(offer, this.#bytesMax);
     if (difference === null) {
-      watch.settle();
+      watch.settle(offer);
       return null;
     }
     const { resources, removed } = difference;
@@ -170,7 +173,7 @@ export class ServerStream {
     const nonce = `${this.#noncePrefix}${++this.#nonces}`;
     const names = new Set(resources.map((resource) => resource.name));
     const generation = difference.isPartial ? watch.ackedGeneration : this.#generation;
-    watch.note(difference, { nonce, version: offer.version, generation, names });
+    watch.note(difference, offer, { nonce, version: offer.version, generation, names });
     return { typeUrl, nonce, version: offer.version, resources, removed };
   }
 
@@ -187,11 +190,12 @@ export class ServerStream {
     const retained = this.#retained.get(typeUrl);
     const version = this.#view?.versions.get(typeUrl) ?? '';
     if (retained === undefined || retained.size === 0) {
-      return { version, get: (name) => named.get(name), all: () => named.values() };
+      return { version, named, get: (name) => named.get(name), all: () => named.values() };
     }
     return {
       // The same version must not stand for two contents, even for the moment before the removal.
       version: `${version}+${retained.size}`,
+      named,
       get: (name) => named.get(name) ?? retained.get(name),
       all: () => [...named.values(), ...retained.all()],
     };

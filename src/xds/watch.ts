@@ -2,8 +2,9 @@
 // and the one message that may be in flight. Used by the server half of both variants; the only
 // difference is how a change is told: delta by changes and removals, state-of-the-world by everything
 // (clusters and listeners) or by changes alone (the rest). Pure: no sockets, no clock.
-import type { ResourceChange } from './resource-change.ts';
+import type { NamedResources, ResourceChange } from './resource-change.ts';
 import type { EncodedResource } from './resource.ts';
+import { ABSENT, SentVersions, UNSURE } from './sent-versions.ts';
 import { mayBeRemoved, SECRET_TYPE, sendsWholeState, type TypeUrl } from './type-url.ts';
 import type { Variant } from './update.ts';
 
@@ -28,6 +29,8 @@ export interface InFlight {
 /** The resources of one type as a stream may send them now. */
 export interface Offer {
   readonly version: string;
+  /** Those of the view; `get` and `all` may know more. */
+  readonly named: NamedResources;
   get(name: string): EncodedResource | undefined;
   all(): Iterable<EncodedResource>;
 }
@@ -38,11 +41,6 @@ export interface Difference {
   /** True when there was more than one message may hold: the rest follows after the ACK. */
   readonly isPartial: boolean;
 }
-
-/** Sent before, but the client may have dropped it: send it again, or say that it is gone. */
-const UNSURE = '';
-/** The client was told that this name does not exist. No version is a NUL. */
-const ABSENT = '\0';
 
 export class Watch {
   readonly typeUrl: TypeUrl;
@@ -65,10 +63,9 @@ export class Watch {
   ackedGeneration = 0;
   /** Names of the newest refused messages that the client has never accepted in any version. */
   readonly suspects = new Set<string>();
-  /** Names that the client has accepted at least once. */
-  readonly #accepted = new Set<string>();
-  /** By name: the version that the client was sent, UNSURE or ABSENT. */
-  readonly #sent = new Map<string, string>();
+  /** Names that the client asked for, or was sent, and has accepted in no version yet. */
+  readonly #unaccepted = new Set<string>();
+  readonly #sent = new SentVersions((name) => this.#wants(name));
   /** Names that may have to be sent or taken away; null: any may. With many resources and many streams, few do. */
   #doubtful: Set<string> | null = null;
 
@@ -79,6 +76,7 @@ export class Watch {
 
   /** Adds a name. It is sent even if it was sent before: a client that asks again may have dropped it. */
   add(name: string): void {
+    if (!this.hasSent(name)) this.#unaccepted.add(name);
     this.names.add(name);
     this.hasNamed = true;
     this.#doubt(name);
@@ -98,19 +96,20 @@ export class Watch {
   setWildcard(isWildcard: boolean): void {
     // Secrets are given to those who know their names.
     if (this.isWildcard === isWildcard || this.typeUrl === SECRET_TYPE) return;
+    this.#sent.unshare();
     this.isWildcard = isWildcard;
     if (isWildcard) {
       this.mustAnswer = true;
       this.lookAtAll();
       return;
     }
-    for (const name of this.#sent.keys()) if (!this.names.has(name)) this.#forget(name);
+    for (const name of this.#sentNames()) if (!this.names.has(name)) this.#forget(name);
   }
 
   /** The client says that it holds this version already (`initial_resource_versions`). */
   claim(name: string, version: string): void {
     this.#sent.set(name, version === ABSENT ? UNSURE : version);
-    this.#accepted.add(name);
+    this.#unaccepted.delete(name);
     this.lookAtAll();
   }
 
@@ -133,14 +132,14 @@ export class Watch {
   }
 
   /** There was nothing to send. */
-  settle(): void {
+  settle(offer: Offer): void {
     this.isDirty = false;
-    this.#doubtful = new Set();
+    this.#share(offer);
   }
 
   /** Makes the next message carry `name` even though it has not changed; true when it was sent before. */
   resend(name: string): boolean {
-    if (!this.#sent.has(name)) return false;
+    if (this.#sent.get(name) === undefined) return false;
     this.#doubt(name);
     return true;
   }
@@ -162,7 +161,7 @@ export class Watch {
     this.ackedVersion = message.version;
     this.ackedGeneration = message.generation;
     for (const name of message.names) {
-      this.#accepted.add(name);
+      this.#unaccepted.delete(name);
       this.suspects.delete(name);
     }
   }
@@ -171,7 +170,7 @@ export class Watch {
   refuse(message: InFlight, error: string): void {
     this.#answered(message);
     this.lastError = error;
-    for (const name of message.names) if (!this.#accepted.has(name)) this.suspects.add(name);
+    for (const name of message.names) if (this.#unaccepted.has(name)) this.suspects.add(name);
   }
 
   /** What must be sent so that the client has `offer`; null when it has. At most `bytesMax`, but at least one resource. */
@@ -184,22 +183,31 @@ export class Watch {
     return difference;
   }
 
-  /** Notes that `difference` goes out as `message`. */
-  note(difference: Difference, message: InFlight): void {
+  /** Notes that `difference` from `offer` goes out as `message`. */
+  note(difference: Difference, offer: Offer, message: InFlight): void {
     this.inFlight = message;
     this.lastNonce = message.nonce;
     this.sentVersion = message.version;
     this.mustAnswer = false;
     this.isDirty = difference.isPartial;
-    if (!difference.isPartial) this.#doubtful = new Set();
     if (this.variant === 'sotw' && sendsWholeState(this.typeUrl)) this.#sent.clear();
-    for (const { name, version } of difference.resources) this.#sent.set(name, version);
+    for (const { name, version } of difference.resources) {
+      if (!this.hasSent(name)) this.#unaccepted.add(name);
+      this.#sent.set(name, version);
+    }
     for (const name of difference.removed) {
-      this.#accepted.delete(name);
+      this.#unaccepted.delete(name);
       this.suspects.delete(name);
       if (this.names.has(name)) this.#sent.set(name, ABSENT);
       else this.#sent.delete(name);
     }
+    if (!difference.isPartial) this.#share(offer);
+  }
+
+  /** The client has been sent everything: what it has is what is offered. */
+  #share({ named }: Offer): void {
+    this.#doubtful = new Set();
+    if (this.variant === 'delta') this.#sent.share(named);
   }
 
   #doubt(name: string): void {
@@ -238,10 +246,15 @@ export class Watch {
     }
   }
 
+  /** A list of its own: whoever walks it may change what was sent. */
+  #sentNames(): readonly string[] {
+    return [...this.#sent.entries()].map(([name]) => name);
+  }
+
   #wholeState(offer: Offer): Difference | null {
     const resources = [...this.#wanted(offer)];
     let known = 0;
-    for (const version of this.#sent.values()) if (version !== UNSURE) known++;
+    for (const [, version] of this.#sent.entries()) if (version !== UNSURE) known++;
     const isEqual = known === resources.length && resources.every((resource) => this.holds(resource));
     return isEqual && !this.mustAnswer ? null : { resources, removed: [], isPartial: false };
   }
@@ -261,7 +274,7 @@ export class Watch {
       room -= resource.bytes.length;
       resources.push(resource);
     }
-    for (const name of this.#doubtful ?? this.#sent.keys()) {
+    for (const name of this.#doubtful ?? this.#sentNames()) {
       const version = this.#sent.get(name);
       if (version === undefined || version === ABSENT || offer.get(name) !== undefined) continue;
       if (!this.#wants(name)) continue;

@@ -3,14 +3,10 @@
 // policy whose kind is misspelled stays in force, and where there is none something that lets nobody in.
 import type { Fields } from './fields.ts';
 import { SECURITY_KINDS } from './security-kind.ts';
+import { EXPERIMENTAL_GROUP, OWN_GROUP, servedVersions } from './served-versions.ts';
 import { nearest } from './spelling.ts';
 
-/** Of what neither Istio nor the Gateway API has. */
-const OWN_GROUP = 'outrigger.dev';
-/** Of the Gateway API's experimental kinds. */
-const EXPERIMENTAL_GROUP = 'gateway.networking.x-k8s.io';
-
-/** API groups by kind; any served version of the group is taken. */
+/** API groups by kind; any served version is taken. */
 const GROUPS: Readonly<Record<string, string>> = {
   Service: '',
   Pod: '',
@@ -34,12 +30,6 @@ const GROUPS: Readonly<Record<string, string>> = {
   RateLimitPolicy: OWN_GROUP,
   ResiliencePolicy: OWN_GROUP,
   Extension: OWN_GROUP,
-};
-const VERSIONS = ['v1', 'v1beta1', 'v1alpha3', 'v1alpha1', 'v1alpha2'];
-/** Groups that are served in fewer versions. */
-const OWN_VERSIONS: Readonly<Record<string, readonly string[]>> = {
-  [OWN_GROUP]: ['v1alpha1'],
-  [EXPERIMENTAL_GROUP]: ['v1alpha1'],
 };
 /** Of our groups, not followed, and spelled nearly like one of ours. */
 const NEIGHBOURS: ReadonlySet<string> = new Set(['TCPRoute', 'UDPRoute', 'TLSRoute', 'GRPCRoute']);
@@ -91,7 +81,7 @@ function checkVersion(
   { apiVersion, group }: { readonly apiVersion: string; readonly group: string },
 ): boolean {
   const known = GROUPS[kind] ?? '';
-  const versions = OWN_VERSIONS[known] ?? VERSIONS;
+  const versions = servedVersions(kind, known);
   const wanted = known === '' ? 'v1' : `${known}/${versions[0] ?? 'v1'}`;
   if (apiVersion === '') {
     fields.error('apiVersion', 'apiVersion is missing', `add apiVersion: ${wanted}`);

@@ -6,6 +6,7 @@ import { destinationRuleSpec } from './destination-rule-schema.ts';
 import { envoyFilterSpec } from './envoy-filter-schema.ts';
 import { extensionSpec } from './extension-schema.ts';
 import type { Column, KindSchema } from './kind-schema.ts';
+import { OWN_GROUP, servedVersions } from '../served-versions.ts';
 import { peerAuthenticationSpec } from './peer-authentication-schema.ts';
 import { rateLimitPolicySpec } from './rate-limit-policy-schema.ts';
 import { requestAuthenticationSpec } from './request-authentication-schema.ts';
@@ -17,26 +18,27 @@ import { virtualServiceSpec } from './virtual-service-schema.ts';
 
 const NETWORKING = {
   group: 'networking.istio.io',
-  versions: ['v1', 'v1beta1', 'v1alpha3'],
   categories: ['istio-io', 'networking-istio-io', 'outrigger-io'],
 };
 const SECURITY = {
   group: 'security.istio.io',
-  versions: ['v1', 'v1beta1'],
   categories: ['istio-io', 'security-istio-io', 'outrigger-io'],
 };
 const TELEMETRY = {
   group: 'telemetry.istio.io',
-  versions: ['v1', 'v1alpha1'],
   categories: ['istio-io', 'telemetry-istio-io', 'outrigger-io'],
 };
-const OWN = { group: 'outrigger.dev', versions: ['v1alpha1'], categories: ['outrigger-io'] };
+const OWN = { group: OWN_GROUP, categories: ['outrigger-io'] };
 
 export function kindSchemas(): readonly KindSchema[] {
-  return [...routingKinds(), ...registryKinds(), ...securityKinds(), ...ownKinds()];
+  const kinds = [...routingKinds(), ...registryKinds(), ...securityKinds(), ...ownKinds()];
+  return kinds.map((kind) => ({ ...kind, versions: servedVersions(kind.kind, kind.group) }));
 }
 
-function routingKinds(): readonly KindSchema[] {
+/** All but the versions, which the readers know, too. */
+type Kind = Omit<KindSchema, 'versions'>;
+
+function routingKinds(): readonly Kind[] {
   return [
     {
       ...NETWORKING,
@@ -76,7 +78,6 @@ function routingKinds(): readonly KindSchema[] {
       kind: 'EnvoyFilter',
       plural: 'envoyfilters',
       shortNames: [],
-      versions: ['v1alpha3'],
       columns: [column('Priority', '.spec.priority', 'Lower numbers are applied first.', 'integer')],
       description: 'Patches of the HTTP filters of sidecars.',
       spec: envoyFilterSpec(),
@@ -93,7 +94,7 @@ function routingKinds(): readonly KindSchema[] {
   ];
 }
 
-function registryKinds(): readonly KindSchema[] {
+function registryKinds(): readonly Kind[] {
   return [
     {
       ...NETWORKING,
@@ -120,7 +121,7 @@ function registryKinds(): readonly KindSchema[] {
   ];
 }
 
-function securityKinds(): readonly KindSchema[] {
+function securityKinds(): readonly Kind[] {
   return [
     {
       ...SECURITY,
@@ -152,7 +153,7 @@ function securityKinds(): readonly KindSchema[] {
   ];
 }
 
-function ownKinds(): readonly KindSchema[] {
+function ownKinds(): readonly Kind[] {
   return [
     {
       ...OWN,

@@ -74,7 +74,7 @@ test.each([
     'a version that is not served',
     'kind: AuthorizationPolicy\napiVersion: security.istio.io/v1alpha9',
     'apiVersion',
-    'write one of v1, v1beta1, v1alpha3, v1alpha1, v1alpha2',
+    'write one of v1, v1beta1',
   ],
   [
     'a group with a slip',

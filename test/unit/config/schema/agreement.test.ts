@@ -106,6 +106,13 @@ describe('both refuse', () => {
   });
 });
 
+test.each(kinds)('files may have the versions that are served of $kind, and no others', ({ kind, group, versions }) => {
+  const [one] = full.filter((each) => each.kind === kind);
+  const every = ['v1', 'v1beta1', 'v1alpha1', 'v1alpha2', 'v1alpha3', 'v2'];
+  const taken = every.filter((version) => !readersOn({ ...one?.value, apiVersion: `${group}/${version}` }).isRefused);
+  expect(taken).toEqual(every.filter((version) => versions.includes(version)));
+});
+
 describe('about every field that is written somewhere', () => {
   test.each([...specs.keys()])('of %s, replaced or taken away', (kind) => {
     const seen = new Set<string>();

@@ -81,6 +81,7 @@ const STALLS_MAX = 3;
 const STREAM_FAULTS_MAX = 2;
 const ABSENCES_MIN = 3;
 const CONFIRM_MS = 1_000;
+const STOP_MS = 200;
 /** The list as a stream was tried and the server or something before it could not. */
 const STREAM_FAULTS: ReadonlySet<string> = new Set(['Closed', 'Stalled', 'Malformed', 'TooLarge']);
 
@@ -125,11 +126,11 @@ export class Reflector<T> {
     this.#run ??= this.#loop();
   }
 
-  /** Resolves when nothing more will be told. What is known stays. */
+  /** Nothing more will be told; a call that hangs is not waited for. What is known stays. */
   async stop(): Promise<void> {
     this.#ending.abort();
     this.#nap.abort();
-    await this.#run;
+    await Promise.race([this.#run, pause(STOP_MS, new AbortController().signal)]);
   }
 
   /** A pause is cut short: the kind may be there now, or the rights. */
@@ -254,6 +255,7 @@ export class Reflector<T> {
           held = setTimeout(() => this.#trouble.end(), this.#timing.heldMs);
         },
         onEvent: (event) => {
+          if (this.#ending.signal.aborted) return false;
           this.#lastSyncMs = clock.now();
           return onEvent(event);
         },

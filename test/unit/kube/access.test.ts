@@ -1,6 +1,7 @@
 // Where the API server is, by flags and as a pod finds it.
 import { describe, expect, test } from 'vitest';
 import { flaggedAccess } from '../../../src/kube/access.ts';
+import { givenAccess } from '../../../src/kube/given-access.ts';
 
 describe('where the API server is', () => {
   const inside = { KUBERNETES_SERVICE_HOST: 'fd00::1', KUBERNETES_SERVICE_PORT: '6443' };
@@ -23,5 +24,23 @@ describe('where the API server is', () => {
     });
     const shown = typeof access === 'string' ? access : await access.credentials.show();
     expect(shown).toBe('there is no token in /var/run/secrets/kubernetes.io/serviceaccount/token');
+  });
+});
+
+describe('one flag', () => {
+  const GIVEN: readonly (readonly [Parameters<typeof givenAccess>[0], string])[] = [
+    [{ server: 'https://10.0.0.1:6443' }, 'https://10.0.0.1:6443'],
+    [{ server: 'http://10.0.0.1:6443' }, 'takes https://host:port, without a user or password'],
+    [{ server: 'in-cluster', environment: {} }, 'in-cluster: KUBERNETES_SERVICE_HOST is not set, so this is no pod'],
+    [{ server: '/no/such/kubeconfig' }, 'there is no kubeconfig at /no/such/kubeconfig'],
+    [{ server: '', environment: { KUBECONFIG: '/no/such/one' } }, 'there is no kubeconfig at /no/such/one'],
+    [
+      { server: '/no/such/kubeconfig', tokenFile: 'token' },
+      'a kubeconfig says itself which token and which authorities: leave the flags for them out',
+    ],
+  ];
+  test.each(GIVEN)('%j is understood', async (given, wanted) => {
+    const access = await givenAccess(given);
+    expect(typeof access === 'string' ? access : access.url).toBe(wanted);
   });
 });

@@ -389,6 +389,27 @@ describe('a server', () => {
   });
 });
 
+test('a reflector that is stopped while the server hangs tells nothing more', async () => {
+  server.canStream = false;
+  let hanging: (() => void) | null = null;
+  server.put('a', '1');
+  server.scripts.push((asked, response) => {
+    if (asked.kind !== 'list') return false;
+    const metadata = { name: 'a', namespace: 'shop', uid: 'uid-a', resourceVersion: '1' };
+    hanging = () =>
+      sendJson(response, 200, { kind: 'ConfigMapList', metadata: { resourceVersion: '1' }, items: [{ metadata }] });
+    return true;
+  });
+  const reflector = reflect();
+  const answer = await until('the list is asked for', () => hanging);
+  const sinceMs = performance.now();
+  await reflector.stop();
+  expect(performance.now() - sinceMs).toBeLessThan(1000);
+  answer();
+  await client.call({ method: 'GET', path: '/api/v1' });
+  expect([told, reflector.isSynced]).toEqual([[], false]);
+});
+
 test('faults of those who are told do not end it', async () => {
   const reflector = reflect();
   await synced(reflector);

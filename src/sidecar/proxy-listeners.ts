@@ -33,8 +33,16 @@ interface Slot {
   warming: CompiledListener | null;
   /** Ends the waiting of `warming`; null when it does not wait. */
   proceed: (() => void) | null;
-  /** Route references of managers that were replaced and may still have connections. */
-  former: WeakRef<RoutesRef>[];
+  /** Of managers that were replaced and may still have connections. */
+  former: FormerRoutes[];
+}
+
+/** The routes of a manager that was replaced, and which of its listener they were: a listener may have a manager for each port. */
+interface FormerRoutes {
+  readonly weak: WeakRef<RoutesRef>;
+  /** Among those of the same name. */
+  readonly place: number;
+  readonly isOnly: boolean;
 }
 
 export interface ListenerSetOptions {
@@ -242,7 +250,11 @@ export class ListenerSet {
   }
 
   #install(slot: Slot, compiled: CompiledListener, live: Listener): void {
-    for (const { ref } of slot.compiled?.routes ?? []) slot.former.push(new WeakRef(ref));
+    const before = slot.compiled?.routes ?? [];
+    for (const [index, { ref }] of before.entries()) {
+      const place = before.slice(0, index).filter((other) => other.ref.name === ref.name).length;
+      slot.former.push({ weak: new WeakRef(ref), place, isOnly: before.length === 1 });
+    }
     slot.live = live;
     this.#places = null;
     slot.compiled = compiled;
@@ -250,14 +262,16 @@ export class ListenerSet {
     this.#follow(slot);
   }
 
-  /** Connections of replaced managers take the newest routes of their listener. */
+  /** Connections of replaced managers take the newest routes of the one that has their place; without one they keep theirs. */
   #follow(slot: Slot): void {
-    const table = slot.compiled?.routes[0]?.ref.table ?? null;
-    if (table === null || slot.former.length === 0) return;
-    slot.former = slot.former.filter((weak) => weak.deref() !== undefined);
-    for (const weak of slot.former) {
+    const routes = slot.compiled?.routes ?? [];
+    slot.former = slot.former.filter(({ weak }) => weak.deref() !== undefined);
+    for (const { weak, place, isOnly } of slot.former) {
       const ref = weak.deref();
-      if (ref !== undefined) ref.table = table;
+      if (ref === undefined) continue;
+      const named = routes.filter((other) => other.ref.name === ref.name);
+      const next = named[Math.min(place, named.length - 1)] ?? (isOnly && routes.length === 1 ? routes[0] : undefined);
+      if (next !== undefined && next.ref.table !== null) ref.table = next.ref.table;
     }
   }
 

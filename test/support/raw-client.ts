@@ -28,10 +28,10 @@ export class RawClient {
     this.#reader = new MessageReader(socket);
   }
 
-  /** `allowHalfOpen`: goes on writing after the far end's FIN. */
-  static connect(port: number, allowHalfOpen = false): Promise<RawClient> {
+  /** `allowHalfOpen`: goes on writing after the far end's FIN. `localAddress`: where it comes from. */
+  static connect(port: number, allowHalfOpen = false, localAddress = '127.0.0.1'): Promise<RawClient> {
     return new Promise((done, fail) => {
-      const socket = connect({ port, host: '127.0.0.1', noDelay: true, allowHalfOpen });
+      const socket = connect({ port, host: '127.0.0.1', localAddress, noDelay: true, allowHalfOpen });
       socket.once('connect', () => {
         socket.off('error', fail);
         done(new RawClient(socket));

@@ -15,6 +15,7 @@ import { ListenerSchema } from '../../../src/xds/gen/envoy/config/listener/v3/li
 import { RouteConfigurationSchema } from '../../../src/xds/gen/envoy/config/route/v3/route_pb.js';
 import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, ROUTE_TYPE, type TypeUrl } from '../../../src/xds/type-url.ts';
 import { formatRefusals, type Refusal, type Update } from '../../../src/xds/update.ts';
+import { RawClient } from '../../support/raw-client.ts';
 import { aBootstrap, aClusterJson, aListenerJson, aManager, anAdsBootstrap, aRouteConfig } from './manager-builders.ts';
 
 const SCHEMAS: ReadonlyMap<TypeUrl, DescMessage> = new Map<TypeUrl, DescMessage>([
@@ -322,6 +323,37 @@ test('a listener is changed in place when its address stays: same socket, new ma
   await new Promise((resolve) => setImmediate(resolve));
   expect(fed.proxy.listeners.live()[0]?.[1]).toBe(live);
   expect(await get(port)).toBe('200 two');
+});
+
+/** One chain for each client address, with routes of its own, as a captured pod has one for each port. */
+function chainsFor(texts: Readonly<Record<string, string>>): JsonObject {
+  const filter_chains = Object.entries(texts).map(([address, text]) => ({
+    filter_chain_match: { source_prefix_ranges: [{ address_prefix: address, prefix_len: 32 }] },
+    filters: [aManager({ route_config: { ...direct(text), name: `for ${address}` } })],
+  }));
+  return aListenerJson([], { filter_chains });
+}
+
+test.each([
+  ['its routes are newer', { '127.0.0.1': 'one, later', '127.0.0.2': 'two, later' }, 'two, later'],
+  ['another chain comes before its own', { '127.0.0.3': 'three', '127.0.0.1': 'one', '127.0.0.2': 'two' }, 'two'],
+  ['its chain is gone', { '127.0.0.1': 'one, later' }, 'two'],
+])('an open connection never gets the routes of another chain: %s', async (_, texts, answer) => {
+  const fed = new Fed();
+  await fed.proxy.start();
+  fed.push(CLUSTER_TYPE, []);
+  fed.push(LISTENER_TYPE, [chainsFor({ '127.0.0.1': 'one', '127.0.0.2': 'two' })]);
+  const port = await fed.listening();
+  const client = await RawClient.connect(port, false, '127.0.0.2');
+  cleanups.push(() => client.close());
+  const ask = async (): Promise<string> => {
+    const [response] = await client.exchange({ pieces: ['GET / HTTP/1.1\r\nHost: a\r\n\r\n'], methods: ['GET'] });
+    return response?.body.toString() ?? 'closed';
+  };
+  expect(await ask()).toBe('two');
+  expect(fed.push(LISTENER_TYPE, [chainsFor(texts)])).toBe('');
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(await ask()).toBe(answer);
 });
 
 function listenerAt(address: string): JsonObject {

@@ -32,15 +32,13 @@ export class Dialer {
   };
 
   async #dial(options: buildConnector.Options, callback: buildConnector.Callback): Promise<void> {
-    let connector: buildConnector.connector;
     try {
-      connector = await this.#connector();
+      const connector = await this.#connector();
+      connector(options, this.#kept(callback));
     } catch (cause) {
       // A certificate or an authority that is none.
       callback(cause instanceof Error ? cause : new Error(String(cause)), null);
-      return;
     }
-    connector(options, this.#kept(callback));
   }
 
   /** Node sets the interval to one second and the count to ten. */

@@ -103,14 +103,17 @@ export class KubeTransport {
         statusCode,
         headers: answered,
         body,
-      } = await watches.request({
-        method: 'GET',
-        path: `${this.#prefix}${path}`,
-        headers,
-        signal: stop,
-        bodyTimeout: 0,
-        headersTimeout: headTimeoutMs,
-      });
+      } = await unlessAborted(
+        stop,
+        watches.request({
+          method: 'GET',
+          path: `${this.#prefix}${path}`,
+          headers,
+          signal: stop,
+          bodyTimeout: 0,
+          headersTimeout: headTimeoutMs,
+        }),
+      );
       if (statusCode === 200) return done(body);
       if (statusCode === 401) this.#options.access.credentials.onRefused();
       const text = await readBounded(body, FAILURE_BYTES_MAX);
@@ -138,16 +141,19 @@ export class KubeTransport {
         statusCode,
         headers: answered,
         body,
-      } = await calls.request({
-        method: question.method,
-        path: `${this.#prefix}${question.path}`,
-        headers,
-        body: question.body === undefined ? null : JSON.stringify(question.body),
+      } = await unlessAborted(
         signal,
-        // The deadline is one for everything.
-        headersTimeout: 0,
-        bodyTimeout: 0,
-      });
+        calls.request({
+          method: question.method,
+          path: `${this.#prefix}${question.path}`,
+          headers,
+          body: question.body === undefined ? null : JSON.stringify(question.body),
+          signal,
+          // The deadline is one for everything.
+          headersTimeout: 0,
+          bodyTimeout: 0,
+        }),
+      );
       this.#warn(answered);
       const isGood = statusCode >= 200 && statusCode < 300;
       const text = await readBounded(body, isGood ? ANSWER_BYTES_MAX : FAILURE_BYTES_MAX);
@@ -201,7 +207,7 @@ export class KubeTransport {
     this.#chain = chain;
     if (old === null) return;
     this.#pools = null;
-    void old.then(async (pools) => await Promise.all([pools.calls.close(), pools.watches.close()]));
+    void old.then(async (pools) => await Promise.allSettled([pools.calls.close(), pools.watches.close()]));
   }
 
   async #open(): Promise<Pools> {
@@ -218,6 +224,18 @@ export class KubeTransport {
       calls: new MakePool(origin, { ...shared, connections: CONNECTIONS_MAX }),
       watches: new MakePool(origin, { ...shared, connections: null }),
     };
+  }
+}
+
+/** What waits for a connection does not hear of a signal before there is one. */
+async function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const onAbort = (): void => reject(new Error('aborted'));
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
   }
 }
 

@@ -1,5 +1,6 @@
 // What the client makes of answers, of answers that are none, and of credentials that change.
 import { writeFile, mkdtemp, rm } from 'node:fs/promises';
+import { createServer as createMute } from 'node:net';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -108,6 +109,16 @@ describe('a failure', () => {
     const sinceMs = performance.now();
     expect(await failureOf(client({}, 100))).toMatchObject({ status: 0, reason: 'Timeout' });
     expect(performance.now() - sinceMs).toBeLessThan(1000);
+  });
+
+  test('of a handshake that never ends comes in time', async () => {
+    const mute = createMute();
+    const port = await listen(mute);
+    const sinceMs = performance.now();
+    const got = await failureOf(client({ url: `https://127.0.0.1:${port}` }, 100));
+    expect(got).toMatchObject({ status: 0, reason: 'Timeout' });
+    expect(performance.now() - sinceMs).toBeLessThan(1000);
+    mute.close();
   });
 
   test('of a body without an end comes in time', async () => {

@@ -77,6 +77,17 @@ test.each(TRUST)('a server is judged by %s', async (_, access, wanted) => {
   expect(await connected(access)()).toMatch(wanted);
 });
 
+test('a client certificate that is none fails the call and nothing else', async () => {
+  const shown = { token: null, certificate: { chainPem: 'nonsense', keyPem: new Concealed('secret nonsense') } };
+  const get = connected({
+    authority: ROOT.pem,
+    credentials: { show: () => Promise.resolve(shown), onRefused: () => {} },
+  });
+  const said = await get();
+  expect(said).toMatch(/^Unreachable: /);
+  expect(said).not.toContain('nonsense');
+});
+
 test('a file of authorities is read again for a new connection', async () => {
   const authorityFile = join(folder, 'ca.crt');
   await writeFile(authorityFile, OTHER.pem);

@@ -17,6 +17,7 @@ import {
   type ExtAuthzPerRoute,
 } from '../xds/gen/envoy/extensions/filters/http/ext_authz/v3/ext_authz_pb.js';
 import { unpack } from '../xds/unpack.ts';
+import { PendingResponses } from './pending-response.ts';
 import { AUTHZ_POLICY, endAuthz, runOnResponse } from './ext-authz.ts';
 import { compileAuthzService } from './ext-authz-service.ts';
 import {
@@ -129,7 +130,7 @@ function compileSettings(message: ExtAuthz, scope: FilterScope): AuthzSettings |
       scope.tally(statName, AUTHZ_CLUSTER_STATS, { label: 'envoy_cluster_name', value, root: 'cluster.' }),
     remote,
     clock,
-    pending: new Map(),
+    pending: new PendingResponses(),
     toJSON: () => ({}),
   });
   if (env.problems.slice(before).some(({ severity }) => severity === 'error') || service === null) return null;

@@ -96,7 +96,7 @@ function allow(x: Exchange, arg: AuthzSettings, { request, response }: Allowed):
   if (changesResponse(response)) {
     const lists = [response.add, response.set, response.addIfAbsent, response.overwriteIfPresent];
     if (arg.validates && !lists.every((list) => list.every(isSound))) return reject(x, arg);
-    arg.state.pending.set(x, response);
+    arg.state.pending.keep(x, response);
   }
   if (!changeQuery(x.request, arg, request)) return reject(x, arg);
   arg.state.tally.add(STAT.OK, 1);

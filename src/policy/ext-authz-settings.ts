@@ -4,8 +4,8 @@ import type { Exchange } from '../plan/exchange.ts';
 import type { FilterTally } from '../plan/filter-tally.ts';
 import type { Format } from '../plan/format.ts';
 import type { RemoteCalls } from '../plan/remote-call.ts';
-import type { ResponseChanges } from './ext-authz-decision.ts';
 import type { MutationRules } from './mutation-rules.ts';
+import type { PendingResponses } from './pending-response.ts';
 
 /** Of a header name in lower case. */
 export type NamePredicate = (name: string) => boolean;
@@ -49,7 +49,7 @@ export interface AuthzState {
   readonly remote: RemoteCalls;
   readonly clock: Clock;
   /** What is to be done to the responses of requests that were allowed. */
-  readonly pending: Map<Exchange, ResponseChanges>;
+  readonly pending: PendingResponses;
   readonly toJSON: () => object;
 }
 

@@ -37,17 +37,12 @@ function callAuthz(x: Exchange, arg: AuthzSettings, done: (decision: AuthzDecisi
 
 /** What the service asked of the response that is sent in the end. */
 export function runOnResponse(x: Exchange, arg: AuthzSettings): Verdict {
-  const { pending } = arg.state;
-  if (pending.size === 0) return CONTINUE;
-  const changes = pending.get(x);
-  if (changes !== undefined) {
-    pending.delete(x);
-    applyToResponse(x.response, changes);
-  }
+  const changes = arg.state.pending.take(x);
+  if (changes !== null) applyToResponse(x.response, changes);
   return CONTINUE;
 }
 
 export function endAuthz(x: Exchange, arg: AuthzSettings): Verdict {
-  if (arg.state.pending.size > 0) arg.state.pending.delete(x);
+  arg.state.pending.take(x);
   return CONTINUE;
 }

@@ -74,6 +74,7 @@ export function readValues(fields: Fields, name: string, kind: AttributeKind): r
   for (const value of values) {
     const fault = value === '' ? 'a value is empty' : faultOf(value, kind);
     if (fault !== null) fields.error(name, fault, remedyOf(kind));
+    else warnIfIdle(fields, name, kind, value);
   }
   return values;
 }
@@ -96,6 +97,37 @@ function faultOf(value: string, kind: AttributeKind): string | null {
       return null;
   }
 }
+
+/** What is right and matches nothing is said: in a DENY it keeps nobody out. */
+function warnIfIdle(fields: Fields, name: string, kind: AttributeKind, value: string): void {
+  const idle = IDLE.find((known) => known.kind === kind && known.pattern.test(value));
+  if (idle !== undefined) fields.warning(name, `${JSON.stringify(value)} matches nothing: ${idle.why}`, idle.remedy);
+}
+
+const IDLE: readonly {
+  readonly kind: AttributeKind;
+  readonly pattern: RegExp;
+  readonly why: string;
+  readonly remedy: string;
+}[] = [
+  { kind: 'method', pattern: /^[a-z]+$/, why: 'methods are compared as they are', remedy: 'write it in upper case' },
+  { kind: 'path', pattern: /[?#]/, why: 'paths are compared without their query', remedy: 'write the path alone' },
+  { kind: 'path', pattern: /^[^/*]/, why: 'every path begins with /', remedy: 'write /PATH' },
+  {
+    kind: 'path',
+    pattern: /\/\.{1,2}(?:\/|$)/,
+    why: 'paths are normalized before',
+    remedy: 'write it without . and ..',
+  },
+  { kind: 'host', pattern: /\//, why: 'hosts have no scheme and no path', remedy: 'write the host alone' },
+  {
+    kind: 'principal',
+    pattern: /^\*?spiffe:/,
+    why: 'they have no scheme',
+    remedy: 'write TRUSTDOMAIN/ns/NS/sa/ACCOUNT',
+  },
+  { kind: 'namespace', pattern: /[A-Z\s/]/, why: 'no namespace is called so', remedy: 'write its name' },
+];
 
 function remedyOf(kind: AttributeKind): string {
   switch (kind) {

@@ -11,6 +11,7 @@ import { readOutlier } from './outlier.ts';
 import type { Outlier } from './outlier.ts';
 import { readPositiveMs } from './positive-duration.ts';
 import { readLocalitySetting, type LocalitySetting } from './locality-setting.ts';
+import { writtenName } from './slip.ts';
 import { readTag } from './telemetry.ts';
 import type { TagSource } from './telemetry.ts';
 
@@ -121,8 +122,9 @@ export function readMeshConfigSpec(fields: Fields): MeshConfigSpec {
     return { tracing: providers.texts('tracing'), accessLogging: providers.texts('accessLogging') };
   });
   fields.later('discoverySelectors', 'defaultServiceExportTo');
+  fields.refuseUnknown('trustDomain', 'trustDomainAliases', 'meshMTLS', 'enableAutoMtls', 'extensionProviders');
   return {
-    rootNamespace: fields.text('rootNamespace') === '' ? DEFAULT_MESH.rootNamespace : fields.text('rootNamespace'),
+    rootNamespace: fields.text(writtenName(fields, 'rootNamespace')) || DEFAULT_MESH.rootNamespace,
     providers: fields.list('extensionProviders', readProvider).filter((provider) => provider !== null),
     defaultTracing: providers?.tracing ?? [],
     defaultAccessLogging: providers?.accessLogging ?? [],
@@ -143,19 +145,24 @@ export function readMeshConfigSpec(fields: Fields): MeshConfigSpec {
     trustDomainAliases: fields.texts('trustDomainAliases'),
     enableAutoMtls: fields.flag('enableAutoMtls') ?? true,
     minTlsVersion: fields.object('meshMTLS', readMinVersion) ?? DEFAULT_MESH.minTlsVersion,
-    pathNormalization: fields.object('pathNormalization', readNormalization) ?? DEFAULT_MESH.pathNormalization,
+    pathNormalization:
+      fields.object(writtenName(fields, 'pathNormalization'), readNormalization) ?? DEFAULT_MESH.pathNormalization,
   };
 }
 
 function readMinVersion(fields: Fields): MeshConfigSpec['minTlsVersion'] {
   fields.later('ecdhCurves', 'cipherSuites');
+  fields.refuseUnknown('minProtocolVersion');
   const version = fields.choice('minProtocolVersion', ['TLS_AUTO', 'TLSV1_2', 'TLSV1_3']);
   return version === 'TLSV1_3' ? 'TLSv1.3' : 'TLSv1.2';
 }
 
 function readNormalization(fields: Fields): PathNormalization {
-  const written = fields.choice('normalization', NORMALIZATIONS);
-  return written === null || written === 'DEFAULT' ? 'BASE' : written;
+  const name = writtenName(fields, 'normalization');
+  const written = fields.choice(name, NORMALIZATIONS);
+  // Of what cannot be read the strictest stands in: policies were written for one that is not known.
+  if (written === null) return fields.has(name) || name !== 'normalization' ? 'DECODE_AND_MERGE_SLASHES' : 'BASE';
+  return written === 'DEFAULT' ? 'BASE' : written;
 }
 
 function readDefaultPolicy(fields: Fields): MeshConfigSpec['defaultPolicy'] {

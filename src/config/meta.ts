@@ -1,7 +1,7 @@
 // What every resource has: its identity, its labels, and the place it was written at.
 import type { Place } from '../base/problem.ts';
 import type { Fields } from './fields.ts';
-import { nearest } from './spelling.ts';
+import { writtenName } from './slip.ts';
 
 export interface Meta {
   readonly name: string;
@@ -30,7 +30,8 @@ export function readMeta(fields: Fields, isClusterScoped: boolean): Meta {
   const name = fields.requiredText('name');
   if (name !== '' && !NAME.test(name))
     fields.error('name', `"${name}" is not a resource name`, 'use lower-case letters, digits, - and .');
-  const namespace = readNamespace(fields);
+  // What stands in for a refused policy must stand where it was meant to be.
+  const namespace = fields.text(writtenName(fields, 'namespace'));
   if (namespace !== '' && !NAME.test(namespace))
     fields.error('namespace', `"${namespace}" is not a namespace name`, 'use lower-case letters, digits and -');
   const created = fields.text('creationTimestamp');
@@ -56,14 +57,4 @@ export function readMeta(fields: Fields, isClusterScoped: boolean): Meta {
     createdAtMs: Number.isNaN(createdAtMs) ? 0 : createdAtMs,
     generation: fields.integer('generation') ?? 1,
   };
-}
-
-/** Misspelled, it is an error, and still where the object was meant to be: what stands in for a policy must stand there. */
-function readNamespace(fields: Fields): string {
-  const slip = fields.has('namespace')
-    ? undefined
-    : fields.names().find((name) => name !== 'namespace' && nearest(name, ['namespace']) !== null);
-  if (slip === undefined) return fields.text('namespace');
-  fields.error(slip, `unknown field ${slip}`, 'did you mean namespace?');
-  return fields.text(slip);
 }

@@ -1,5 +1,6 @@
 // What takes the place of a policy that was refused and never had a good version: something of the same kind that lets
-// nobody in, for whoever it was meant for. Kinds that keep nobody out have none.
+// nobody in, for whoever it was meant for. A MeshConfig stands in for itself, as far as it could be read. Other kinds, that
+// keep nobody out, have none.
 import { refusedPolicy } from './authorization-policy.ts';
 import type { Meta, Source } from './meta.ts';
 import { refusedPeerAuthentication } from './peer-authentication.ts';
@@ -25,6 +26,7 @@ export function standInFor({ kind, resource, meta, source }: Refused): Resource 
     case 'RequestAuthentication':
       return { kind, meta, source, spec: refusedAuthentication(resource?.kind === kind ? resource.spec : null) };
     default:
-      return null;
+      // Where policies of the mesh stand, and how paths are normalized for them, must not be lost to a slip beside it.
+      return resource?.kind === 'MeshConfig' ? resource : null;
   }
 }

@@ -121,3 +121,35 @@ test.each([
   expect(problems.map((problem) => [problem.severity, problem.path])).toEqual([[severity, 'kind']]);
   expect(resources).toEqual([]);
 });
+
+test.each([
+  ['methods: [post]', 'methods'],
+  ['paths: [admin]', 'paths'],
+  ['paths: ["/a?b=1"]', 'paths'],
+  ['paths: ["/a/../b"]', 'paths'],
+  ['hosts: ["https://a.test"]', 'hosts'],
+])('warns of %s, which matches nothing', (operation, field) => {
+  const text = policyOf('AuthorizationPolicy', `{ action: DENY, rules: [{ to: [{ operation: { ${operation} } }] }] }`);
+  const { problems, resources } = parseFile('f.yaml', text);
+  const path = `spec.rules[0].to[0].operation.${field}`;
+  expect(problems.map((problem) => [problem.severity, problem.path])).toEqual([['warning', path]]);
+  expect(resources.length).toBe(1);
+});
+
+test.each([
+  ['rootNamespce: other', 'rootNamespce', 'other', 'BASE'],
+  ['{ rootNamespace: other, trustDomian: x }', 'trustDomian', 'other', 'BASE'],
+  ['pathNormalisation: { normalization: MERGE_SLASHES }', 'pathNormalisation', 'istio-system', 'MERGE_SLASHES'],
+  ['pathNormalization: { normalisation: MERGE }', 'pathNormalization.normalisation', 'istio-system', null],
+  ['pathNormalization: { normalization: MERGE }', 'pathNormalization.normalization', 'istio-system', null],
+])('refuses a MeshConfig with %s and stands by what it says', (text, path, rootNamespace, normalization) => {
+  const { problems, resources, standIns } = parseFile('f.yaml', `kind: MeshConfig\nspec:\n  ${text}\n`);
+  expect(new Set(problems.map((problem) => `${problem.severity} ${problem.path}`))).toEqual(
+    new Set([`error spec.${path}`]),
+  );
+  expect(resources).toEqual([]);
+  const found = standIns.flatMap((one) => (one.kind === 'MeshConfig' ? [one.spec] : []));
+  expect(found.map((mesh) => [mesh.rootNamespace, mesh.pathNormalization])).toEqual([
+    [rootNamespace, normalization ?? 'DECODE_AND_MERGE_SLASHES'],
+  ]);
+});

@@ -21,6 +21,7 @@ import { ListenerAdmission } from './listener-admission.ts';
 import { ListenerArrivals, prepareArrivals, type ArrivalHost } from './listener-arrivals.ts';
 import { refuseHttp2 } from './h2-refusal.ts';
 import type { ConnectionFacts } from './arrival/connection-facts.ts';
+import { leaveReplaced } from './replaced-chains.ts';
 import { TcpForward } from './tcp-forward.ts';
 import { kernelPath, removeLeftover } from './unix-path.ts';
 import { acceptWires, wireOf, wireOfDescriptor } from './wire-socket.ts';
@@ -154,13 +155,7 @@ export class Listener implements ArrivalHost {
     const isSame = this.config.fingerprint === config.fingerprint;
     this.config = config;
     const kept = new Set(isSame ? config.chains.map(({ fingerprint }) => fingerprint) : []);
-    let retired = 0;
-    for (const server of this.#http.members()) {
-      if (kept.has(this.#http.noteOf(server)?.fingerprint ?? '')) continue;
-      server.retire();
-      retired++;
-    }
-    if (retired === 0) return;
+    if (leaveReplaced(this.#http, this.#tcp, kept, config.chains) === 0) return;
     this.#engine.wheel.arm(this.#retireTimer, RETIRE_GRACE_MS);
   }
 

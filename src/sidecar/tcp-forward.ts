@@ -10,6 +10,7 @@ import { Hash64 } from '../base/hash64.ts';
 import { WheelTimer } from '../base/timer-wheel.ts';
 import type { TcpCounters } from '../observe/tcp-metrics.ts';
 import { formatAddress, OUTCOME, type ClusterRef, type Endpoint } from '../plan/cluster.ts';
+import type { ConnectionGuard } from '../plan/connection-guard.ts';
 import { Exchange } from '../plan/exchange.ts';
 import { FLAGS } from '../plan/response-flags.ts';
 import { run } from '../plan/run.ts';
@@ -101,6 +102,11 @@ export class TcpForward implements Speculation, Follower {
     this.#watcher = null;
     this.#release();
     this.#upstream?.destroy();
+  }
+
+  /** Whether newer guards would take the connection. */
+  passes(guards: readonly ConnectionGuard[]): boolean {
+    return guards.every((guard) => guard.wouldAdmit(this.#x));
   }
 
   destroy(): void {

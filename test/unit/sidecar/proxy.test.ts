@@ -3,7 +3,7 @@
 import { create, fromJson, toBinary, type DescMessage, type JsonObject } from '@bufbuild/protobuf';
 import { AnySchema } from '@bufbuild/protobuf/wkt';
 import { createServer, request, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer as createTcpServer, type AddressInfo } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
 import { createLog, silentLog } from '../../../src/base/log.ts';
 import { extensions } from '../../../src/sidecar/bootstrap-registry.ts';
@@ -16,7 +16,15 @@ import { RouteConfigurationSchema } from '../../../src/xds/gen/envoy/config/rout
 import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, ROUTE_TYPE, type TypeUrl } from '../../../src/xds/type-url.ts';
 import { formatRefusals, type Refusal, type Update } from '../../../src/xds/update.ts';
 import { RawClient } from '../../support/raw-client.ts';
-import { aBootstrap, aClusterJson, aListenerJson, aManager, anAdsBootstrap, aRouteConfig } from './manager-builders.ts';
+import {
+  aBootstrap,
+  aClusterJson,
+  aListenerJson,
+  aManager,
+  anAdsBootstrap,
+  aRouteConfig,
+  aTcpProxy,
+} from './manager-builders.ts';
 
 const SCHEMAS: ReadonlyMap<TypeUrl, DescMessage> = new Map<TypeUrl, DescMessage>([
   [CLUSTER_TYPE, ClusterSchema],
@@ -102,7 +110,7 @@ async function anUpstream(body: string): Promise<number> {
   return portOf(server);
 }
 
-function portOf(server: Server): number {
+function portOf(server: Pick<Server, 'address'>): number {
   const address: AddressInfo | string | null = server.address();
   return typeof address === 'object' && address !== null ? address.port : 0;
 }
@@ -354,6 +362,38 @@ test.each([
   expect(fed.push(LISTENER_TYPE, [chainsFor(texts)])).toBe('');
   await new Promise((resolve) => setImmediate(resolve));
   expect(await ask()).toBe(answer);
+});
+
+/** Bytes, passed on to whoever is not at one of the addresses. */
+function bytesFor(port: number, denied: readonly string[]): readonly [JsonObject, JsonObject] {
+  const principals = denied.map((address_prefix) => ({ direct_remote_ip: { address_prefix, prefix_len: 32 } }));
+  const rules = { action: 'DENY', policies: { denied: { permissions: [{ any: true }], principals } } };
+  const type = 'type.googleapis.com/envoy.extensions.filters.network.rbac.v3.RBAC';
+  const guard = { name: 'rbac', typed_config: { '@type': type, stat_prefix: 'tcp.', rules } };
+  const filters = [guard, aTcpProxy({ cluster: 'web' })];
+  return [aClusterJson('web', port), aListenerJson(filters)];
+}
+
+test('bytes stop when a newer policy denies their client, and go on for others', async () => {
+  const server = createTcpServer((socket) => void socket.on('error', () => socket.destroy()).pipe(socket));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  cleanups.push(() => server.close());
+  const echo = portOf(server);
+  const fed = new Fed();
+  await fed.proxy.start();
+  fed.push(CLUSTER_TYPE, [bytesFor(echo, [])[0]]);
+  fed.push(LISTENER_TYPE, [bytesFor(echo, ['127.0.0.9'])[1]]);
+  const port = await fed.listening();
+  const [one, two] = [await RawClient.connect(port), await RawClient.connect(port, false, '127.0.0.2')];
+  for (const client of [one, two]) cleanups.push(() => client.close());
+  for (const client of [one, two]) {
+    client.socket.write('a');
+    expect((await client.bytes(1)).toString()).toBe('a');
+  }
+  expect(fed.push(LISTENER_TYPE, [bytesFor(echo, ['127.0.0.2'])[1]])).toBe('');
+  expect(await two.closesWithin(2000)).toBe(true);
+  one.socket.write('b');
+  expect((await one.bytes(1)).toString()).toBe('b');
 });
 
 function listenerAt(address: string): JsonObject {

@@ -94,6 +94,8 @@ export class Exchange {
   isUnrouted = false;
   /** The step that just paused has found out something by which the route is to be chosen again, at once. */
   movesRoute = false;
+  /** Set by a step that returns PAUSE: it runs again when the exchange is resumed. The runner takes it back. */
+  repeatsStep = false;
   /** Where the request goes; set by the route's split step. */
   cluster: ClusterRef | null = null;
   /** Which entry of a weighted split was chosen, or -1. */

@@ -10,7 +10,8 @@ export function run(x: Exchange, steps: readonly Step[]): Verdict {
     const step = steps[pc] as Step;
     const verdict = step.run(x, step.arg);
     if (verdict !== CONTINUE) {
-      x.pc = pc + 1;
+      x.pc = x.repeatsStep ? pc : pc + 1;
+      x.repeatsStep = false;
       if (verdict !== PAUSE) x.stoppedBy = step;
       return verdict;
     }

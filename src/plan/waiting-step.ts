@@ -6,7 +6,7 @@
 //   prepare ─► a verdict at once                         settle ─► CONTINUE, REPLY, RESET
 //      └─► PAUSE: call … done(result) ─► resume ───────────┘          onEnd ─► cancel
 import type { Exchange } from './exchange.ts';
-import { CONTINUE, PAUSE, type Origin, type PlanPart, type Verdict } from './plan.ts';
+import { CONTINUE, PAUSE, RESET, type Origin, type PlanPart, type Verdict } from './plan.ts';
 import type { RemoteCall } from './remote-call.ts';
 import { step } from './step.ts';
 import { Wait } from './wait.ts';
@@ -63,7 +63,9 @@ function begin<Arg, Result>(x: Exchange, { policy, arg, waits }: Waiting<Arg, Re
 function settle<Arg, Result>(x: Exchange, { policy, arg, waits }: Waiting<Arg, Result>): Verdict {
   if (waits.size === 0) return CONTINUE;
   const wait = waits.get(x);
-  if (wait === undefined || wait.answer === null) return CONTINUE;
+  if (wait === undefined) return CONTINUE;
+  // Whoever resumed it did not know the answer, and nobody passes without one.
+  if (wait.answer === null) return RESET;
   waits.delete(x);
   return policy.settle(x, arg, wait.answer.result);
 }

@@ -2,7 +2,8 @@
 // Authentication of requests by JSON Web Tokens, as Envoy's jwt_authn filter does it: the first rule that matches says
 // what is required; a request that has it goes on with what its tokens leave behind, any other is answered with
 // Envoy's words. Headers that such outputs would write are taken out of every request first, whatever is required of
-// it, so that nobody can bring them along. A known token costs a look-up; a request whose keys are on their way waits.
+// it, so that nobody can bring them along. A known token costs a look-up; a request whose
+// token has to be checked, or whose keys are on their way, waits, and the step runs again.
 // Source: Envoy source/extensions/filters/http/jwt_authn/filter.cc.
 import type { JsonObject } from '@bufbuild/protobuf';
 import type { HeaderId } from '../base/brand.ts';
@@ -35,8 +36,10 @@ export interface JwtFilter {
   readonly lonePlaces: readonly TokenPlace[];
   readonly bypassesPreflight: boolean;
   readonly stripsReason: boolean;
-  /** Of Exchange.held: the request waits for keys. */
+  /** Of Exchange.held: the request waits, or has waited, for keys or signatures. */
   readonly bit: number;
+  /** Who has waited for keys. */
+  readonly hasWaited: Set<Exchange>;
 }
 
 export interface JwtSettings {
@@ -52,8 +55,15 @@ const AUTHENTICATE = internHeader('www-authenticate');
 const ORIGINAL_PATH = H.envoyOriginalPath;
 const REALM_PATH_CHARS_MAX = 256;
 
+/** How often a request has been judged, and whether it has waited for keys. */
+type Turn = 0 | 1 | 2;
+const FIRST = 0;
+const AGAIN = 1;
+const HAS_KEYS = 2;
+
 export function runJwt(x: Exchange, arg: JwtSettings): Verdict {
   const { filter } = arg;
+  if ((x.held & filter.bit) !== 0) return runAgain(x, arg);
   for (let i = 0; i < filter.stripped.length; i++) x.request.remove(filter.stripped[i] as HeaderId);
   if (filter.bypassesPreflight && isPreflight(x)) {
     filter.tally.add(STAT.bypassed, 1);
@@ -61,24 +71,37 @@ export function runJwt(x: Exchange, arg: JwtSettings): Verdict {
   }
   if (arg.refusal !== '') return refuseRoute(x, arg);
   const requires = requirementOf(x, arg.rules);
-  return requires === null ? pass(filter) : authenticate(x, filter, requires, true);
+  return requires === null ? pass(filter) : authenticate(x, filter, requires, FIRST);
 }
 
-/** The second step of a filter whose keys may be on their way: judges again who has waited. */
-export function runJwtAgain(x: Exchange, arg: JwtSettings): Verdict {
+/** Judges again who has waited; keys are waited for once. */
+function runAgain(x: Exchange, arg: JwtSettings): Verdict {
   const { filter } = arg;
-  if ((x.held & filter.bit) === 0) return CONTINUE;
-  x.held &= ~filter.bit;
   const requires = requirementOf(x, arg.rules);
-  return requires === null ? pass(filter) : authenticate(x, filter, requires, false);
+  if (requires !== null) return authenticate(x, filter, requires, filter.hasWaited.has(x) ? HAS_KEYS : AGAIN);
+  forget(x, filter);
+  return pass(filter);
 }
 
-function authenticate(x: Exchange, filter: JwtFilter, requires: JwtRequirement, mayWait: boolean): Verdict {
+/** Nobody waits for the exchange any more. */
+export function endJwt(x: Exchange, { filter }: JwtSettings): Verdict {
+  if ((x.held & filter.bit) !== 0) forget(x, filter);
+  return CONTINUE;
+}
+
+function forget(x: Exchange, filter: JwtFilter): void {
+  x.held &= ~filter.bit;
+  filter.hasWaited.delete(x);
+  filter.notes.providers.checks.release(x);
+}
+
+function authenticate(x: Exchange, filter: JwtFilter, requires: JwtRequirement, turn: Turn): Verdict {
   const { notes, lonePlaces } = filter;
   if (lonePlaces.length > 0 && countTokens(x.request, lonePlaces) > 1) return refuse(x, filter, JWT.multipleTokens);
-  notes.begin(mayWait && x.resumer !== null);
+  notes.begin(turn !== HAS_KEYS && x.resumer !== null);
   const status = judge(x, requires, notes);
   if (status === PENDING && x.resumer !== null) return wait(x, filter, x.resumer);
+  if (turn !== FIRST) forget(x, filter);
   for (let i = 0; i < notes.failures.length; i++) {
     tellFailure(x, notes.failedBy[i] as JwtProvider, notes.failures[i] as JwtStatus);
   }
@@ -141,11 +164,18 @@ function isPreflight(x: Exchange): boolean {
   return origin !== null && origin !== '' && method !== null && method !== '';
 }
 
-/** One key set after the other: what else is missing then is a failure. */
+/** For one set of keys, and for as many signatures as its tokens have. */
 function wait(x: Exchange, filter: JwtFilter, resumer: Resumer): Verdict {
   const keys = filter.notes.awaited[0];
-  if (keys === undefined || !keys.await(resumer, x.epoch)) return refuse(x, filter, JWT.fetchFailed);
   x.held |= filter.bit;
+  if (keys !== undefined) {
+    filter.hasWaited.add(x);
+    if (!keys.await(resumer, x.epoch)) {
+      forget(x, filter);
+      return refuse(x, filter, JWT.fetchFailed);
+    }
+  }
+  x.repeatsStep = true;
   x.pauseMs = 0;
   return PAUSE;
 }

@@ -14,7 +14,8 @@ import {
   type RequirementRule,
 } from '../xds/gen/envoy/extensions/filters/http/jwt_authn/v3/config_pb.js';
 import { unpack } from '../xds/unpack.ts';
-import { runJwt, runJwtAgain, type JwtFilter, type JwtRule, type JwtSettings } from './jwt-authn.ts';
+import { endJwt, runJwt, type JwtFilter, type JwtRule, type JwtSettings } from './jwt-authn.ts';
+import { loadJose } from './jwt-jose.ts';
 import { compileProviders } from './jwt-provider-compile.ts';
 import { compileRequirement, placesOf } from './jwt-requirement-compile.ts';
 import { JWT_STATS } from './jwt-stats.ts';
@@ -40,14 +41,13 @@ export function compileJwt(any: Any, scope: FilterScope): HttpFilter | null {
   const sound = rules.filter((rule) => rule !== null);
   if (problems.some(({ severity }) => severity === 'error') || sound.length < rules.length) return null;
   const filter = filterOf(config, providers, scope);
-  const mayWait = Object.values(config.providers).some(({ jwksSourceSpecifier: { case: kind } }) => {
-    return kind === 'remoteJwks';
-  });
+  // Ready when the first token comes; nobody waits for it here.
+  void loadJose();
   const movesRoute = providers.all.some(({ clearsRoute }) => clearsRoute);
   const partOf = (settings: JwtSettings): PlanPart => {
-    const first = step('jwt_authn', scope.name, runJwt, settings);
-    const onRequest = mayWait ? [first, step('jwt_authn', scope.name, runJwtAgain, settings)] : [first];
-    return movesRoute ? { onRequest, movesRoute } : { onRequest };
+    const onRequest = [step('jwt_authn', scope.name, runJwt, settings)];
+    const onEnd = [step('jwt_authn', scope.name, endJwt, settings)];
+    return movesRoute ? { onRequest, onEnd, movesRoute } : { onRequest, onEnd };
   };
   return {
     part: partOf(settingsOf(filter, sound, '')),
@@ -75,6 +75,7 @@ function filterOf(config: JwtAuthentication, providers: JwtProviders, scope: Fil
     bypassesPreflight: config.bypassCorsPreflight,
     stripsReason: config.stripFailureResponse,
     bit: scope.bit,
+    hasWaited: new Set(),
   };
 }
 

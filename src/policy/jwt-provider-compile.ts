@@ -7,6 +7,7 @@ import { error, type Problem } from '../base/problem.ts';
 import { UNKNOWN, internHeader } from '../http/header-name.ts';
 import { readDataSource } from '../plan/data-source.ts';
 import type { FilterTally } from '../plan/filter-tally.ts';
+import { JwtChecks } from './jwt-checks.ts';
 import type { FilterScope } from '../plan/http-filter.ts';
 import { compileStringMatch } from '../plan/string-match.ts';
 import { parseKeySet } from '../base/key-set.ts';
@@ -45,7 +46,7 @@ export function compileProviders(
     if (provider.issuer === '') anonymous ??= provider;
     else if (!byIssuer.has(provider.issuer)) byIssuer.set(provider.issuer, provider);
   }
-  return Object.freeze({ all, byIssuer, anonymous, clock: scope.clock, tally: scope.tally });
+  return Object.freeze({ all, byIssuer, anonymous, clock: scope.clock, tally: scope.tally, checks: new JwtChecks() });
 }
 
 function compileProvider(name: string, config: ProviderConfig, scope: ProviderScope, path: string): JwtProvider | null {

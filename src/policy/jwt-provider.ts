@@ -101,7 +101,7 @@ export function checkTimes(token: Pick<JwtToken, 'nbf' | 'exp' | 'hasExp'>, by: 
   if ((by.requiresExpiration || longest >= 0) && !token.hasExp) return JWT.verificationFails;
   if (longest >= 0 && token.exp - now > longest) return JWT.verificationFails;
   if (now + skew < token.nbf) return JWT.notYetValid;
-  if (token.exp !== 0 && now > token.exp + skew) return JWT.expired;
+  if (token.hasExp && now > token.exp + skew) return JWT.expired;
   return JWT.ok;
 }
 

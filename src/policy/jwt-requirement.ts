@@ -5,17 +5,19 @@
 // earlier branch counts as empty for the later ones, as in Envoy. Every token that a provider's places hold must be good.
 // Source: Envoy source/extensions/filters/http/jwt_authn/{verifier,authenticator}.cc.
 import type { Clock } from '../base/clock.ts';
+import type { KeySet } from '../base/key-set.ts';
 import type { Exchange } from '../plan/exchange.ts';
 import type { FilterTally } from '../plan/filter-tally.ts';
 import { cookieOf } from '../plan/request-cookie.ts';
 import { wireText } from '../plan/wire-text.ts';
+import type { JwtChecks } from './jwt-checks.ts';
 import type { JwtKeySource } from './jwt-key-source.ts';
 import { paramOf, tokenOfHeader, type TokenPlace } from './jwt-place.ts';
 import { checkTimes, goodToken, isAudienceAllowed, type GoodToken, type JwtProvider } from './jwt-provider.ts';
-import { verifySignature } from './jwt-signature.ts';
+import { keysFor } from './jwt-signature.ts';
 import { STAT } from './jwt-stats.ts';
 import { JWT, PENDING, type JwtStatus } from './jwt-status.ts';
-import { parseToken } from './jwt-token.ts';
+import { parseToken, type JwtToken } from './jwt-token.ts';
 
 /** All branches have one shape. */
 export interface JwtRequirement {
@@ -42,6 +44,7 @@ export interface JwtProviders {
   readonly anonymous: JwtProvider | null;
   readonly clock: Clock;
   readonly tally: FilterTally;
+  readonly checks: JwtChecks;
 }
 
 /** Tokens that one request may have judged: beyond are too many. */
@@ -57,9 +60,9 @@ export class Judgement {
   /** How many good tokens earlier branches had. */
   earlier = 0;
   tokens = 0;
-  /** Keys that are waited for; only where the request may wait. */
+  /** Keys that are waited for; only where the request may wait for keys. */
   readonly awaited: JwtKeySource[] = [];
-  mayWait = false;
+  mayWaitForKeys = false;
   /** Tokens that failed, for metadata: their providers and statuses in turn. */
   readonly failedBy: JwtProvider[] = [];
   readonly failures: JwtStatus[] = [];
@@ -68,8 +71,8 @@ export class Judgement {
     this.providers = providers;
   }
 
-  begin(mayWait: boolean): void {
-    this.mayWait = mayWait;
+  begin(mayWaitForKeys: boolean): void {
+    this.mayWaitForKeys = mayWaitForKeys;
     this.earlier = 0;
     this.tokens = 0;
     this.goodCount = 0;
@@ -91,7 +94,7 @@ export class Judgement {
   }
 }
 
-/** OK, PENDING (see `awaited`), or why the request is refused. */
+/** OK, why the request is refused, or PENDING: it waits for keys (see `awaited`), or for a signature to be checked. */
 export function judge(x: Exchange, wanted: JwtRequirement, notes: Judgement): JwtStatus {
   switch (wanted.kind) {
     case 'tokens':
@@ -159,13 +162,13 @@ function judgeLines(x: Exchange, wanted: JwtRequirement, place: TokenPlace, note
   if (place.joins) {
     const value = head.getJoined(place.header);
     const text = value === null ? null : tokenOfHeader(value, place.prefix);
-    return text === null ? status : judgeText(text, wanted, place, notes);
+    return text === null ? status : judgeText(x, text, wanted, place, notes);
   }
   for (let i = head.count - 1; i >= 0; i--) {
     if (head.ids[i] !== place.header) continue;
     const text = tokenOfHeader(head.valueAt(i), place.prefix);
     if (text === null) continue;
-    status = judgeText(text, wanted, place, notes);
+    status = judgeText(x, text, wanted, place, notes);
     if (status !== JWT.ok && !(wanted.allowsFailed && status !== PENDING)) return status;
   }
   return status;
@@ -173,16 +176,18 @@ function judgeLines(x: Exchange, wanted: JwtRequirement, place: TokenPlace, note
 
 function judgeOne(x: Exchange, wanted: JwtRequirement, place: TokenPlace, notes: Judgement): JwtStatus {
   const text = place.kind === 'param' ? paramOf(x.request.path, place.name) : cookieOf(x.request, place.name);
-  return text === null ? JWT.missing : judgeText(text, wanted, place, notes);
+  return text === null ? JWT.missing : judgeText(x, text, wanted, place, notes);
 }
 
-function judgeText(text: string, wanted: JwtRequirement, place: TokenPlace, notes: Judgement): JwtStatus {
+function judgeText(x: Exchange, text: string, wanted: JwtRequirement, place: TokenPlace, notes: Judgement): JwtStatus {
   if (++notes.tokens > TOKENS_MAX) return JWT.multipleTokens;
   const { providers } = notes;
   const known = wanted.provider === null ? findAnywhere(text, providers) : find(text, wanted.provider, providers);
   if (known === null) {
-    providers.tally.add(STAT.cacheMiss, 1);
-    return judgeNew(text, wanted, place, notes);
+    const status = judgeNew(x, text, wanted, place, notes);
+    // Who waits is judged again.
+    if (status !== PENDING) providers.tally.add(STAT.cacheMiss, 1);
+    return status;
   }
   providers.tally.add(STAT.cacheHit, 1);
   const status = checkGood(known, wanted, place, providers.clock.wall() / 1000);
@@ -229,7 +234,7 @@ function isIssuerAllowed(place: TokenPlace, issuer: string): boolean {
 }
 
 /** A token that nobody remembers: parsed, checked, verified, and remembered. */
-function judgeNew(text: string, wanted: JwtRequirement, place: TokenPlace, notes: Judgement): JwtStatus {
+function judgeNew(x: Exchange, text: string, wanted: JwtRequirement, place: TokenPlace, notes: Judgement): JwtStatus {
   const { providers } = notes;
   if (wanted.provider !== null) {
     const bad = wanted.provider.cache.findBad(text);
@@ -249,7 +254,8 @@ function judgeNew(text: string, wanted: JwtRequirement, place: TokenPlace, notes
     return noteFailure(provider, JWT.audienceNotAllowed, notes);
   }
   const { current } = provider.keys;
-  const status = current === null ? JWT.fetchFailed : verifySignature(token, current);
+  const status = current === null ? JWT.fetchFailed : check(x, text, token, current, notes);
+  if (status === PENDING || status === JWT.overloaded || status === JWT.notVerified) return status;
   if (status === JWT.ok) {
     const good = goodToken(token, provider);
     provider.cache.add(text, good);
@@ -257,12 +263,19 @@ function judgeNew(text: string, wanted: JwtRequirement, place: TokenPlace, notes
     return status;
   }
   const isUnknownKey = status === JWT.noMatchingKey;
-  if ((current === null || isUnknownKey) && provider.keys.request(isUnknownKey) && notes.mayWait) {
+  if ((current === null || isUnknownKey) && provider.keys.request(isUnknownKey) && notes.mayWaitForKeys) {
     notes.awaited.push(provider.keys);
     return PENDING;
   }
   if (status === JWT.verificationFails) provider.cache.addBad(text, status);
   return noteFailure(provider, status, notes);
+}
+
+function check(x: Exchange, text: string, token: JwtToken, set: KeySet, notes: Judgement): JwtStatus {
+  const keys = keysFor(token, set);
+  if ('details' in keys) return keys;
+  if (x.resumer === null) return JWT.notVerified;
+  return notes.providers.checks.find(x, { text, alg: token.alg, set, keys });
 }
 
 function noteFailure(provider: JwtProvider | null, status: JwtStatus, notes: Judgement): JwtStatus {

@@ -54,5 +54,9 @@ export const JWT = {
   jwksBadKeys: status(30, '[keys] in Jwks is not an array'),
   noValidKeys: status(31, "Jwks doesn't have any valid public key"),
   noMatchingKey: status(32, "Jwks doesn't have key to match kid or alg from Jwt"),
+  /** Ours: there is no room for another check. */
+  overloaded: status(-2, 'Too many Jwts are being verified', 503),
+  /** Ours: the signature would have to be waited for, and nobody waits (`/explain`). */
+  notVerified: status(-3, 'Jwt is not verified yet'),
   fetchFailed: status(39, 'Jwks remote fetch is failed'),
 } as const;

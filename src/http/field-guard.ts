@@ -4,6 +4,7 @@
 // some servers read as if they had hyphens. The spellings are interned, so that finding one costs a request
 // no more than the comparison of a number.
 // Source: Envoy sanitizeConnectionHeader; Envoy headers_with_underscores_action for the rest of the names.
+import type { HeaderId } from '../base/brand.ts';
 import { internHeader } from './header-name.ts';
 
 /** Fields that a Connection field must not nominate for removal. */
@@ -29,7 +30,15 @@ const DISGUISED: readonly string[] = [
   ...'for host proto port by server prefix scheme ssl user email groups'.split(' ').map((end) => 'x-forwarded-' + end),
 ];
 
-/** Every spelling of `name` with at least one underscore for a hyphen. Once per process. */
+/** A name with more hyphens than this has too many spellings. */
+const HYPHENS_MAX = 6;
+
+/** The ids of the spellings of `name` that some servers read as it: none where there are too many. Config time. */
+export function disguiseIds(name: string): readonly HeaderId[] {
+  return name.split('-').length - 1 > HYPHENS_MAX ? [] : disguisesOf(name).map((spelling) => internHeader(spelling));
+}
+
+/** Every spelling of `name` with at least one underscore for a hyphen. Config time. */
 function disguisesOf(name: string): readonly string[] {
   let spellings = [''];
   for (const letter of name) {

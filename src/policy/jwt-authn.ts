@@ -7,6 +7,7 @@
 // Source: Envoy source/extensions/filters/http/jwt_authn/filter.cc.
 import type { JsonObject } from '@bufbuild/protobuf';
 import type { HeaderId } from '../base/brand.ts';
+import type { Head } from '../http/head.ts';
 import { H, internHeader } from '../http/header-name.ts';
 import { addMetadata } from '../plan/dynamic-metadata.ts';
 import type { Exchange, Resumer } from '../plan/exchange.ts';
@@ -32,6 +33,8 @@ export interface JwtFilter {
   readonly tally: FilterTally;
   readonly notes: Judgement;
   readonly stripped: readonly HeaderId[];
+  /** Their spellings with underscores, which some servers read as them. */
+  readonly disguises: ReadonlySet<number>;
   /** Everywhere that any provider looks; empty where several tokens in a request are as good as one. */
   readonly lonePlaces: readonly TokenPlace[];
   readonly bypassesPreflight: boolean;
@@ -65,6 +68,7 @@ export function runJwt(x: Exchange, arg: JwtSettings): Verdict {
   const { filter } = arg;
   if ((x.held & filter.bit) !== 0) return runAgain(x, arg);
   for (let i = 0; i < filter.stripped.length; i++) x.request.remove(filter.stripped[i] as HeaderId);
+  if (filter.disguises.size > 0) removeDisguises(x.request, filter.disguises);
   if (filter.bypassesPreflight && isPreflight(x)) {
     filter.tally.add(STAT.bypassed, 1);
     return pass(filter);
@@ -72,6 +76,11 @@ export function runJwt(x: Exchange, arg: JwtSettings): Verdict {
   if (arg.refusal !== '') return refuseRoute(x, arg);
   const requires = requirementOf(x, arg.rules);
   return requires === null ? pass(filter) : authenticate(x, filter, requires, FIRST);
+}
+
+function removeDisguises(head: Head, disguises: ReadonlySet<number>): void {
+  const { ids, count } = head;
+  for (let i = 0; i < count; i++) if (disguises.has(ids[i] as number)) head.removeAt(i);
 }
 
 /** Judges again who has waited; keys are waited for once. */

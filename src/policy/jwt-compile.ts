@@ -4,6 +4,8 @@
 // Source: Envoy envoy.extensions.filters.http.jwt_authn.v3.
 import type { Any } from '@bufbuild/protobuf/wkt';
 import { error, type Problem } from '../base/problem.ts';
+import { disguiseIds } from '../http/field-guard.ts';
+import { headerNameOf } from '../http/header-name.ts';
 import type { FilterScope, HttpFilter } from '../plan/http-filter.ts';
 import type { CompileEnv, PlanPart } from '../plan/plan.ts';
 import { step } from '../plan/step.ts';
@@ -60,17 +62,15 @@ export function compileJwt(any: Any, scope: FilterScope): HttpFilter | null {
 
 function filterOf(config: JwtAuthentication, providers: JwtProviders, scope: FilterScope): JwtFilter {
   const all = Object.values(config.providers);
+  const written = providers.all.flatMap((provider) => [
+    ...(provider.payloadHeader === 0 ? [] : [provider.payloadHeader]),
+    ...provider.claimHeaders.map(({ header }) => header),
+  ]);
   return {
     tally: providers.tally,
     notes: new Judgement(providers),
-    stripped: [
-      ...new Set(
-        providers.all.flatMap((provider) => [
-          ...(provider.payloadHeader === 0 ? [] : [provider.payloadHeader]),
-          ...provider.claimHeaders.map(({ header }) => header),
-        ]),
-      ),
-    ],
+    stripped: [...new Set(written)],
+    disguises: new Set(scope.isMesh ? written.flatMap((id) => disguiseIds(headerNameOf(id))) : []),
     lonePlaces: scope.isMesh && scope.isInbound ? placesOf(all) : [],
     bypassesPreflight: config.bypassCorsPreflight,
     stripsReason: config.stripFailureResponse,

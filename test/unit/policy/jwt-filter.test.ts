@@ -347,6 +347,18 @@ test('headers that outputs write are taken out of every request, also where noth
   expect([asked.outcome, asked.x.request.has(SPOOFED)]).toEqual(['passed', false]);
 });
 
+test('in our mesh their spellings with underscores are taken out too: some servers read them as the header', async () => {
+  const world = new World(true);
+  world.configure(LOCAL, { allow_missing_or_failed: {} });
+  const disguise = internHeader('x_sub');
+  const asked = await world.ask([
+    ['x_sub', 'admin'],
+    ['x_other', 'kept'],
+  ]);
+  expect([asked.outcome, asked.x.request.has(disguise)]).toEqual(['passed', false]);
+  expect(asked.x.request.has(internHeader('x_other'))).toBe(true);
+});
+
 test('a claim that would end its line never becomes a header', async () => {
   const world = new World();
   world.configure(LOCAL);

@@ -4,6 +4,7 @@
 // Source: istio networking/v1alpha3/envoy_filter.proto.
 import type { JsonObject } from '@bufbuild/protobuf';
 import type { Fields } from './fields.ts';
+import { readGuards, type FilterGuard } from './filter-guard.ts';
 import { isJsonObject } from './json-value.ts';
 
 export const PATCH_OPERATIONS = [
@@ -35,6 +36,10 @@ export interface EnvoyFilterSpec {
   /** Lower is applied first. */
   readonly priority: number;
   readonly patches: readonly HttpFilterPatch[];
+  /** Where it puts in filters that keep somebody out. */
+  readonly guards: readonly FilterGuard[];
+  /** It stands in for one that was refused and was never right: it denies every request there. */
+  readonly isStandIn: boolean;
 }
 
 export const PATCHES_MAX = 64;
@@ -46,6 +51,7 @@ const INSTEAD = 'write it with the kinds of Istio, the Gateway API or outrigger.
 
 export function readEnvoyFilterSpec(fields: Fields): EnvoyFilterSpec {
   fields.refuseUnknown();
+  const guards = readGuards(fields);
   refuse(fields, INSTEAD, 'targetRefs');
   const labels = fields.object('workloadSelector', (selector) => {
     selector.refuseUnknown();
@@ -56,6 +62,8 @@ export function readEnvoyFilterSpec(fields: Fields): EnvoyFilterSpec {
     labels: labels === null || labels.size === 0 ? null : labels,
     priority: fields.integer('priority', { min: -PRIORITY_MAX, max: PRIORITY_MAX }) ?? 0,
     patches,
+    guards,
+    isStandIn: false,
   };
 }
 

@@ -45,8 +45,7 @@ export class Fields {
 
   /** True when the field is there and not null. */
   has(name: string): boolean {
-    this.#known.add(name);
-    return this.#present(name) !== null;
+    return this.#take(name) !== null;
   }
 
   names(): readonly string[] {
@@ -245,9 +244,10 @@ export class Fields {
     return value;
   }
 
-  /** Any value, unread; null when absent. */
-  json(name: string): JsonValue {
-    return toJsonValue(this.#take(name)?.toJS(this.#document, { maxAliasCount: limits.aliasesMax }) ?? null);
+  /** Any value, unread; null when absent. `isPeek`: it goes on counting as one that nobody asked for. */
+  json(name: string, isPeek = false): JsonValue {
+    const node = isPeek ? this.#present(name) : this.#take(name);
+    return toJsonValue(node?.toJS(this.#document, { maxAliasCount: limits.aliasesMax }) ?? null);
   }
 
   /** The objects of a list, unread. */

@@ -2,6 +2,7 @@
 // nobody in, for whoever it was meant for. A MeshConfig stands in for itself, as far as it could be read. Other kinds, that
 // keep nobody out, have none.
 import { refusedPolicy } from './authorization-policy.ts';
+import { refusedEnvoyFilter } from './filter-guard.ts';
 import type { Meta, Source } from './meta.ts';
 import { refusedPeerAuthentication } from './peer-authentication.ts';
 import { refusedAuthentication } from './request-authentication.ts';
@@ -25,6 +26,10 @@ export function standInFor({ kind, resource, meta, source }: Refused): Resource 
       return { kind, meta, source, spec: refusedPeerAuthentication(resource?.kind === kind ? resource.spec : null) };
     case 'RequestAuthentication':
       return { kind, meta, source, spec: refusedAuthentication(resource?.kind === kind ? resource.spec : null) };
+    case 'EnvoyFilter': {
+      const spec = refusedEnvoyFilter(resource?.kind === kind ? resource.spec : null, meta);
+      return spec === null ? null : { kind, meta, source, spec };
+    }
     default:
       // Where policies of the mesh stand, and how paths are normalized for them, must not be lost to a slip beside it.
       return resource?.kind === 'MeshConfig' ? resource : null;

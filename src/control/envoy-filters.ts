@@ -1,12 +1,14 @@
 // The EnvoyFilters of a mesh, with their values read: those of the root namespace come first, then those of the
-// workload's namespace, in both the lower priority first and then the older. One with a value that we do not know is
-// left out as a whole, with a Problem.
+// workload's namespace, in both the lower priority first and then the older. What is given has been judged (judged-filters.ts):
+// one with a value that we do not know does not come here, but its last good version, or what stands in for it does.
 // Source: istio networking/v1alpha3/envoy_filter.proto (priority), pilot EnvoyFilterWrapper.
+import type { JsonObject } from '@bufbuild/protobuf';
 import type { Any } from '@bufbuild/protobuf/wkt';
-import type { Problem } from '../base/problem.ts';
+import { refuses, type Problem } from '../base/problem.ts';
 import type { HttpFilterPatch } from '../config/envoy-filter.ts';
 import { isJsonObject } from '../config/json-value.ts';
 import type { EnvoyFilter } from '../config/resource.ts';
+import { tryFilter } from './filter-trial.ts';
 import { readFilterConfig, typeOf, typeOfFilter } from './known-filters.ts';
 import type { MeshNode } from './mesh-node.ts';
 import { selects } from './mesh-service.ts';
@@ -25,6 +27,9 @@ interface Compiled {
 
 const VALUE_FIELDS = new Set(['name', 'typed_config', 'typedConfig']);
 
+/** Files and variables are those of the sidecar's machine: only there a value can be tried that takes from them. */
+const READS_FILES = /"(?:filename|environment_?variable|watched_?directory)"/i;
+
 export class EnvoyFilters {
   readonly problems: readonly Problem[];
   readonly #compiled: readonly Compiled[];
@@ -32,13 +37,12 @@ export class EnvoyFilters {
 
   /** `filters`: oldest first. */
   constructor(filters: readonly EnvoyFilter[], rootNamespace: string) {
-    const problems: Problem[] = [];
     this.#rootNamespace = rootNamespace;
     this.#compiled = filters
-      .map((filter) => ({ filter, patches: compile(filter, problems) }))
+      .map((filter) => ({ filter, patches: compilePatches(filter).patches }))
       .filter((one): one is Compiled => one.patches !== null)
       .toSorted((left, right) => left.filter.spec.priority - right.filter.spec.priority);
-    this.problems = problems;
+    this.problems = filters.filter(({ spec }) => spec.isStandIn).map(standInProblem);
   }
 
   /** In the order in which they are applied. */
@@ -52,35 +56,71 @@ export class EnvoyFilters {
   }
 }
 
-/** Null after reporting why the EnvoyFilter is left out. */
-function compile({ spec, source }: EnvoyFilter, problems: Problem[]): readonly CompiledPatch[] | null {
-  const before = problems.length;
-  const report = (path: string, message: string, remedy: string): void => {
-    problems.push({ severity: 'error', path, message, remedy, place: source.locate(path) });
+function standInProblem({ meta, spec, source }: EnvoyFilter): Problem {
+  const path = spec.guards[0]?.path ?? 'spec';
+  const message = `the EnvoyFilter ${meta.namespace}/${meta.name} was never right, and what it was to put in keeps somebody out: until it is right, its workloads answer every request there with 403`;
+  return { severity: 'error', path, message, remedy: 'correct it, or delete it', place: source.locate(path) };
+}
+
+export interface CompiledPatches {
+  /** Null: the EnvoyFilter is refused, and `problems` say why. */
+  readonly patches: readonly CompiledPatch[] | null;
+  readonly problems: readonly Problem[];
+}
+
+/** By the resource itself, which stays the same object as long as nobody writes it anew. */
+const compiled = new WeakMap<EnvoyFilter, CompiledPatches>();
+
+/** The patches with their values read and tried. */
+export function compilePatches(filter: EnvoyFilter): CompiledPatches {
+  const known = compiled.get(filter);
+  if (known !== undefined) return known;
+  const problems: Problem[] = [];
+  const report: Report = (path, message, remedy) => {
+    problems.push({ severity: 'error', path, message, remedy, place: null });
   };
-  const patches = spec.patches.map(({ value, ...patch }): CompiledPatch => {
+  const patches = filter.spec.patches.map(({ value, ...patch }): CompiledPatch => {
     if (value === null) return { ...patch, name: '', config: null };
-    const at = `${patch.path}.patch.value`;
-    for (const field of Object.keys(value))
-      if (!VALUE_FIELDS.has(field)) report(`${at}.${field}`, 'is not supported', 'write name and typed_config');
-    const name = typeof value['name'] === 'string' ? value['name'] : '';
-    if (name === '' && patch.operation !== 'MERGE') report(`${at}.name`, 'is missing', 'write the name of the filter');
-    const field = Object.hasOwn(value, 'typedConfig') ? 'typedConfig' : 'typed_config';
-    const typed = value[field];
-    if (!isJsonObject(typed)) {
-      report(`${at}.${field}`, 'is missing', 'write typed_config with an @type');
-      return { ...patch, name, config: null };
-    }
-    const config = readFilterConfig(typed);
-    if ('$typeName' in config) {
-      const wanted = patch.operation === 'MERGE' ? typeOfFilter(patch.subFilter) : null;
-      if (wanted !== null && wanted !== typeOf(config))
-        report(`${at}.${field}.@type`, `is not the type of ${patch.subFilter}`, `write ${wanted}`);
-      return { ...patch, name, config };
-    }
+    const { name, config, found } = readValue(patch, value, report);
+    problems.push(...found);
+    return { ...patch, name, config };
+  });
+  const placed = problems.map((problem) => ({ ...problem, place: filter.source.locate(problem.path) }));
+  const result = { patches: refuses(placed) ? null : patches, problems: placed };
+  compiled.set(filter, result);
+  return result;
+}
+
+type Report = (path: string, message: string, remedy: string) => void;
+
+interface ReadValue extends Pick<CompiledPatch, 'name' | 'config'> {
+  /** By the compiler of the filter. */
+  readonly found: readonly Problem[];
+}
+
+function readValue(patch: Omit<HttpFilterPatch, 'value'>, value: JsonObject, report: Report): ReadValue {
+  const at = `${patch.path}.patch.value`;
+  const isMerge = patch.operation === 'MERGE';
+  for (const field of Object.keys(value))
+    if (!VALUE_FIELDS.has(field)) report(`${at}.${field}`, 'is not supported', 'write name and typed_config');
+  const name = typeof value['name'] === 'string' ? value['name'] : '';
+  if (name === '' && !isMerge) report(`${at}.name`, 'is missing', 'write the name of the filter');
+  const field = Object.hasOwn(value, 'typedConfig') ? 'typedConfig' : 'typed_config';
+  const typed = value[field];
+  if (!isJsonObject(typed)) {
+    report(`${at}.${field}`, 'is missing', 'write typed_config with an @type');
+    return { name, config: null, found: [] };
+  }
+  const config = readFilterConfig(typed);
+  if (!('$typeName' in config)) {
     const path = config.at === '' ? `${at}.${field}` : `${at}.${field}.${config.at}`;
     report(path, config.reason, 'write a filter that docs/envoy-filter.md lists, or an Extension');
-    return { ...patch, name, config: null };
-  });
-  return problems.length > before ? null : patches;
+    return { name, config: null, found: [] };
+  }
+  const wanted = isMerge ? typeOfFilter(patch.subFilter) : null;
+  if (wanted !== null && wanted !== typeOf(config))
+    report(`${at}.${field}.@type`, `is not the type of ${patch.subFilter}`, `write ${wanted}`);
+  // What is merged is a part of a filter only.
+  const isWhole = !isMerge && !READS_FILES.test(JSON.stringify(typed));
+  return { name, config, found: isWhole ? tryFilter(name, config, `${at}.${field}`) : [] };
 }

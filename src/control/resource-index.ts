@@ -6,6 +6,7 @@ import { besideNamesake, isSameContent, mustBothHold, namesakeMessage } from '..
 import type { ParsedFile } from '../config/parse.ts';
 import { resourceKey } from '../config/resource.ts';
 import type { Resource } from '../config/resource.ts';
+import { judgeFilters } from './judged-filters.ts';
 import { INSTANCE_KINDS } from './service-reuse.ts';
 
 export interface Touched {
@@ -31,7 +32,8 @@ export class ResourceIndex {
   readonly #namesakes = new Map<string, readonly string[]>();
 
   /** A file was written or changed. Returns what is different now. */
-  apply(file: string, parsed: ParsedFile): Touched {
+  apply(file: string, read: ParsedFile): Touched {
+    const parsed = judgeFilters(read);
     if (parsed.problems.length > 0) this.#problems.set(file, parsed.problems);
     else this.#problems.delete(file);
     const old = this.#files.get(file) ?? NONE;

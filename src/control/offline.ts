@@ -25,6 +25,7 @@ import { file_envoy_extensions_filters_listener_http_inspector_v3_http_inspector
 import { file_envoy_extensions_filters_listener_original_dst_v3_original_dst } from '../xds/gen/envoy/extensions/filters/listener/original_dst/v3/original_dst_pb.js';
 import { file_envoy_extensions_filters_listener_tls_inspector_v3_tls_inspector } from '../xds/gen/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.js';
 import { file_envoy_extensions_filters_network_http_connection_manager_v3_http_connection_manager } from '../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
+import { ExtAuthzSchema as NetworkExtAuthzSchema } from '../xds/gen/envoy/extensions/filters/network/ext_authz/v3/ext_authz_pb.js';
 import { file_envoy_extensions_filters_network_rbac_v3_rbac } from '../xds/gen/envoy/extensions/filters/network/rbac/v3/rbac_pb.js';
 import { file_envoy_extensions_filters_network_tcp_proxy_v3_tcp_proxy } from '../xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
 import { file_envoy_extensions_path_match_uri_template_v3_uri_template_match } from '../xds/gen/envoy/extensions/path/match/uri_template/v3/uri_template_match_pb.js';
@@ -142,6 +143,7 @@ const registry = createRegistry(
   CorsSchema,
   CorsPolicySchema,
   ExtAuthzSchema,
+  NetworkExtAuthzSchema,
   HTTPFaultSchema,
   file_envoy_config_cluster_v3_cluster,
   file_envoy_config_trace_v3_opentelemetry,

@@ -16,17 +16,23 @@ type Attributes = MessageInitShape<typeof AttributeContextSchema>;
 
 const SERVICE = internHeader('x-envoy-downstream-service-cluster');
 
-export function attributesOf(x: Exchange, arg: AuthzSettings): Attributes {
-  const { connection } = x;
+/** What is told of the two ends of a connection. */
+export interface AuthzPeers {
+  readonly includesCertificate: boolean;
+  readonly includesTlsSession: boolean;
+  readonly destinationLabels: Readonly<Record<string, string>>;
+}
+
+type Peers = Pick<Extract<Attributes, { $typeName?: never }>, 'source' | 'destination' | 'tlsSession'>;
+
+/** Of a connection: all that there is to tell. */
+export function peersOf({ connection, request }: Exchange, arg: AuthzPeers): Peers {
   const { tls } = connection;
-  const metadata = metadataOf(arg.metadataNamespaces, (name) => x.metadata.get(name));
-  const route = x.plan?.metadata?.route;
-  const routeMetadata = metadataOf(arg.routeMetadataNamespaces, (name) => route?.[name]);
   const certificate = arg.includesCertificate ? (tls?.certificate?.pem ?? '') : '';
   return {
     source: {
       address: addressOf(connection.remoteAddress, connection.remotePort),
-      service: sanitizedText(x.request.get(SERVICE) ?? ''),
+      service: sanitizedText(request.get(SERVICE) ?? ''),
       principal: tls === null ? '' : principalOf(tls.certificate),
       certificate: encodeURIComponent(certificate),
     },
@@ -35,11 +41,20 @@ export function attributesOf(x: Exchange, arg: AuthzSettings): Attributes {
       principal: tls === null ? '' : principalOf(tls.ownCertificate),
       labels: { ...arg.destinationLabels },
     },
+    ...(arg.includesTlsSession ? { tlsSession: { sni: tls === null ? '' : tls.serverName } } : {}),
+  };
+}
+
+export function attributesOf(x: Exchange, arg: AuthzSettings): Attributes {
+  const metadata = metadataOf(arg.metadataNamespaces, (name) => x.metadata.get(name));
+  const route = x.plan?.metadata?.route;
+  const routeMetadata = metadataOf(arg.routeMetadataNamespaces, (name) => route?.[name]);
+  return {
+    ...peersOf(x, arg),
     request: { time: timeOf(x.startWallMs), http: httpOf(x, arg) },
     contextExtensions: { ...arg.contextExtensions },
     metadataContext: metadata,
     routeMetadataContext: routeMetadata,
-    ...(arg.includesTlsSession ? { tlsSession: { sni: tls === null ? '' : tls.serverName } } : {}),
   };
 }
 

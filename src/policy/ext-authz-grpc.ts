@@ -4,7 +4,7 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { GRPC_CODES } from '../base/grpc-codes.ts';
 import type { Exchange } from '../plan/exchange.ts';
-import type { RemoteCall, RemoteGrpcResult } from '../plan/remote-call.ts';
+import type { RemoteCall, RemoteCalls, RemoteGrpcResult } from '../plan/remote-call.ts';
 import { wireText } from '../plan/wire-text.ts';
 import {
   CheckRequestSchema,
@@ -29,9 +29,19 @@ export function askGrpc(
   done: (decision: AuthzDecision) => void,
 ): RemoteCall {
   const message = toBinary(CheckRequestSchema, create(CheckRequestSchema, { attributes: attributesOf(x, arg) }));
+  return callGrpc(x, message, { service, remote: arg.state.remote }, done);
+}
+
+/** Sends a CheckRequest that is in bytes. */
+export function callGrpc(
+  x: Exchange,
+  message: Uint8Array,
+  { service, remote }: { readonly service: AuthzGrpcService; readonly remote: RemoteCalls },
+  done: (decision: AuthzDecision) => void,
+): RemoteCall {
   const metadata: Record<string, string> = {};
   for (const { name, value } of service.initialMetadata) metadata[name] = value.run(x);
-  return arg.state.remote.grpc(service.cluster, METHOD, message, {
+  return remote.grpc(service.cluster, METHOD, message, {
     timeoutMs: service.timeoutMs,
     metadata,
     ...(service.authority === undefined ? {} : { authority: service.authority }),

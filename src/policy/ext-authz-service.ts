@@ -19,12 +19,13 @@ export function compileAuthzService(
   path: string,
 ): AuthzHttpService | AuthzGrpcService | null {
   if (services.case === 'httpService') return compileHttp(services.value, env, `${path}.http_service`);
-  if (services.case === 'grpcService') return compileGrpc(services.value, env, `${path}.grpc_service`);
+  if (services.case === 'grpcService') return compileAuthzGrpc(services.value, env, `${path}.grpc_service`);
   env.problems.push(error(path, 'names no service', 'write http_service or grpc_service'));
   return null;
 }
 
-function compileGrpc(
+/** Null after reporting why the service is refused. */
+export function compileAuthzGrpc(
   { targetSpecifier, timeout, initialMetadata }: GrpcService,
   env: CompileEnv,
   path: string,

@@ -12,7 +12,7 @@ import type { Permission, Principal, RBAC as Rules } from '../xds/gen/envoy/conf
 import { RBACSchema } from '../xds/gen/envoy/extensions/filters/network/rbac/v3/rbac_pb.js';
 import { unpack } from '../xds/unpack.ts';
 import { compileRules } from './rbac-rules.ts';
-import { RBAC_SHADOW_STATS, RBAC_STATS, allows, count, judge, tell, type RbacRules } from './rbac.ts';
+import { RBAC_SHADOW_STATS, RBAC_STATS, allows, count, judge, note, tell, type RbacRules } from './rbac.ts';
 
 export interface NetworkRbacScope {
   readonly problems: Problem[];
@@ -72,7 +72,14 @@ function guardOf(enforced: RbacRules | null, shadow: RbacRules | null): Connecti
       if (!isAllowed) x.details = outcome.details;
       return isAllowed;
     },
-    wouldAdmit: (x) => enforced === null || allows(enforced.action, judge(x, enforced) !== enforced.otherwise),
+    ask: null,
+    wouldAdmit: (x) => {
+      if (shadow !== null) {
+        const outcome = judge(x, shadow);
+        note(x, shadow, outcome, allows(shadow.action, outcome !== shadow.otherwise));
+      }
+      return enforced === null || allows(enforced.action, judge(x, enforced) !== enforced.otherwise);
+    },
   };
 }
 

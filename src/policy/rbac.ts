@@ -122,6 +122,11 @@ export function count({ tally }: Pick<RbacRules, 'tally'>, outcome: RbacOutcome,
 /** Counts, and writes what was decided into the metadata. */
 export function tell(x: Exchange, rules: RbacRules, outcome: RbacOutcome, isAllowed: boolean): void {
   count(rules, outcome, isAllowed);
+  note(x, rules, outcome, isAllowed);
+}
+
+/** Writes what was decided into the dynamic metadata, where later filters and the access log find it. */
+export function note(x: Exchange, rules: RbacRules, outcome: RbacOutcome, isAllowed: boolean): void {
   if (isAllowed) outcome.allowedNote.write(x);
   else outcome.deniedNote.write(x);
   const { hints } = rules;

@@ -42,6 +42,7 @@ import { ProxyProtocolSchema } from '../xds/gen/envoy/extensions/filters/listene
 import { TlsInspectorSchema } from '../xds/gen/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.js';
 import { ConnectionLimitSchema } from '../xds/gen/envoy/extensions/filters/network/connection_limit/v3/connection_limit_pb.js';
 import { HttpConnectionManagerSchema } from '../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
+import { ExtAuthzSchema as NetworkExtAuthzSchema } from '../xds/gen/envoy/extensions/filters/network/ext_authz/v3/ext_authz_pb.js';
 import { RBACSchema as NetworkRbacSchema } from '../xds/gen/envoy/extensions/filters/network/rbac/v3/rbac_pb.js';
 import { TcpProxySchema } from '../xds/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
 import { HealthCheckEventFileSinkSchema } from '../xds/gen/envoy/extensions/health_check/event_sinks/file/v3/file_pb.js';
@@ -88,6 +89,7 @@ export const extensions: Registry = createRegistry(
   RBACSchema,
   RBACPerRouteSchema,
   NetworkRbacSchema,
+  NetworkExtAuthzSchema,
   LocalRateLimitSchema,
   JwtAuthenticationSchema,
   JwtPerRouteSchema,

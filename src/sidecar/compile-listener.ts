@@ -16,6 +16,7 @@ import { TcpProxySchema } from '../xds/gen/envoy/extensions/filters/network/tcp_
 import type { TlsTally } from '../tls/tls-tally.ts';
 import { typeNameOf, unpack } from '../xds/unpack.ts';
 import type { CompileContext } from './compile.ts';
+import { compileNetworkExtAuthz, isNetworkExtAuthz } from '../policy/ext-authz-network.ts';
 import { compileNetworkRbac, isNetworkRbac, type NetworkRbacScope } from '../policy/rbac-network.ts';
 import type { ConnectionGuard } from '../plan/connection-guard.ts';
 import { compileArrival, type ArrivalParts } from './compile-arrival.ts';
@@ -206,6 +207,13 @@ function compileBefore(filters: FilterChainProto['filters'], scope: CompileScope
       const { clock, stats } = context;
       const tally: NetworkRbacScope['tally'] = (name, list, part) => stats.filter('', name, list, part);
       const guard = compileNetworkRbac(configType.value, { problems, path: `${at}.typed_config`, clock, tally });
+      if (guard !== null) guards.push(guard);
+      continue;
+    }
+    if (configType.case === 'typedConfig' && isNetworkExtAuthz(configType.value)) {
+      const { remote, stats } = context;
+      const tally: NetworkRbacScope['tally'] = (name, list, part) => stats.filter('', name, list, part);
+      const guard = compileNetworkExtAuthz(configType.value, { env, path: `${at}.typed_config`, remote, tally });
       if (guard !== null) guards.push(guard);
       continue;
     }

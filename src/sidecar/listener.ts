@@ -10,7 +10,7 @@ import type { ListenerTally } from '../observe/proxy-tally.ts';
 import type { DownstreamTls } from '../tls/downstream-tls.ts';
 import { AcceptComplaint } from './accept-complaint.ts';
 import { emptyBacklog } from './backlog.ts';
-import { turnedAway } from './chain-guard.ts';
+import { ConnectionPassage } from './connection-passage.ts';
 import { tlsFacts } from './connection.ts';
 import { descriptorOf } from './descriptor.ts';
 import type { Engine } from './engine.ts';
@@ -309,7 +309,7 @@ export class Listener implements ArrivalHost {
 
   /** The chain has as many connections as it may: this one is closed, unread, after the delay. */
   #turnAway(wire: Wire, dialled: TcpForward | null, delayMs: number): void {
-    if (dialled !== null) dialled.abandon();
+    dialled?.abandon();
     const timer = new WheelTimer(() => wire.destroy());
     this.#refused.add(wire);
     wire.user = {
@@ -324,13 +324,21 @@ export class Listener implements ArrivalHost {
     else this.#engine.wheel.arm(timer, delayMs);
   }
 
-  /** Gives the connection to the protocol of its chain. */
   #hand(chain: FilterChain, wire: Wire, dialled: TcpForward | null): void {
-    if (chain.guards.length > 0 && turnedAway(chain, wire, this.#engine, this.isInbound) !== null) {
-      if (dialled !== null) dialled.abandon();
+    if (chain.guards.length === 0) return this.#give(chain, wire, dialled);
+    this.#refused.add(wire);
+    new ConnectionPassage(chain, wire, { engine: this.#engine, isInbound: this.isInbound }, (isAdmitted) => {
+      this.#refused.delete(wire);
+      if (isAdmitted) return this.#give(chain, wire, dialled);
+      dialled?.abandon();
       wire.destroy();
-      this.#left(chain);
-    } else if (chain.kind === 'tcp') {
+      return this.#left(chain);
+    }).begin();
+  }
+
+  /** Gives the connection to the protocol of its chain. */
+  #give(chain: FilterChain, wire: Wire, dialled: TcpForward | null): void {
+    if (chain.kind === 'tcp') {
       const forward = dialled ?? new TcpForward(this.#engine, chain.proxy, wire, this);
       this.#tcp.add(forward, chain);
       if (dialled === null) forward.start();
@@ -344,11 +352,8 @@ export class Listener implements ArrivalHost {
 
   noteHttp2(): void {
     if (this.config.arrival !== null) this.config.arrival.tally.http2Refused++;
-    if (!this.#hasRefusedHttp2) {
-      this.#engine.log.warning('HTTP/2 is not served yet: clients are told to use HTTP/1.1', {
-        listener: this.config.name,
-      });
-    }
+    const message = 'HTTP/2 is not served yet: clients are told to use HTTP/1.1';
+    if (!this.#hasRefusedHttp2) this.#engine.log.warning(message, { listener: this.config.name });
     this.#hasRefusedHttp2 = true;
   }
 

@@ -20,6 +20,13 @@ export const POLICY_FIELDS: Readonly<Record<string, MessageFields>> = {
     },
     values: { transport_api_version: 'V3 AUTO' },
   },
+  'envoy.extensions.filters.network.ext_authz.v3.ExtAuthz': {
+    supported: `stat_prefix grpc_service failure_mode_allow include_peer_certificate transport_api_version
+      filter_enabled_metadata include_tls_session`,
+    required: 'stat_prefix',
+    harmless: { bootstrap_metadata_labels_key: NO_EFFECT_YET },
+    values: { transport_api_version: 'V3 AUTO' },
+  },
   'envoy.extensions.filters.http.ext_authz.v3.BufferSettings': { supported: '*', required: 'max_request_bytes' },
   'envoy.extensions.filters.http.ext_authz.v3.HttpService': {
     supported: '*',

@@ -9,11 +9,7 @@ import { refuses } from '../../src/base/problem.ts';
 import { parseFile } from '../../src/config/parse.ts';
 import { ALL_ABILITIES, readNode, type MeshNode } from '../../src/control/mesh-node.ts';
 import { buildSnapshot } from '../../src/control/snapshot.ts';
-import {
-  authorizationFilters,
-  authorizationNetworkFilters,
-  noProvider,
-} from '../../src/control/translate/authorization.ts';
+import { authorizationFilters, authorizationNetworkFilters } from '../../src/control/translate/authorization.ts';
 import { internHeader } from '../../src/http/header-name.ts';
 import type { ConnectionGuard } from '../../src/plan/connection-guard.ts';
 import { Exchange, NO_CONNECTION } from '../../src/plan/exchange.ts';
@@ -196,7 +192,7 @@ function exchangeOf(request: Tried): Exchange {
 
 /** The steps of the translated filters. */
 function stepsOf(policies: readonly PolicyModel[]): readonly Step[] {
-  return authorizationFilters(scopeOf(policies), noProvider).map(({ configType }) => {
+  return authorizationFilters(scopeOf(policies), () => null).map(({ configType }) => {
     const config = configType.case === 'typedConfig' ? unpack(configType.value, RBACSchema) : null;
     const problems: Parameters<typeof compileRules>[1]['problems'] = [];
     const rules =
@@ -222,7 +218,7 @@ function newTally(_name: string, stats: ConstructorParameters<typeof FilterTally
 }
 
 function guardsOf(policies: readonly PolicyModel[]): readonly ConnectionGuard[] {
-  return authorizationNetworkFilters(scopeOf(policies), noProvider).map(({ configType }) => {
+  return authorizationNetworkFilters(scopeOf(policies), () => null).map(({ configType }) => {
     const any = configType.case === 'typedConfig' ? configType.value : create(AnySchema);
     const problems: Parameters<typeof compileNetworkRbac>[1]['problems'] = [];
     const guard = compileNetworkRbac(any, { problems, path: '', clock: systemClock, tally: newTally });

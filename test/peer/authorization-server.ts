@@ -1,11 +1,15 @@
-// A gRPC authorization service made of grpc-js: answers by the field `x-case` of the request that it is asked about,
-// and keeps what it was asked, without what differs between two runs.
+// A gRPC authorization service made of grpc-js: answers by the field `x-case` of the request that it is asked about, or by
+// the address that a connection is for, and keeps what it was asked, without what differs between two runs.
 import { create, fromBinary, fromJson, toBinary, toJson, type JsonObject } from '@bufbuild/protobuf';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
-import { CheckRequestSchema, CheckResponseSchema } from '../../src/xds/gen/envoy/service/auth/v3/external_auth_pb.js';
+import {
+  CheckRequestSchema,
+  CheckResponseSchema,
+  type CheckRequest,
+} from '../../src/xds/gen/envoy/service/auth/v3/external_auth_pb.js';
 
 /** As JSON, by the name of the case. A number is a gRPC status. */
-export type Answers = ReadonlyMap<string, JsonObject | number>;
+export type Answers = ReadonlyMap<string, JsonObject | number | 'never'>;
 
 const identity = (bytes: Buffer): Buffer => bytes;
 
@@ -31,9 +35,11 @@ export class AuthorizationServer {
         const request = fromBinary(CheckRequestSchema, call.request);
         const http = request.attributes?.request?.http;
         const raw = http?.headerMap?.headers.find(({ key }) => key === 'x-case')?.rawValue;
-        const name = raw === undefined ? (http?.headers['x-case'] ?? '') : Buffer.from(raw).toString();
+        const named = raw === undefined ? http?.headers['x-case'] : Buffer.from(raw).toString();
+        const name = named ?? (http === undefined ? destinationOf(request) : '');
         made.asked.set(name, shapeOf(toJson(CheckRequestSchema, request)));
         const answer = answers.get(name) ?? {};
+        if (answer === 'never') return;
         if (typeof answer === 'number') done({ code: answer, details: 'no' });
         else {
           const reply = fromJson(CheckResponseSchema, answer);
@@ -53,6 +59,11 @@ export class AuthorizationServer {
   stop(): void {
     this.#server.forceShutdown();
   }
+}
+
+function destinationOf({ attributes }: CheckRequest): string {
+  const address = attributes?.destination?.address?.address;
+  return address?.case === 'socketAddress' ? address.value.address : '';
 }
 
 function isRequestId(value: unknown): boolean {

@@ -1,7 +1,7 @@
 // Problems of AuthorizationPolicies that only show beside the workloads that they are for: what they deny without meaning
 // to, what they let pass that has no identity, and what nobody can meet. They are warnings: the policy is in force.
 import type { Problem } from '../../base/problem.ts';
-import { isDryRun, type AuthorizationRule } from '../../config/authorization-policy.ts';
+import { isDryRun, type AuthorizationAction, type AuthorizationRule } from '../../config/authorization-policy.ts';
 import { HTTP_ONLY, type AttributeKind, type AuthorizationTest } from '../../config/authorization-test.ts';
 import type { AuthorizationPolicy } from '../../config/resource.ts';
 import type { MeshNode } from '../mesh-node.ts';
@@ -9,7 +9,7 @@ import type { Snapshot } from '../snapshot.ts';
 import { policiesOf } from '../workload-policies.ts';
 import { policyScopeOf } from '../workload-services.ts';
 import { asksRequests, complements } from './authorization-rules.ts';
-import { checkExternalAuthorization } from './external-authorization.ts';
+import { checkExternalAuthorization, connectionProviders } from './external-authorization.ts';
 
 /** What a plaintext connection does not have. */
 const IDENTITY: ReadonlySet<AttributeKind> = new Set(['principal', 'namespace', 'serviceAccount', 'trustDomain']);
@@ -25,7 +25,7 @@ export function checkAuthorization(snapshot: Snapshot, providers: ReadonlySet<st
       ...checkProvider(policy, providers),
       ...policy.spec.rules.flatMap((rule, index) => [
         ...checkRule(policy, rule, `spec.rules[${index}]`),
-        ...checkConnections(policy, rule, `spec.rules[${index}]`, nodes),
+        ...checkConnections(policy, rule, `spec.rules[${index}]`, { snapshot, nodes }),
         ...checkPlaintext(policy, rule, `spec.rules[${index}]`, { snapshot, nodes }),
       ]),
     ];
@@ -90,16 +90,22 @@ function checkRule(policy: AuthorizationPolicy, rule: AuthorizationRule, path: s
   });
 }
 
+interface Workloads {
+  readonly snapshot: Snapshot;
+  readonly nodes: readonly MeshNode[];
+}
+
 /** Connections that carry no requests which the sidecar can read. */
 function checkConnections(
   policy: AuthorizationPolicy,
   rule: AuthorizationRule,
   path: string,
-  nodes: readonly MeshNode[],
+  { snapshot, nodes }: Workloads,
 ): readonly Problem[] {
-  const { action } = policy.spec;
-  const isAsked = action === 'CUSTOM' && isDryRun(policy.meta) !== true;
-  if (!isAsked && ((action !== 'ALLOW' && action !== 'DENY') || !asksRequests(rule))) return [];
+  const { action, provider } = policy.spec;
+  const isCustom = action === 'CUSTOM' && isDryRun(policy.meta) !== true;
+  const isDenied = isCustom && !connectionProviders(snapshot).has(provider);
+  if (!isDenied && !((isCustom || action === 'ALLOW' || action === 'DENY') && asksRequests(rule))) return [];
   const ports = testsOf(rule).flatMap(({ kind, values }) => (kind === 'port' ? values : []));
   const fields = [...new Set(testsOf(rule).flatMap(({ kind }) => (HTTP_ONLY.has(kind) ? [kind] : [])))].join(', ');
   const spared = testsOf(rule).flatMap(({ kind, notValues }) => (kind === 'port' ? notValues : []));
@@ -108,20 +114,16 @@ function checkConnections(
   const hit = nodes.flatMap((node) => node.apps.filter(isHit).map(({ port }) => `${node.workload}:${port}`));
   const [first] = hit;
   if (first === undefined) return [];
-  if (isAsked) {
-    const denied = `no provider is asked about connections to ${first}: those that the rule names are denied`;
-    return [warn(policy, path, denied, 'write ports: ["…"] with the ports that speak HTTP')];
-  }
-  const message =
-    action === 'DENY'
-      ? `connections to ${first} cannot be asked for ${fields}, and are denied whatever they carry`
-      : `connections to ${first} cannot be asked for ${fields}: the rule lets none of them in`;
-  return [warn(policy, path, message, 'write ports: ["…"] with the ports that speak HTTP')];
+  const message = isDenied
+    ? `${provider} is not asked about connections to ${first}: those that the rule names are denied`
+    : `connections to ${first} cannot be asked for ${fields}${outcomeOf(action)}`;
+  const remedy = 'write ports: ["…"] with the ports that speak HTTP';
+  return [warn(policy, path, message, isDenied ? `${remedy}, or give ${provider} as envoyExtAuthzGrpc` : remedy)];
 }
 
-interface Workloads {
-  readonly snapshot: Snapshot;
-  readonly nodes: readonly MeshNode[];
+function outcomeOf(action: AuthorizationAction): string {
+  if (action === 'DENY') return ', and are denied whatever they carry';
+  return action === 'CUSTOM' ? ': its provider is asked about each of them' : ': the rule lets none of them in';
 }
 
 /** Whoever comes in plaintext has no identity: a DENY by identity does not see it, and an exception lets it in. */

@@ -27,9 +27,9 @@ const EXT_AUTHZ_PREFIX = 'istio_ext_authz_';
 export const EXT_AUTHZ_KEY = `${EXT_AUTHZ_PREFIX}shadow_effective_policy_id`;
 export const extAuthzName = (provider: string): string => `istio-ext-authz-${provider}-`;
 
-/** The filter, and where it tells what it decided. */
+/** The filters, and where they tell what they decided. */
 export const HTTP_RBAC = 'envoy.filters.http.rbac';
-const NETWORK_RBAC = 'envoy.filters.network.rbac';
+export const NETWORK_RBAC = 'envoy.filters.network.rbac';
 const STAT_PREFIX = 'tcp.';
 const ORDER = ['DENY', 'ALLOW', 'AUDIT'] as const;
 const ACTIONS: Readonly<Record<AuthorizationAction, RBAC_Action>> = {
@@ -48,9 +48,6 @@ export interface AuthorizationScope {
 
 /** The filter that asks a provider, where its rules hold; null when there is no such provider. */
 export type ExtAuthzFilter<Made> = (provider: string) => Made | null;
-
-/** Where no provider can be asked. */
-export const noProvider = (): null => null;
 
 /** Of a manager that receives for the app. */
 export function authorizationFilters(scope: AuthorizationScope, extAuthz: ExtAuthzFilter<HttpFilter>): HttpFilter[] {

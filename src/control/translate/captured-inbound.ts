@@ -18,7 +18,8 @@ import { ANY_PORT } from '../peer-authentications.ts';
 import type { Scope } from '../scope.ts';
 import { accessLogs } from './access-log.ts';
 import { everywhere, plaintextHttp, wildcard } from './captured-outbound.ts';
-import { authorizationNetworkFilters, noProvider } from './authorization.ts';
+import { authorizationNetworkFilters } from './authorization.ts';
+import { externalNetworkAuthorization } from './external-authorization.ts';
 import { BLACK_HOLE, INBOUND_PASSTHROUGH } from './fixed-clusters.ts';
 import { httpManager, type ManagerParts } from './http-manager.ts';
 import { entrancesOf, modeFor, type Spoken } from './inbound-tls.ts';
@@ -124,9 +125,11 @@ interface ChainParts {
 }
 
 function chains(spoken: Spoken, { name, port, tcp, http, node, scope }: ChainParts): readonly FilterChain[] {
-  const { mesh, peerAuthentications: authentications } = scope.snapshot;
+  const { snapshot } = scope;
+  const { mesh, peerAuthentications: authentications } = snapshot;
   const mode = modeFor(node, authentications.modeOf(node, port));
-  const guards = authorizationNetworkFilters({ snapshot: scope.snapshot, node, port: null }, noProvider);
+  const asks = (provider: string): Filter | null => externalNetworkAuthorization(snapshot, provider);
+  const guards = authorizationNetworkFilters({ snapshot, node, port: null }, asks);
   return entrancesOf({ spoken, mode, plainHttp: plaintextHttp(node), node, mesh }).map(({ to, match, socket }) =>
     create(FilterChainSchema, {
       name: port === ANY_PORT && to === 'http' ? `${name}-catchall-http` : name,

@@ -4,6 +4,7 @@ import { create } from '@bufbuild/protobuf';
 import { TrafficDirection } from '../../xds/gen/envoy/config/core/v3/base_pb.js';
 import { ListenerSchema } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import type { Listener } from '../../xds/gen/envoy/config/listener/v3/listener_pb.js';
+import type { Filter } from '../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
 import { RouteConfigurationSchema } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
 import type { RouteConfiguration } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
 import type { RateLimit } from '../../xds/gen/envoy/config/route/v3/route_components_pb.js';
@@ -14,7 +15,8 @@ import { clusterName } from '../mesh-service.ts';
 import type { MeshService } from '../mesh-service.ts';
 import type { Scope } from '../scope.ts';
 import { accessLogs } from './access-log.ts';
-import { authorizationNetworkFilters, noProvider } from './authorization.ts';
+import { authorizationNetworkFilters } from './authorization.ts';
+import { externalNetworkAuthorization } from './external-authorization.ts';
 import { adsSource } from './clusters.ts';
 import { httpManager } from './http-manager.ts';
 import { entrancesOf, modeFor } from './inbound-tls.ts';
@@ -74,7 +76,8 @@ export function inboundListener(node: MeshNode, app: MeshApp, scope: Scope, owne
   const { mesh, peerAuthentications } = scope.snapshot;
   const mode = modeFor(node, peerAuthentications.modeOf(node, app.port));
   const port = { app: app.port, inbound: app.inboundPort };
-  const opaque = [...authorizationNetworkFilters({ snapshot: scope.snapshot, node, port }, noProvider), tcp];
+  const asks = (provider: string): Filter | null => externalNetworkAuthorization(scope.snapshot, provider);
+  const opaque = [...authorizationNetworkFilters({ snapshot: scope.snapshot, node, port }, asks), tcp];
   const filters = app.protocol === 'tcp' ? opaque : [manager];
   if (mode === 'DISABLE') {
     return create(ListenerSchema, { ...inboundFrame(app), filterChains: [{ filters }] });

@@ -30,6 +30,15 @@ function warnings(protocol: string, text: string): readonly string[] {
 }
 
 const PATHS = 'rules: [{ to: [{ operation: { paths: [/a] } }] }]';
+const GRPC_CHECKER = `kind: MeshConfig
+extensionProviders: [{ name: checker, envoyExtAuthzGrpc: { service: checker.shop.svc.cluster.local, port: 9000 } }]
+---
+apiVersion: v1
+kind: Service
+metadata: { name: checker, namespace: shop }
+spec: { ports: [{ port: 9000, name: grpc }] }
+---
+`;
 const NAMES = 'rules: [{ from: [{ source: { principals: [a] } }] }]';
 
 it.each<[string, string, string, string]>([
@@ -49,7 +58,13 @@ it.each<[string, string, string, string]>([
     'a CUSTOM for connections, about which nobody is asked',
     'tcp',
     policy(`{ action: CUSTOM, provider: { name: checker }, ${PATHS} }`),
-    'no provider is asked about connections to app:8080: those that the rule names are denied',
+    'checker is not asked about connections to app:8080: those that the rule names are denied',
+  ],
+  [
+    'a CUSTOM whose provider cannot see what connections lack',
+    'tcp',
+    `${GRPC_CHECKER}${policy(`{ action: CUSTOM, provider: { name: checker }, ${PATHS} }`)}`,
+    'connections to app:8080 cannot be asked for path: its provider is asked about each of them',
   ],
   [
     'a DENY by identity where plaintext passes',
@@ -103,6 +118,11 @@ it.each<[string, string, string]>([
     'the rule names another port',
     'tcp',
     policy('{ action: DENY, rules: [{ to: [{ operation: { paths: [/a], ports: ["80"] } }] }] }'),
+  ],
+  [
+    'a provider is asked about connections',
+    'tcp',
+    `${GRPC_CHECKER}${policy('{ action: CUSTOM, provider: { name: checker }, rules: [{}] }')}`,
   ],
   ['plaintext does not pass', 'http', STRICT + policy(`{ action: DENY, ${NAMES} }`)],
   ['an ALLOW asks for an identity', 'http', policy(`{ ${NAMES} }`)],

@@ -47,6 +47,8 @@ function reflect(timing: Partial<ReflectorTiming> = {}): Reflector<string> {
     },
     log: createLog('kube', 'debug', (text) => lines.push(text)),
     clock: systemClock,
+    // Pauses are jittered down to nothing; in the middle they can be measured.
+    random: () => 0.5,
     timing: { ...FAST, ...timing },
   });
   running.push(reflector);

@@ -5,6 +5,7 @@ import { Document, LineCounter, isMap, isScalar, parseAllDocuments, visit } from
 import type { YAMLMap } from 'yaml';
 import { refuses } from '../base/problem.ts';
 import type { Place, Problem } from '../base/problem.ts';
+import { closingPart } from './broken-file.ts';
 import { Fields } from './fields.ts';
 import { readKind } from './kind-readers.ts';
 import { limits } from './limits.ts';
@@ -25,7 +26,7 @@ export interface ParsedFile {
   readonly problems: readonly Problem[];
   /** Keys of resources that are in the file and were refused; `null` stands for one without a readable identity. */
   readonly refused: readonly (string | null)[];
-  /** What is in force in the place of some that were refused, until there is a good version of them. */
+  /** What is in force in the place of some that were refused, until there is a good version of them; of a broken file that never was good, all that is. */
   readonly standIns: readonly Resource[];
   /** False when the YAML itself is broken. */
   readonly isReadable: boolean;
@@ -69,7 +70,8 @@ export function parseFile(file: string, text: string): ParsedFile {
         report.placeAt(fault.pos[0]),
       );
   }
-  if (refuses(report.problems)) return { ...broken, problems: report.problems };
+  if (refuses(report.problems))
+    return { ...broken, problems: report.problems, standIns: standInsOf(documents, new Report(file, lines, text)) };
   const sink: Sink = { resources: [], refused: [], standIns: [], places: new Map() };
   for (const document of documents) readDocument(document, report, sink);
   if (report.dropped > 0)
@@ -94,6 +96,18 @@ export function parseObject(name: string, value: object): ParsedFile {
   readDocument(new Document(value, { aliasDuplicateObjects: false }), report, sink);
   const { resources, refused, standIns } = sink;
   return { resources, refused, standIns, problems: report.problems, isReadable: true };
+}
+
+/** Of documents some of which are no YAML. What is wrong with their fields matters no more. */
+function standInsOf(documents: readonly Document[], report: Report): readonly Resource[] {
+  const places = new Map<string, Place>();
+  const read = documents.flatMap((document) => {
+    const sink: Sink = { resources: [], refused: [], standIns: [], places };
+    readDocument(document, report, sink);
+    const isBroken = document.errors.length > 0;
+    return [...sink.resources, ...sink.standIns].map((resource) => ({ resource, isBroken }));
+  });
+  return closingPart(read);
 }
 
 /** What the documents of a file come to. */
@@ -160,12 +174,15 @@ function readKnown(root: YAMLMap, document: Document, report: Report, sink: Sink
   const meta = fields.object('metadata', (metadata) => readMeta(metadata, CLUSTER_SCOPED.has(kind)));
   if (meta === null && kind !== 'MeshConfig') {
     fields.error('metadata', 'metadata is missing', 'add metadata: { name: … }');
-    sink.refused.push(null);
-    return;
+    // Of a policy something must stand in all the same.
+    if (!SECURITY_KINDS.has(kind)) {
+      sink.refused.push(null);
+      return;
+    }
   }
   const known: Meta = meta ?? {
-    name: 'default',
-    namespace: '',
+    name: kind === 'MeshConfig' ? 'default' : '',
+    namespace: kind === 'MeshConfig' ? '' : 'default',
     labels: new Map(),
     annotations: new Map(),
     createdAtMs: 0,

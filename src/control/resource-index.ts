@@ -27,6 +27,8 @@ export class ResourceIndex {
   readonly #holders = new Map<string, readonly string[]>();
   /** Keys with more than one holder. */
   readonly #contested = new Set<string>();
+  /** Files whose YAML has been broken ever since they came. */
+  readonly #neverGood = new Set<string>();
   #winners = new Map<string, Resource>();
   /** By key: what the later copies of a policy are called among the winners. */
   readonly #namesakes = new Map<string, readonly string[]>();
@@ -37,10 +39,10 @@ export class ResourceIndex {
     if (parsed.problems.length > 0) this.#problems.set(file, parsed.problems);
     else this.#problems.delete(file);
     const old = this.#files.get(file) ?? NONE;
-    if (!parsed.isReadable) {
-      this.#files.set(file, old);
-      return { keys: [], isEndpointsOnly: false };
-    }
+    // What a broken file said before stays; of one that never was good, what keeps somebody out.
+    if (parsed.isReadable) this.#neverGood.delete(file);
+    else if (this.#files.has(file) && !this.#neverGood.has(file)) return { keys: [], isEndpointsOnly: false };
+    else this.#neverGood.add(file);
     const next = new Map<string, Resource>();
     for (const resource of parsed.resources) next.set(resourceKey(resource.kind, resource.meta), resource);
     // A document whose name cannot be read could be any of the former ones, so all that are missing stay.
@@ -62,6 +64,7 @@ export class ResourceIndex {
   remove(file: string): Touched {
     const old = this.#files.get(file) ?? NONE;
     this.#files.delete(file);
+    this.#neverGood.delete(file);
     this.#problems.delete(file);
     this.#settle(file, old, NONE);
     return touched(old, NONE);

@@ -3,6 +3,7 @@
 // What comes back is a sound set of public keys, or a reason in words. It never throws, and never repeats what a
 // server said. Source: OpenID Connect Discovery 1.0 section 4; reliability 5.3.
 import type { Agent, Dispatcher } from 'undici';
+import { addPiece } from '../base/byte-chunks.ts';
 import { parseKeySet, publicKeySet } from '../base/key-set.ts';
 import { guardedLookup, refusalOfUrl } from './jwks-address.ts';
 
@@ -102,7 +103,7 @@ async function readAll(body: Dispatcher.ResponseData['body']): Promise<string> {
     const piece = Buffer.from(chunk);
     bytes += piece.length;
     if (bytes > BYTES_MAX) throw new Error(`the answer has more than ${BYTES_MAX} bytes`);
-    chunks.push(piece);
+    addPiece(chunks, piece);
   }
   return Buffer.concat(chunks).toString('utf8');
 }

@@ -6,6 +6,7 @@ import type { ClientHttp2Session, ClientHttp2Stream } from 'node:http2';
 import { connect, type Socket } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
 
+import type { ByteBudget } from '../base/byte-chunks.ts';
 import { frame, FrameReader, type FrameFault } from './grpc-frame.ts';
 import {
   CANCELLED,
@@ -37,6 +38,8 @@ export interface GrpcConnectionOptions {
   readonly keepaliveTimeoutMs?: number;
   /** Of one received message; 16 MiB by default. */
   readonly messageBytesMax?: number;
+  /** What messages that are not whole yet may take, of all streams and of whoever else shares it; by default no bound but the one above. */
+  readonly budget?: ByteBudget;
   /** The other side speaks HTTP/2. */
   readonly onReady?: () => void;
   /** The other side asks to go elsewhere (GOAWAY); open streams go on for now. */
@@ -89,6 +92,8 @@ export class GrpcConnection {
       ...(socketPath === undefined ? {} : { createConnection: () => connect({ path: kernelPath(socketPath) }) }),
       settings: { enablePush: false, initialWindowSize: WINDOW_BYTES },
     });
+    // One that may be half open would be kept after the other side is gone.
+    if (socket !== undefined) socket.once('end', () => socket.end());
     this.#connectTimer = setTimeout(() => this.#fail('connect timeout'), connectMsMax);
     this.#session.on('connect', () => {
       if (!this.#session.destroyed) this.#session.setLocalWindowSize(WINDOW_BYTES);
@@ -118,7 +123,8 @@ export class GrpcConnection {
       },
       { endStream: false },
     );
-    return new Call(request, this.#options.messageBytesMax ?? 16 * 1024 * 1024, handlers);
+    const { messageBytesMax = 16 * 1024 * 1024, budget = null } = this.#options;
+    return new Call(request, { messageBytesMax, budget }, handlers);
   }
 
   /** One message there, one back, within `deadlineMs`. Never rejects. */
@@ -190,6 +196,11 @@ export class GrpcConnection {
   }
 }
 
+interface CallBounds {
+  readonly messageBytesMax: number;
+  readonly budget: ByteBudget | null;
+}
+
 class Call implements GrpcStream {
   readonly #request: ClientHttp2Stream;
   readonly #handlers: GrpcHandlers;
@@ -197,11 +208,17 @@ class Call implements GrpcStream {
   /** Said by the other side; counts once the stream is closed. */
   #status: GrpcStatus | null = null;
   #isEnded = false;
+  readonly #budget: ByteBudget | null;
+  /** Taken from the budget. */
+  #held = 0;
 
-  constructor(request: ClientHttp2Stream, bytesMax: number, handlers: GrpcHandlers) {
+  constructor(request: ClientHttp2Stream, { messageBytesMax, budget }: CallBounds, handlers: GrpcHandlers) {
     this.#request = request;
     this.#handlers = handlers;
-    this.#reader = new FrameReader(bytesMax, (message) => {
+    this.#budget = budget;
+    this.#reader = new FrameReader(messageBytesMax, (message) => {
+      // Whoever takes it may keep it, and counts it then.
+      this.#hold(0);
       if (!this.#isEnded) handlers.onMessage(message);
     });
     request.on('response', (headers) => {
@@ -234,6 +251,16 @@ class Call implements GrpcStream {
     if (this.#isEnded) return;
     const fault = this.#reader.push(chunk);
     if (fault !== null) this.#abort(frameStatus(fault));
+    else if (!this.#isEnded && !this.#hold(this.#reader.buffered)) this.#abort(NO_ROOM);
+  }
+
+  #hold(bytes: number): boolean {
+    const more = bytes - this.#held;
+    if (this.#budget === null || more === 0) return true;
+    if (more < 0) this.#budget.give(-more);
+    else if (!this.#budget.take(more)) return false;
+    this.#held = bytes;
+    return true;
   }
 
   #abort(status: GrpcStatus): void {
@@ -250,10 +277,13 @@ class Call implements GrpcStream {
   #finish(status: GrpcStatus): void {
     if (this.#isEnded) return;
     this.#isEnded = true;
+    this.#hold(0);
     const isCut = status.code === OK && !this.#reader.isAtBoundary;
     this.#handlers.onEnd(isCut ? { code: INTERNAL, message: 'ended inside a message' } : status);
   }
 }
+
+const NO_ROOM: GrpcStatus = { code: RESOURCE_EXHAUSTED, message: 'the messages under way are larger than the limit' };
 
 function frameStatus(fault: FrameFault): GrpcStatus {
   return fault === 'compressed'

@@ -1,6 +1,8 @@
 // The length-prefixed messages of gRPC over HTTP/2 (PROTOCOL-HTTP2.md): one byte of flags, four bytes of
-// length, the message. The reader takes bytes as they come, copies each message at most once, and refuses
+// length, the message. The reader takes bytes as they come, joins small pieces (base/byte-chunks.ts), and refuses
 // a message that is compressed (we offer no encoding) or larger than its limit before it is buffered.
+
+import { addPiece } from '../base/byte-chunks.ts';
 
 const HEADER_BYTES = 5;
 
@@ -33,9 +35,14 @@ export class FrameReader {
     return this.#length === -1 && this.#buffered === 0;
   }
 
+  /** Bytes that are held. */
+  get buffered(): number {
+    return this.#buffered;
+  }
+
   /** Returns what is wrong with the bytes, after which the reader must not be used; null when nothing is. */
   push(chunk: Buffer): FrameFault | null {
-    this.#chunks.push(chunk);
+    addPiece(this.#chunks, chunk);
     this.#buffered += chunk.length;
     for (;;) {
       if (this.#length === -1) {

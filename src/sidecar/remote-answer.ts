@@ -2,6 +2,7 @@
 // ended. Heads and bodies stay bytes: fields are Latin-1, one character a byte.
 import type { Duplex } from 'node:stream';
 import type { Dispatcher } from 'undici';
+import { addPiece, type ByteBudget } from '../base/byte-chunks.ts';
 import type { RemoteHttpRequest, RemoteHttpResponse } from '../plan/remote-call.ts';
 
 /** `isStale`: a kept connection was gone before anything of an answer came. */
@@ -16,16 +17,20 @@ export class RemoteAnswer implements Dispatcher.DispatchHandler {
   #isLeft = false;
   #status = 0;
   #headers: readonly (readonly [string, string])[] = [];
-  readonly #body: Buffer[] = [];
+  readonly #budget: ByteBudget;
+  #body: Buffer[] = [];
   #bodyBytes = 0;
 
-  constructor(bytesMax: number, end: AnswerEnd) {
+  /** `budget`: what the answers of one endpoint may take together while they come. */
+  constructor(bytesMax: number, budget: ByteBudget, end: AnswerEnd) {
     this.#bytesMax = bytesMax;
+    this.#budget = budget;
     this.#end = end;
   }
 
   leave(): void {
     this.#end = null;
+    this.#drop();
     this.#isLeft = true;
     this.#controller?.abort(new Error('given up'));
   }
@@ -48,13 +53,18 @@ export class RemoteAnswer implements Dispatcher.DispatchHandler {
   }
 
   onResponseData(controller: Controller, chunk: Buffer): void {
-    this.#bodyBytes += chunk.length;
-    if (this.#bodyBytes <= this.#bytesMax) {
-      this.#body.push(Buffer.from(chunk));
-      return;
+    if (this.#end === null) return;
+    if (this.#bodyBytes + chunk.length > this.#bytesMax) this.#refuse(controller, 'the response is too large');
+    else if (!this.#budget.take(chunk.length)) this.#refuse(controller, 'the responses under way are too large');
+    else {
+      this.#bodyBytes += chunk.length;
+      addPiece(this.#body, Buffer.from(chunk));
     }
-    this.#finish(null, 'the response is too large', false);
-    controller.abort(new Error('too large'));
+  }
+
+  #refuse(controller: Controller, reason: string): void {
+    this.#finish(null, reason, false);
+    controller.abort(new Error(reason));
   }
 
   onResponseEnd(): void {
@@ -70,7 +80,14 @@ export class RemoteAnswer implements Dispatcher.DispatchHandler {
     const end = this.#end;
     this.#end = null;
     this.#controller = null;
+    this.#drop();
     end?.(response, reason, isStale);
+  }
+
+  #drop(): void {
+    this.#budget.give(this.#bodyBytes);
+    this.#bodyBytes = 0;
+    this.#body = [];
   }
 }
 

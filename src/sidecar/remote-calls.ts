@@ -17,7 +17,7 @@ import type {
 import { memberOf } from './cluster-choice.ts';
 import { enterEndpoint, leaveEndpoint } from './endpoint-load.ts';
 import type { Engine } from './engine.ts';
-import { DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNAVAILABLE } from './grpc-status.ts';
+import { DEADLINE_EXCEEDED, INTERNAL, RESOURCE_EXHAUSTED, UNAVAILABLE } from './grpc-status.ts';
 import { RemoteAnswer, requestFields } from './remote-answer.ts';
 import { RemoteBreaker } from './remote-breaker.ts';
 import { RemoteConnections } from './remote-connections.ts';
@@ -240,7 +240,7 @@ function runHttp(
   const attempt = async (mayRepeat: boolean): Promise<void> => {
     const pool = await connections.http();
     if (call.isOver) return;
-    const answer = new RemoteAnswer(options.bytesMax ?? BYTES_MAX, (response, reason, isStale) => {
+    const answer = new RemoteAnswer(options.bytesMax ?? BYTES_MAX, connections.budget, (response, reason, isStale) => {
       if (response !== null) {
         if (call.answer(response.status)) options.done({ kind: 'answered', response });
       } else if (isStale && mayRepeat && !call.isOver) void attempt(false);
@@ -260,31 +260,50 @@ interface Unary {
   readonly authority: string;
 }
 
+const TOO_MUCH: RemoteGrpcResult = {
+  kind: 'failed',
+  status: RESOURCE_EXHAUSTED,
+  reason: 'the responses under way are too large',
+};
+
 function runGrpc(call: Call, connections: RemoteConnections, { path, message, options, authority }: Unary): void {
   const { metadata = {}, timeoutMs, bytesMax = BYTES_MAX, done } = options;
   const run = async (): Promise<void> => {
     const connection = await connections.grpc();
     if (call.isOver) return;
     let reply: Uint8Array | null = null;
+    let held = 0;
     const deadline = timeoutMs > 0 ? { 'grpc-timeout': `${Math.ceil(timeoutMs)}m` } : {};
     const stream = connection.stream(
       path,
       { ...metadata, ...deadline, ':authority': authority },
       {
-        onMessage: (bytes) => (reply ??= bytes),
+        onMessage: (bytes) => {
+          // One that goes on is cut off: a call has one answer.
+          if (reply !== null) finish({ kind: 'failed', status: INTERNAL, reason: 'more than one message' }, 502);
+          else if (!connections.budget.take(bytes.length)) finish(TOO_MUCH, 502);
+          else {
+            held = bytes.length;
+            reply = bytes;
+          }
+        },
         onEnd: ({ code, message: reason }) => {
           if (code === 0 && reply !== null && reply.length > bytesMax) {
             finish({ kind: 'failed', status: RESOURCE_EXHAUSTED, reason: 'the response is too large' }, 502);
           } else if (code === 0 && reply !== null) finish({ kind: 'answered', message: reply }, 200);
           else if (code === UNAVAILABLE || code === DEADLINE_EXCEEDED) call.fail(reason, OUTCOME.RESET);
-          else finish({ kind: 'failed', status: code === 0 ? 13 : code, reason }, code === 0 ? 502 : 200);
+          else finish({ kind: 'failed', status: code === 0 ? INTERNAL : code, reason }, code === 0 ? 502 : 200);
         },
       },
     );
     const finish = (result: RemoteGrpcResult, status: number): void => {
       if (call.answer(status)) done(result);
     };
-    call.leave = () => stream.cancel();
+    call.leave = () => {
+      connections.budget.give(held);
+      held = 0;
+      stream.cancel();
+    };
     stream.write(message);
     stream.end();
   };

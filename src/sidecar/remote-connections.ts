@@ -4,6 +4,7 @@
 // made again when it is gone. Both libraries are loaded when they are first needed.
 import type { Socket } from 'node:net';
 import type { Pool } from 'undici';
+import { ByteBudget } from '../base/byte-chunks.ts';
 import type { Cluster, Endpoint } from '../plan/cluster.ts';
 import { dialSocket } from './dial-socket.ts';
 import type { SecureTarget } from './dial-secure.ts';
@@ -13,6 +14,10 @@ import type { Dial } from './wire-dial.ts';
 /** Nothing is asked of this name: connections are made by us. */
 const ORIGIN = 'http://remote';
 const CONNECTIONS_MAX = 128;
+/** Of one answer over gRPC; over HTTP whoever calls says it. */
+const MESSAGE_BYTES_MAX = 1024 * 1024;
+/** Of all answers that come from the endpoint at a time. */
+const ANSWERS_BYTES_MAX = 32 * 1024 * 1024;
 const KEEP_ALIVE_MS_MAX = 600_000;
 
 let undici: Promise<typeof import('undici')> | null = null;
@@ -26,6 +31,7 @@ export interface RemoteTarget {
 
 export class RemoteConnections {
   readonly target: RemoteTarget;
+  readonly budget = new ByteBudget(ANSWERS_BYTES_MAX);
   #pool: Promise<Pool> | null = null;
   #grpc: Promise<GrpcConnection> | null = null;
   readonly #dials = new Set<Dial>();
@@ -101,6 +107,8 @@ export class RemoteConnections {
           tls: secure?.tls == null ? null : {},
           socket,
           connectMsMax: this.target.cluster.connectTimeoutMs,
+          messageBytesMax: MESSAGE_BYTES_MAX,
+          budget: this.budget,
           onGoaway: forget,
           onClosed: forget,
         });

@@ -271,3 +271,58 @@ describe('gRPC calls', () => {
     expect((await askGrpc(closed)).kind).toBe('answered');
   });
 });
+
+describe('many answers at a time that do not end', () => {
+  const LARGE = 1024 * 1024 - 100;
+
+  it('take no more memory together than their endpoint may, over HTTP', async () => {
+    const port = await httpServer((request, response) => {
+      if (request.url === '/small') return response.end('ok');
+      response.writeHead(200, { 'content-length': LARGE });
+      return response.write(Buffer.alloc(LARGE - 1));
+    });
+    const { calls } = callerOf(port);
+    const options = { timeoutMs: 60_000, bytesMax: 1024 * 1024 };
+    const reasons: string[] = [];
+    const under = Array.from({ length: 40 }, () =>
+      calls.http('auth', REQUEST, {
+        ...options,
+        done: (result) => reasons.push(result.kind === 'failed' ? result.reason : ''),
+      }),
+    );
+    await expect.poll(() => reasons.length, { timeout: 5000 }).toBe(8);
+    expect(new Set(reasons)).toEqual(new Set(['the responses under way are too large']));
+    for (const call of under) call.cancel();
+    expect((await ask(calls, { ...REQUEST, path: '/small' })).kind).toBe('answered');
+    const again = await new Promise<RemoteHttpResult>((resolve) =>
+      calls.http('auth', REQUEST, { ...options, timeoutMs: 500, done: resolve }),
+    );
+    expect(again).toEqual({ kind: 'failed', reason: 'timeout' });
+  });
+
+  it.each([
+    ['in the middle of a message', LARGE - 1],
+    ['after it', LARGE],
+  ])('take no more memory together than their endpoint may, over gRPC, %s', async (_name, sent) => {
+    const port = await grpcServer((stream) => {
+      stream.on('error', () => {});
+      stream.respond({ ':status': 200, 'content-type': 'application/grpc' });
+      const head = Buffer.alloc(5);
+      head.writeUInt32BE(LARGE, 1);
+      stream.write(head);
+      stream.write(Buffer.alloc(sent));
+    });
+    const { calls } = callerOf(port);
+    const reasons: string[] = [];
+    const under = Array.from({ length: 40 }, () =>
+      calls.grpc('auth', '/a.B/C', Buffer.from('ask'), {
+        timeoutMs: 60_000,
+        done: (result) => reasons.push(result.kind === 'failed' ? result.reason : ''),
+      }),
+    );
+    await expect.poll(() => reasons.length, { timeout: 5000 }).toBe(8);
+    expect(reasons.every((reason) => reason.includes('under way are'))).toBe(true);
+    for (const call of under) call.cancel();
+    expect(await askGrpc(calls, 300)).toEqual({ kind: 'failed', status: 4, reason: 'timeout' });
+  });
+});

@@ -8,6 +8,7 @@ import { isPrivateAddress, refusalOfUrl } from '../../../src/control/jwks-addres
 import { JwksFetcher, type JwksResult } from '../../../src/control/jwks-fetch.ts';
 import { JwksStore } from '../../../src/control/jwks-store.ts';
 import { offlineNode, printedView, translateFiles } from '../../../src/control/offline.ts';
+import { BAD_HTTP, startBadHttp } from '../../support/bad-service.ts';
 import { publicJwks } from '../../support/tokens/token-maker.ts';
 import { until } from '../../support/until.ts';
 
@@ -78,6 +79,15 @@ describe('a fetch', () => {
     const found = isFailed(await get(await serve(answer), { timeoutMs: 300 }));
     expect(found).toMatch(reason);
     expect(found).not.toContain('secret');
+  });
+
+  test.each(Object.keys(BAD_HTTP))('ends in time when the server %s', async (name) => {
+    const service = await startBadHttp(() => BAD_HTTP[name] ?? null);
+    const startMs = performance.now();
+    const found = isFailed(await get(`http://127.0.0.1:${service.port}`, { timeoutMs: 200 }));
+    service.close();
+    expect(found).not.toBe('fetched');
+    expect(performance.now() - startMs).toBeLessThan(3000);
   });
 
   test('follows a redirect', async () => {

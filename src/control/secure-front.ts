@@ -9,7 +9,8 @@ import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import type { PresentedCertificate } from './authentication/caller.ts';
 import type { CertificateAuthority } from './ca/certificate-authority.ts';
-import { makeServerCertificate, type ServerCertificate } from './server-certificate.ts';
+import type { ServerCertificate } from './server-certificate.ts';
+import { makeNamedCertificate } from './server-names.ts';
 
 export interface SecureFrontOptions {
   readonly authority: CertificateAuthority;
@@ -160,10 +161,15 @@ export class SecureFront {
   }
 
   async #swap(): Promise<void> {
-    const { authority, names, clock, log } = this.#options;
-    const certificate = await makeServerCertificate(authority.material, names, clock.wall());
+    const { authority, clock, log } = this.#options;
+    const made = await makeNamedCertificate(authority.material, this.#options.names, clock.wall());
+    const { certificate, names, leftOut } = made;
     this.#server.setSecureContext(contextOf(certificate, authority.trustBundlePem));
     this.#certificate = certificate;
+    if (leftOut.length > 0)
+      log.warning('ca-cert.pem may not sign for all names of the control service: nobody can join by these', {
+        leftOut: leftOut.join(' '),
+      });
     log.info('the control service has a certificate', {
       names: names.join(' '),
       notAfter: new Date(certificate.notAfterMs).toISOString(),

@@ -5,7 +5,7 @@
 import type { Clock } from '../../base/clock.ts';
 import { systemClock } from '../../base/clock.ts';
 import type { Log } from '../../base/log.ts';
-import { formatProblem, type Problem } from '../../base/problem.ts';
+import { error, formatProblem, type Problem } from '../../base/problem.ts';
 import type { Certificate } from '../../tls/certificate.ts';
 import { spiffeId, type WorkloadId } from '../../tls/spiffe-id.ts';
 import {
@@ -21,6 +21,7 @@ import { readMaterial, type AuthorityMaterial } from './authority-material.ts';
 import { ExpiryWatch } from './expiry-watch.ts';
 import { makeFirstRoot } from './first-root.ts';
 import { webKeyOf } from './signing-key.ts';
+import { workloadFault } from './signer-trial.ts';
 import { readSigningRequest } from './signing-request.ts';
 import { issue, issuerOf, type Issuer } from './workload-certificate.ts';
 
@@ -60,6 +61,8 @@ interface Standing {
   readonly rootsPem: readonly string[];
   /** Tells one reading from another. */
   readonly text: string;
+  /** By trust domain: what peers will find wrong with its certificates; empty: nothing. */
+  readonly faults: Map<string, Promise<string>>;
 }
 
 export class CertificateAuthority {
@@ -73,6 +76,8 @@ export class CertificateAuthority {
   #unwatch: () => void = () => {};
   #reading: Promise<void> = Promise.resolve();
   #complaint = '';
+  /** For which it signed last. */
+  #trustDomain: string;
 
   /** Reads the files, or makes a root where there are none. Rejects when the place cannot be read or written. */
   static async open(options: AuthorityOptions): Promise<OpenedAuthority> {
@@ -80,7 +85,7 @@ export class CertificateAuthority {
     await makeFirstRoot(store, trustDomain, clock.wall());
     const files = await store.read();
     const problems: Problem[] = [];
-    const standing = await stand(files, clock.wall(), problems);
+    const standing = await stand(files, { nowMs: clock.wall(), trustDomain }, problems);
     if (standing === null) return { kind: 'refused', problems };
     for (const problem of problems) log.warning(`certificate authority: ${formatProblem(problem)}`);
     const authority = new CertificateAuthority(options, standing);
@@ -92,6 +97,7 @@ export class CertificateAuthority {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     this.#standing = standing;
+    this.#trustDomain = options.trustDomain;
     this.lifetimeMaxMs = options.lifetimeMaxMs ?? DAY_MS;
     this.#expiry = new ExpiryWatch(options.log, this.#clock);
   }
@@ -124,7 +130,11 @@ export class CertificateAuthority {
     if (read.kind === 'refused') return this.#refuse('request', read.reason, uri);
     const other = read.uris.find((wanted) => wanted !== uri && /^spiffe:/i.test(wanted));
     if (other !== undefined) return this.#refuse('identity', 'it asks for the identity of another workload', uri);
-    const { material, issuer, intermediatesPem } = this.#standing;
+    const standing = this.#standing;
+    const fault = await faultFor(standing, id.trustDomain);
+    if (fault !== '') return this.#refuse('authority', `peers would not take its certificate: ${fault}`, uri);
+    this.#trustDomain = id.trustDomain;
+    const { material, issuer, intermediatesPem } = standing;
     const nowMs = this.#clock.wall();
     const notAfterMs = seconds(Math.min(nowMs + this.#lifetime(ttlMs), material.notAfterMs));
     if (notAfterMs <= nowMs) return this.#refuse('authority', 'the certificate that signs has expired', uri);
@@ -192,7 +202,8 @@ export class CertificateAuthority {
     const files = await this.#options.store.read();
     if (textOf(files) === this.#standing.text) return;
     const problems: Problem[] = [];
-    const next = await stand(files, this.#clock.wall(), problems);
+    const about = { nowMs: this.#clock.wall(), trustDomain: this.#trustDomain };
+    const next = await stand(files, about, problems);
     if (next === null) {
       this.#keep(problems.map((problem) => formatProblem(problem)).join('; '));
       return;
@@ -229,12 +240,32 @@ export class CertificateAuthority {
   }
 }
 
-async function stand(files: AuthorityFiles, nowMs: number, problems: Problem[]): Promise<Standing | null> {
+async function stand(
+  files: AuthorityFiles,
+  { nowMs, trustDomain }: { readonly nowMs: number; readonly trustDomain: string },
+  problems: Problem[],
+): Promise<Standing | null> {
   const material = readMaterial(files, nowMs, problems);
   if (material === null) return null;
   const { signer, key, algorithm, intermediates, roots } = material;
   const issuer = await issuerOf(signer.pem, webKeyOf(key, algorithm), algorithm);
-  return { material, issuer, intermediatesPem: pemOf(intermediates), rootsPem: pemOf(roots), text: textOf(files) };
+  const pems = { intermediatesPem: pemOf(intermediates), rootsPem: pemOf(roots) };
+  const standing = { material, issuer, ...pems, text: textOf(files), faults: new Map<string, Promise<string>>() };
+  const fault = await faultFor(standing, trustDomain);
+  if (fault === '') return standing;
+  const message = `may not sign for workloads of the trust domain "${trustDomain}": peers would say "${fault}"`;
+  const remedy = 'write a signer whose name constraints, purposes and path length (and those above it) allow it';
+  problems.push(error(SIGNER_CERTIFICATE, message, remedy));
+  return null;
+}
+
+/** Tried once for each trust domain, of which there is one at a time. */
+function faultFor(standing: Standing, trustDomain: string): Promise<string> {
+  const known = standing.faults.get(trustDomain);
+  if (known !== undefined) return known;
+  const fault = workloadFault(standing.issuer, standing, trustDomain).catch((cause: unknown) => String(cause));
+  standing.faults.set(trustDomain, fault);
+  return fault;
 }
 
 function pemOf(certificates: readonly Certificate[]): readonly string[] {

@@ -78,11 +78,14 @@ export function inboundListener(node: MeshNode, app: MeshApp, scope: Scope, owne
   const port = { app: app.port, inbound: app.inboundPort };
   const asks = (provider: string): Filter | null => externalNetworkAuthorization(scope.snapshot, provider);
   const opaque = [...authorizationNetworkFilters({ snapshot: scope.snapshot, node, port }, asks), tcp];
-  const filters = app.protocol === 'tcp' ? opaque : [manager];
+  const needsHttp2 = app.protocol === 'http2' || app.protocol === 'grpc';
+  // A manager that does not speak it would turn every call away.
+  const isOpaque = app.protocol === 'tcp' || (needsHttp2 && !node.abilities.http2);
+  const filters = isOpaque ? opaque : [manager];
   if (mode === 'DISABLE') {
     return create(ListenerSchema, { ...inboundFrame(app), filterChains: [{ filters }] });
   }
-  const spoken = app.protocol === 'tcp' ? 'tcp' : 'http';
+  const spoken = isOpaque ? 'tcp' : 'http';
   const ways = entrancesOf({ spoken, mode, plainHttp: ['http/1.1', 'h2c'], node, mesh });
   return create(ListenerSchema, {
     ...inboundFrame(app),

@@ -1,6 +1,14 @@
 // A certificate authority for tests, in memory: roots, certificates of workloads and servers with any dates, in a few
 // milliseconds each. OpenSSL reads what comes of it in every handshake.
-import { createHash, createPublicKey, generateKeyPairSync, randomBytes, sign, type KeyObject } from 'node:crypto';
+import {
+  createHash,
+  createPublicKey,
+  generateKeyPairSync,
+  randomBytes,
+  sign,
+  X509Certificate,
+  type KeyObject,
+} from 'node:crypto';
 import { OBJECT_ID, OCTET_STRING, readInside, SEQUENCE, writeDer } from '../../src/tls/der.ts';
 
 const INTEGER = 0x02;
@@ -62,10 +70,32 @@ export class TestAuthority {
       publicKey,
       writeDer(0xa3, [writeDer(SEQUENCE, [constraints(isAuthority), usage(isAuthority), ...namesOf(signing)])]),
     ]);
+    return this.#signed('CERTIFICATE', body);
+  }
+
+  #signed(kind: string, body: Buffer): string {
     const signature = sign('sha256', body, { key: this.#key, dsaEncoding: 'der' });
     const whole = writeDer(SEQUENCE, [body, ECDSA_SHA256, writeDer(BIT_STRING, [Buffer.of(0), signature])]);
     const lines = whole.toString('base64').match(/.{1,64}/g) ?? [];
-    return `-----BEGIN CERTIFICATE-----\n${lines.join('\n')}\n-----END CERTIFICATE-----\n`;
+    return `-----BEGIN ${kind}-----\n${lines.join('\n')}\n-----END ${kind}-----\n`;
+  }
+
+  /** A list of those that it revoked, in PEM (RFC 5280 section 5): good for a day. */
+  revoke(...certificates: readonly string[]): string {
+    const now = Date.now() - 120_000;
+    const entries = certificates.map((pem) => {
+      const serial = Buffer.from(new X509Certificate(pem).serialNumber, 'hex');
+      return writeDer(SEQUENCE, [writeDer(INTEGER, [serial]), timeOf(now)]);
+    });
+    const body = writeDer(SEQUENCE, [
+      writeDer(INTEGER, [Buffer.of(1)]),
+      ECDSA_SHA256,
+      nameOf(this.#name),
+      timeOf(now),
+      timeOf(now + DAY_MS),
+      ...(entries.length === 0 ? [] : [writeDer(SEQUENCE, entries)]),
+    ]);
+    return this.#signed('X509 CRL', body);
   }
 
   /** A key of its own and a certificate for it. */

@@ -1,6 +1,6 @@
 // A TLS session that is resumed shows no certificate anew, so it must end with everything that it was let in by: the
-// roots, the names and the dates of the certificate (CVE-2022-21654 is what happens else). Both ends, both versions,
-// also with ticket keys that outlive a change.
+// roots, the lists of revocations, the names and the dates of the certificate (CVE-2022-21654 is what happens else). Both
+// ends, both versions, also with ticket keys that outlive a change.
 import { mkdtempSync, renameSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -27,18 +27,37 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
 });
 
-/** A file of trusted roots that can be replaced. */
+/** Trusted roots and revoked certificates, in files that can be replaced. */
 class Roots {
   readonly path = join(mkdtempSync(join(tmpdir(), 'outrigger-roots-')), 'roots.pem');
+  readonly crl = `${this.path}.crl`;
 
   constructor(...roots: readonly TestAuthority[]) {
     this.write(...roots);
+    this.revoke();
   }
 
   write(...roots: readonly TestAuthority[]): void {
-    writeFileSync(`${this.path}.new`, roots.map(({ pem }) => pem).join(''));
-    renameSync(`${this.path}.new`, this.path);
+    replace(this.path, roots.map(({ pem }) => pem).join(''));
   }
+
+  /** By the old root. */
+  revoke(...certificates: readonly string[]): void {
+    replace(this.crl, old.revoke(...certificates));
+  }
+
+  get context(): JsonObject {
+    return { trusted_ca: { filename: this.path } };
+  }
+
+  get contextWithList(): JsonObject {
+    return { ...this.context, crl: { filename: this.crl } };
+  }
+}
+
+function replace(path: string, text: string): void {
+  writeFileSync(`${path}.new`, text);
+  renameSync(`${path}.new`, path);
 }
 
 const pair = ({ cert, key }: { readonly cert: string; readonly key: string }): JsonObject => ({
@@ -77,28 +96,41 @@ const KINDS = VERSIONS.flatMap((version): [Version, string, JsonObject][] => [
 interface Serving {
   readonly proxy: Proxy;
   readonly roots: Roots;
+  /** The client's certificate. */
+  readonly cert: string;
   ask(session?: Buffer | null): Promise<Asked>;
 }
 
-async function serve(version: Version, tickets: JsonObject, notAfterMs?: number): Promise<Serving> {
-  const roots = new Roots(old);
+interface Serve {
+  readonly notAfterMs?: number;
+  readonly roots?: Roots;
+  readonly context?: JsonObject;
+}
+
+async function serve(version: Version, tickets: JsonObject, options: Serve = {}): Promise<Serving> {
+  const { notAfterMs, roots = new Roots(old), context = roots.context } = options;
   const port = await freePort();
-  const common = { tls_certificates: [pair(server)], validation_context: { trusted_ca: { filename: roots.path } } };
+  const common = { tls_certificates: [pair(server)], validation_context: context };
   const chain = { transport_socket: downstream(common, { require_client_certificate: true, ...tickets }) };
   const body = { direct_response: { status: 200, body: { inline_string: 'hello' } } };
   const proxy = await startWith({ listeners: [listener('in', port, body, { chain })], clusters: [] });
   const client = old.issue({ uris: [ID], ...(notAfterMs === undefined ? {} : { notAfterMs }) });
-  const options = { ...client, servername: 'server.test', minVersion: version, maxVersion: version };
+  const shown = { ...client, servername: 'server.test', minVersion: version, maxVersion: version };
   return {
     proxy,
     roots,
-    ask: (session = null) => ask(port, { ...options, ...(session === null ? {} : { session }) }),
+    cert: client.cert,
+    ask: (session = null) => ask(port, { ...shown, ...(session === null ? {} : { session }) }),
   };
 }
 
+async function change(serving: Serving, ...trusted: readonly TestAuthority[]): Promise<void> {
+  serving.roots.write(...trusted);
+  await renewed(serving);
+}
+
 /** Contexts are made anew by the next handshake. */
-async function change({ proxy, roots }: Serving, ...trusted: readonly TestAuthority[]): Promise<void> {
-  roots.write(...trusted);
+async function renewed({ proxy }: Serving): Promise<void> {
   await until('the roots are in force', async () => {
     await ask(portOf(proxy, 'in'));
     return sum(proxy, 'ssl_context_update_by_sds') > 0;
@@ -116,8 +148,7 @@ function get(proxy: Proxy): Promise<number> {
 }
 
 /** A server that resumes whatever it is asked to, and a sidecar that trusts `roots`. */
-async function call(version: Version, roots: Roots, notAfterMs = Date.now() + 3_600_000): Promise<Proxy> {
-  const own = old.issue({ dns: ['server.test'], notAfterMs });
+async function call(version: Version, roots: Roots, { own = server, context = roots.context } = {}): Promise<Proxy> {
   const app = createServer({ ...own, minVersion: version, maxVersion: version }, (socket) => {
     socket.on('error', () => socket.destroy());
     socket.once('data', () => socket.end('HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n'));
@@ -126,11 +157,10 @@ async function call(version: Version, roots: Roots, notAfterMs = Date.now() + 3_
   const port = await listen(app);
   cleanups.push(() => void app.close());
   const versions = { tls_maximum_protocol_version: version.replace('.', '_') };
-  const validation = { trusted_ca: { filename: roots.path } };
   return await startWith({
     listeners: [listener('out', 0, { route: { cluster: 'app' } })],
     clusters: [
-      cluster('app', port, { transport_socket: upstream({ validation_context: validation, tls_params: versions }) }),
+      cluster('app', port, { transport_socket: upstream({ validation_context: context, tls_params: versions }) }),
     ],
   });
 }
@@ -152,9 +182,21 @@ describe('a server', () => {
     expect([isResumed, body]).toEqual([false, 'hello']);
   });
 
+  test.each(KINDS)('of %s with %s resumes nobody who was revoked since', async (version, _, tickets) => {
+    const roots = new Roots(old);
+    const serving = await serve(version, tickets, { roots, context: roots.contextWithList });
+    const { session, body } = await serving.ask();
+    expect([body, (await serving.ask(session)).isResumed]).toEqual(['hello', true]);
+    roots.revoke(serving.cert);
+    await renewed(serving);
+    expect([(await serving.ask(session)).body, (await serving.ask()).body]).toEqual(['', '']);
+    roots.revoke();
+    await until('nobody is revoked', async () => (await serving.ask()).body === 'hello');
+  });
+
   test.each(VERSIONS)('of %s resumes nobody whose certificate has expired', async (version) => {
     const untilMs = soon();
-    const serving = await serve(version, {}, untilMs);
+    const serving = await serve(version, {}, { notAfterMs: untilMs });
     const { session, body } = await serving.ask();
     await passed(untilMs);
     expect([body, session !== null, (await serving.ask(session)).body]).toEqual(['hello', true, '']);
@@ -172,9 +214,22 @@ describe('a client', () => {
     expect(sum(proxy, 'app.ssl.fail_verify_error')).toBeGreaterThan(0);
   });
 
+  test.each(VERSIONS)('of %s resumes no server that was revoked since', async (version) => {
+    const roots = new Roots(old);
+    const proxy = await call(version, roots, { context: roots.contextWithList });
+    expect([await get(proxy), await get(proxy), sum(proxy, 'app.ssl.session_reused')]).toEqual([200, 200, 1]);
+    roots.revoke(server.cert);
+    await until('the server is refused', async () => (await get(proxy)) === 503);
+    const before = sum(proxy, 'app.ssl.session_reused');
+    expect([await get(proxy), sum(proxy, 'app.ssl.session_reused')]).toEqual([503, before]);
+    expect(sum(proxy, 'app.ssl.fail_verify_error')).toBeGreaterThan(0);
+  });
+
   test.each(VERSIONS)('of %s resumes no server whose certificate has expired', async (version) => {
     const untilMs = soon();
-    const proxy = await call(version, new Roots(old), untilMs);
+    const proxy = await call(version, new Roots(old), {
+      own: old.issue({ dns: ['server.test'], notAfterMs: untilMs }),
+    });
     expect([await get(proxy), await get(proxy), sum(proxy, 'app.ssl.session_reused')]).toEqual([200, 200, 1]);
     await passed(untilMs);
     expect([await get(proxy), sum(proxy, 'app.ssl.session_reused')]).toEqual([503, 1]);

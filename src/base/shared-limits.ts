@@ -6,8 +6,10 @@
 // the table is full, further names are limited by each thread for itself, and `isFull` says so.
 //
 //   entry │ hash │ hash │ used or tokens │ period │ share of thread 0 │ … │ share of thread n-1 │
+//   … and behind the entries the blocks of limits by key (keyed-table.ts)
 import { LocalShare, SharedShare, type LimitShare } from './limit-share.ts';
-import { LocalKeyedBuckets, SharedKeyedBuckets, type KeyedBuckets, type KeyedSlot } from './keyed-buckets.ts';
+import { LocalKeyedBuckets, SharedKeyedBuckets, type KeyedBuckets } from './keyed-buckets.ts';
+import { KeyedTable, TABLE_CELLS } from './keyed-table.ts';
 import { LocalRateBucket, SharedRateBucket, type RateBucket } from './rate-bucket.ts';
 import { localWindow, SlottedWindow, WINDOW_CELLS, type RateWindow } from './rate-window.ts';
 
@@ -54,8 +56,6 @@ const HASH_TOO = 1;
 const USED = 2;
 const PERIOD = 3;
 const SHARES = 4;
-/** Keys of one set of buckets, where threads share them. */
-const KEYS_MAX = 1024;
 
 export class SharedLimits implements Limits {
   /** What the threads share: hand it to each. */
@@ -64,6 +64,7 @@ export class SharedLimits implements Limits {
   readonly #wideCells: BigInt64Array<SharedArrayBuffer>;
   readonly #width: number;
   readonly #thread: number;
+  readonly #table: KeyedTable;
   #isFull = false;
   readonly shares = new Map<string, LimitShare>();
   readonly #keyed = new Map<string, KeyedBuckets>();
@@ -73,13 +74,14 @@ export class SharedLimits implements Limits {
     this.#thread = thread;
     // An even number of cells, so that two of them can be one of 64 bits.
     this.#width = (SHARES + threads + 1) & ~1;
-    const bytes = ENTRIES * this.#width * Int32Array.BYTES_PER_ELEMENT;
-    this.memory = memory ?? new SharedArrayBuffer(bytes);
+    const cells = ENTRIES * this.#width;
+    this.memory = memory ?? new SharedArrayBuffer((cells + TABLE_CELLS) * Int32Array.BYTES_PER_ELEMENT);
     this.#cells = new Int32Array(this.memory);
     this.#wideCells = new BigInt64Array(this.memory);
+    this.#table = new KeyedTable(this.#cells, this.#wideCells, cells);
   }
 
-  /** True when a name did not fit. */
+  /** True when a name did not fit: what it limits holds for this thread by itself. */
   get isFull(): boolean {
     return this.#isFull;
   }
@@ -123,14 +125,12 @@ export class SharedLimits implements Limits {
 
   /** Config time. */
   #makeKeyed(name: string, countMax: number): KeyedBuckets {
-    const slots: KeyedSlot[] = [];
-    for (let i = 0; i < Math.min(countMax, KEYS_MAX); i++) {
-      const at = this.#find(`key ${i} ${name}`);
-      const owner = this.#find(`owner ${i} ${name}`);
-      if (at < 0 || owner < 0) return new LocalKeyedBuckets(countMax);
-      slots.push({ owner: owner + USED, bucket: new SharedRateBucket(this.#wideCells, (at + USED) / 2) });
+    const slots = this.#table.slotsOf(firstHash(name), secondHash(name), countMax);
+    if (slots === null) {
+      this.#isFull = true;
+      return new LocalKeyedBuckets(countMax);
     }
-    return new SharedKeyedBuckets(this.#cells, slots, (key) => hashOf(key, 0x811c9dc5) | 1);
+    return new SharedKeyedBuckets(this.#cells, slots, firstHash);
   }
 
   /** Config time. */
@@ -163,9 +163,8 @@ export class SharedLimits implements Limits {
   #find(name: string): number {
     const cells = this.#cells;
     const width = this.#width;
-    // Never 0, which marks a free entry.
-    const hash = hashOf(name, 0x811c9dc5) | 1;
-    const hashToo = hashOf(name, 0x2f0b4c47) | 1;
+    const hash = firstHash(name);
+    const hashToo = secondHash(name);
     for (let i = 0; i < ENTRIES; i++) {
       const at = (((hash >>> 1) + i) % ENTRIES) * width;
       const found = Atomics.compareExchange(cells, at + HASH, 0, hash);
@@ -354,6 +353,15 @@ class SharedBucket implements TokenBucket {
       if (Atomics.compareExchange(this.#cells, this.#missing, missing, left) === missing) return;
     }
   }
+}
+
+/** Never 0, which marks a free entry. */
+function firstHash(text: string): number {
+  return hashOf(text, 0x811c9dc5) | 1;
+}
+
+function secondHash(text: string): number {
+  return hashOf(text, 0x2f0b4c47) | 1;
 }
 
 /** FNV-1a over the UTF-16 code units, with a stir at the end. */

@@ -64,15 +64,27 @@ async function runWorker(start: WorkerStart): Promise<void> {
       return { subscribe: () => {}, close: () => {} };
     },
   });
+  let isToldFull = false;
+  const tellIfFull = (): void => {
+    if (isToldFull || !limits.isFull) return;
+    isToldFull = true;
+    log.warning('the limits are more than threads can share: further ones hold for each thread by itself', {
+      remedy:
+        'write fewer rate limits by key, or run with --concurrency 1; limits that are gone leave room after a restart',
+    });
+  };
   parentPort?.on('message', (message: ToWorker) => {
-    if (message.kind === 'update') onUpdate?.(updateOf(message.update));
-    else if (message.kind === 'verdict') health?.report(message);
+    if (message.kind === 'update') {
+      onUpdate?.(updateOf(message.update));
+      tellIfFull();
+    } else if (message.kind === 'verdict') health?.report(message);
     else if (message.kind === 'secret') proxy.secrets.provide(providedOf(message));
     else obey(message, { proxy, seat, log });
   });
   void proxy.ready.then(() => post({ kind: 'ready' }));
   try {
     await proxy.start();
+    tellIfFull();
   } catch (cause) {
     post({ kind: 'failed', message: cause instanceof Error ? cause.message : String(cause) });
   }

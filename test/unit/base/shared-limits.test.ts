@@ -71,6 +71,24 @@ test('names beyond the table are limited by each thread for itself, and it says 
   expect([limits.isFull, late.acquire(1), late.acquire(1)]).toEqual([true, true, false]);
 });
 
+test('threads share a thousand limits by key, which take no room from the others; further ones are told of', () => {
+  const first = new SharedLimits(2, 0);
+  const second = new SharedLimits(2, 1, first.memory);
+  const rate = { tokensMax: 1, tokensPerMs: 0.001 };
+  for (let i = 0; i < 1024; i++) {
+    const mine = first.keyedRates(`limit ${i}`, 500).of('ann', 1000, rate);
+    const theirs = second.keyedRates(`limit ${i}`, 500).of('ann', 1000, rate);
+    expect([mine.take(1000, rate, 1), theirs.take(1000, rate, 1)]).toEqual([true, false]);
+  }
+  expect([first.isFull, second.isFull]).toEqual([false, false]);
+  first.budget('connections').acquire(1);
+  expect(second.budget('connections').acquire(1)).toBe(false);
+  const take = (limits: SharedLimits): boolean =>
+    limits.keyedRates('one too many', 500).of('ann', 1000, rate).take(1000, rate, 1);
+  expect([take(first), take(first), take(second)]).toEqual([true, false, true]);
+  expect([first.isFull, second.isFull]).toEqual([true, true]);
+});
+
 test.each(KINDS)(
   'a bucket of %s follows its configuration: a changed size at once, a changed interval anew',
   (_, make) => {

@@ -2,7 +2,7 @@
 // is told to this machine only.
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import { isIP } from 'node:net';
+import { isLoopback, isOwnHost } from '../base/own-host.ts';
 import type { Problem } from '../base/problem.ts';
 import type { DiscoveryEndpoint } from './flow.ts';
 import type { Snapshot } from './snapshot.ts';
@@ -98,12 +98,7 @@ export class StatusServer {
 
 /** Asked from this machine under a name of it: a page of another name in a browser here is not. */
 function isLocal({ socket, headers }: IncomingMessage): boolean {
-  const address = (socket.remoteAddress ?? '').replace(/^::ffff:/, '');
-  const host = (headers.host ?? '').replace(/:\d+$/, '');
-  return (
-    (address === '::1' || address.startsWith('127.')) &&
-    (host === 'localhost' || host === '[::1]' || (isIP(host) === 4 && host.startsWith('127.')))
-  );
+  return isLoopback(socket.remoteAddress) && headers.host !== undefined && isOwnHost(headers.host);
 }
 
 function registryOf(snapshot: Snapshot): unknown {

@@ -2,6 +2,7 @@
 // off the request path, so it is plain node:http. Whatever an endpoint throws is answered with 500
 // and logged: the admin port must never take the proxy with it.
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { isLoopback, isOwnHost } from '../../base/own-host.ts';
 import { descriptorOf } from '../descriptor.ts';
 import { clusters } from './clusters.ts';
 import { configDump } from './config-dump.ts';
@@ -80,6 +81,9 @@ function answerTo(
   byPath: ReadonlyMap<string, AdminEndpoint>,
   request: IncomingMessage,
 ): AdminAnswer {
+  // A page whose name was turned to this machine is of our own site for its browser. Probes have nothing to hide.
+  if (byPath.has(quit.path) && isLoopback(request.socket.localAddress) && !isOwnHost(request.headers.host))
+    return text('Refused: asked under a name that is not of this machine. Use 127.0.0.1 or localhost.\n', 403);
   const target = request.url ?? '/';
   const mark = target.indexOf('?');
   const path = mark === -1 ? target : target.slice(0, mark);
@@ -89,7 +93,8 @@ function answerTo(
   if (method !== 'GET' && method !== 'HEAD' && method !== 'POST') return text(`Method ${method} not allowed.`, 405);
   if (endpoint.isPostOnly && method !== 'POST') return text(`Method ${method} not allowed, POST required.`, 405);
   // A page of another site may make a browser post here; it must not stop the proxy.
-  const isForeign = request.headers['sec-fetch-site'] === 'cross-site';
+  const site = request.headers['sec-fetch-site'];
+  const isForeign = site !== undefined && site !== 'same-origin' && site !== 'none';
   if (endpoint.isPostOnly && isForeign) return text('Refused: sent by a page of another site.\n', 403);
   const pairs = [...new URLSearchParams(mark === -1 ? '' : target.slice(mark + 1))];
   const query = new Map(pairs);

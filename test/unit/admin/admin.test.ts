@@ -1,6 +1,7 @@
 // The admin server over HTTP: every path, its content type and its shape as a real Envoy 1.40 answered
 // the same bootstrap, what changes something only by POST, and that no endpoint can stop the server.
 // The config dump has a file of its own.
+import { request } from 'node:http';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { startAdminServer, type RunningServer } from '../../../src/sidecar/admin/server.ts';
 import { aSource, type SourceBench } from './admin-source-builder.ts';
@@ -26,6 +27,16 @@ async function askJson(path: string): Promise<unknown> {
   const { status, type, body } = await ask(path);
   expect({ status, type }).toEqual({ status: 200, type: 'application/json' });
   return JSON.parse(body);
+}
+
+/** With a Host of our own choice, which fetch does not send. */
+function statusUnder(path: string, method: string, headers: Record<string, string>): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const at = { host: '127.0.0.1', port: server.port, path, method, headers, agent: false };
+    request(at, (response) => resolve(response.resume().statusCode ?? 0))
+      .on('error', reject)
+      .end();
+  });
 }
 
 describe('the admin server', () => {
@@ -63,10 +74,25 @@ describe('the admin server', () => {
     expect((await ask('/ready', 'POST')).body).toBe('LIVE\n');
   });
 
-  it('does nothing for a page of another site', async () => {
-    expect((await ask('/quitquitquit', 'POST', { 'sec-fetch-site': 'cross-site' })).status).toBe(403);
+  it.each(['cross-site', 'same-site'])('does nothing for a page of another place (%s)', async (site) => {
+    expect((await ask('/quitquitquit', 'POST', { 'sec-fetch-site': site })).status).toBe(403);
     expect(bench.calls).toEqual([]);
   });
+
+  it.each(['evil.test', 'evil.test:15000', '127.0.0.1.evil.test', 'localhost.evil.test', '[::1].evil.test'])(
+    'tells and does nothing under the name %s, which may have been turned here',
+    async (host) => {
+      const own = { host, 'sec-fetch-site': 'same-origin' };
+      const statuses = [await statusUnder('/config_dump', 'GET', own), await statusUnder('/quitquitquit', 'POST', own)];
+      expect(statuses).toEqual([403, 403]);
+      expect(bench.calls).toEqual([]);
+    },
+  );
+
+  it.each(['localhost:15000', 'LOCALHOST', 'admin.localhost', '127.0.0.1', '[::1]:15000', '10.0.0.1'])(
+    'answers under %s',
+    async (host) => expect(await statusUnder('/ready', 'GET', { host })).toBe(200),
+  );
 
   it('answers 500 when an endpoint fails, and goes on', async () => {
     bench.source.plans = () => {

@@ -19,8 +19,10 @@ export async function runControl(flags: ControlFlags): Promise<number> {
     if (!ADDRESS.test(address)) return wrong(`"${address}" is not host:port`);
   const debounceMs = Number(flags.debounceMs);
   const settleMs = Number(flags.settleMs);
+  const onDemandAbove = Number(flags.onDemandAbove);
   if (![debounceMs, settleMs].every((ms) => Number.isFinite(ms) && ms >= 0))
     return wrong('--debounce-ms and --settle-ms take milliseconds');
+  if (!Number.isInteger(onDemandAbove) || onDemandAbove < 0) return wrong('--on-demand-above takes a number of hosts');
   const level = LOG_LEVELS.find((known) => known === flags.logLevel);
   if (level === undefined)
     return wrong(`"${flags.logLevel}" is not a log level; write one of ${LOG_LEVELS.join(', ')}`);
@@ -42,6 +44,7 @@ export async function runControl(flags: ControlFlags): Promise<number> {
     domain: flags.domain,
     debounceMs,
     settleMs,
+    onDemandAbove,
     tracing,
     secure,
     ...(flags.trustDomain === undefined ? {} : { trustDomain: flags.trustDomain }),

@@ -11,6 +11,7 @@ export interface ControlFlags {
   readonly domain: string;
   readonly debounceMs: string;
   readonly settleMs: string;
+  readonly onDemandAbove: string;
   readonly tracing: readonly string[];
   readonly caDir?: string;
   readonly secure?: string;
@@ -37,6 +38,7 @@ export function register(program: Command): void {
     .option('--domain <domain>', 'the domain of services', 'cluster.local')
     .option('--debounce-ms <n>', 'quiet time before a change of rules is sent', '100')
     .option('--settle-ms <n>', 'how long after the start sidecars that come back wait for each other', '2500')
+    .option('--on-demand-above <n>', 'virtual hosts above which sidecars fetch those that they use; 0: always', '500')
     .option(
       '--tracing <name=host:port>',
       'a collector that takes OTLP over gRPC, as a provider of that name; may be given again',

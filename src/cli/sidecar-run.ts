@@ -137,8 +137,9 @@ async function run(plane: SidecarPlane, { settings, flags, succession }: Running
     await Promise.race([plane.ready, ending.promise]);
     if (plane.isReady) {
       if (succession.hasPredecessor) await servers.start();
-      announce(proxy, servers.admin);
       await succeed(plane, { servers, succession, end: ending.resolve });
+      // Whoever reads this may start a successor.
+      announce(proxy, servers.admin);
     }
   } catch (cause) {
     log.error('cannot start', { error: messageOf(cause) });

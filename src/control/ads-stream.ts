@@ -10,7 +10,7 @@ import type { Node } from '../xds/gen/envoy/config/core/v3/base_pb.js';
 import type { DeltaDiscoveryRequest, DiscoveryRequest } from '../xds/gen/envoy/service/discovery/v3/discovery_pb.js';
 import type { Heard } from '../xds/heard.ts';
 import { ServerStream, TYPES_MAX } from '../xds/server-stream.ts';
-import { SECRET_TYPE, type TypeUrl } from '../xds/type-url.ts';
+import { SECRET_TYPE, VIRTUAL_HOST_TYPE, type TypeUrl } from '../xds/type-url.ts';
 import type { Variant } from '../xds/update.ts';
 import type { Watch } from '../xds/watch.ts';
 import { answerOf, statusOf, type Refusal } from './authentication/refusal.ts';
@@ -61,6 +61,8 @@ export interface AdsStreamEnvironment {
   readonly onRefused: (refused: Refusal, node: string) => void;
   readonly onClosed: () => void;
 }
+
+const NO_NAMES: ReadonlySet<string> = new Set();
 
 export class AdsStream {
   readonly connectionId: string;
@@ -149,8 +151,15 @@ export class AdsStream {
       request.$typeName === 'envoy.service.discovery.v3.DeltaDiscoveryRequest'
         ? this.#stream.hearDelta(request)
         : this.#stream.hearSotw(request);
+    if (request.typeUrl === VIRTUAL_HOST_TYPE) this.#use();
     this.#report(request.typeUrl, heard);
     this.#pump();
+  }
+
+  /** The clusters of hosts that the client fetches come with them. */
+  #use(): void {
+    const view = this.#subscription?.use(this.#stream.watches.get(VIRTUAL_HOST_TYPE)?.names ?? NO_NAMES) ?? null;
+    if (view !== null) this.#takeView(view);
   }
 
   /** Looks at what only the first request has; returns what is wrong with the request, or nothing. */

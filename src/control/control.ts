@@ -56,6 +56,8 @@ export interface ControlOptions {
   readonly secure?: SecureOptions | null;
   /** Keys of tokens may be fetched from private addresses; false by default. */
   readonly allowsPrivateJwks?: boolean;
+  /** Virtual hosts above which sidecars fetch those that they use, instead of having all; 500 by default. */
+  readonly onDemandAbove?: number;
   readonly clock?: Clock;
 }
 
@@ -63,6 +65,9 @@ export interface ControlOptions {
 const SETTLE_MS = 2_500;
 /** What only shows in the whole (a rule that instances do not match) is looked for again this long after they changed. */
 const CHECK_MS = 1_000;
+
+/** Below, a sidecar with all of the mesh has a few MiB of it, and needs nobody to serve what it never served before. */
+const ON_DEMAND_ABOVE = 500;
 
 export interface ControlAddresses {
   readonly xds: string;
@@ -76,6 +81,8 @@ interface Subscriber {
   readonly listener: ViewListener;
   readonly leave: () => void;
   isReturning: boolean;
+  /** Virtual hosts that it fetched. */
+  used: ReadonlySet<string>;
   view: View | null;
 }
 
@@ -137,10 +144,11 @@ export class ControlService implements ViewSource {
       onRefused: (refused, fields) => this.#refusals.note('xds', refused, fields),
     });
     this.#status = new StatusServer({ control: this, address: options.httpAddress ?? '127.0.0.1:15014' });
-    const { domain = 'cluster.local', tracing = [], trustDomain = '' } = options;
+    const { domain = 'cluster.local', tracing = [], trustDomain = '', onDemandAbove = ON_DEMAND_ABOVE } = options;
     const given = {
       domain,
       trustDomain,
+      onDemandAbove,
       rootsPem: () => this.#secure?.rootsPem ?? '',
       providers: tracing.map(({ provider }) => provider),
       services: tracing.map(({ service }) => service),
@@ -215,7 +223,7 @@ export class ControlService implements ViewSource {
     const leave = (): void => {
       for (const leaver of leavers) leaver();
     };
-    const subscriber: Subscriber = { node, listener, leave, isReturning, view: null };
+    const subscriber: Subscriber = { node, listener, leave, isReturning, used: new Set(), view: null };
     this.#subscribers.add(subscriber);
     if (this.#settling.admits(isReturning)) subscriber.view = this.#build(subscriber);
     const subscription: ViewSubscription = {
@@ -225,6 +233,14 @@ export class ControlService implements ViewSource {
       noteReturned: () => {
         subscriber.isReturning = true;
         this.#settling.noteReturned();
+      },
+      use: (hosts) => {
+        subscriber.used = new Set(hosts);
+        if (subscriber.view === null) return null;
+        const view = this.#build(subscriber);
+        if (view === subscriber.view) return null;
+        subscriber.view = view;
+        return view;
       },
       close: () => {
         this.#subscribers.delete(subscriber);
@@ -333,10 +349,10 @@ export class ControlService implements ViewSource {
   }
 
   /** A translation that fails is our own mistake; it must cost neither the process nor what sidecars have. */
-  #build({ node, view }: Subscriber): View | null {
+  #build({ node, view, used }: Subscriber): View | null {
     this.#refresh();
     try {
-      return this.#translator.last.builder.build(node, view);
+      return this.#translator.last.builder.build(node, view, used);
     } catch {
       // Where nobody like this node was there, or nobody was tried, look for the resource that fails for it.
       if (!this.#tried.has(sortOf(node)) || !this.#translator.isTried) {
@@ -345,7 +361,7 @@ export class ControlService implements ViewSource {
       }
     }
     try {
-      return this.#translator.last.builder.build(node, view);
+      return this.#translator.last.builder.build(node, view, used);
     } catch (cause) {
       this.#options.log.error('translation failed, what the sidecar has stays in force', {
         node: node.id,

@@ -39,6 +39,8 @@ export interface ViewSubscription {
   readonly view: View | null;
   /** Tells that a later request showed what the first did not: the client holds something from an earlier stream. */
   noteReturned(): void;
+  /** Tells which virtual hosts the client has asked for, where it fetches them; the view with what they need, if that is another. */
+  use(hosts: ReadonlySet<string>): View | null;
   /** Ends the subscription, and with it the registration of the node's workload. Safe to call twice. */
   close(): void;
 }

@@ -25,6 +25,8 @@ export interface Abilities {
   readonly ownFilters: boolean;
   /** It has an identity of the mesh, and secrets to show it. */
   readonly mtls: boolean;
+  /** It fetches virtual hosts when it needs them (on-demand-hosts.ts). */
+  readonly onDemand: boolean;
 }
 
 export const ALL_ABILITIES: Abilities = {
@@ -35,6 +37,7 @@ export const ALL_ABILITIES: Abilities = {
   budgetsRetries: false,
   ownFilters: false,
   mtls: false,
+  onDemand: false,
 };
 export const SIDECAR_ABILITIES: Abilities = {
   upgrades: true,
@@ -44,6 +47,7 @@ export const SIDECAR_ABILITIES: Abilities = {
   budgetsRetries: true,
   ownFilters: true,
   mtls: false,
+  onDemand: false,
 };
 
 /** An Envoy that says about its app what our sidecar says: the same configuration, without what only ours understands. */
@@ -126,7 +130,11 @@ export function readNode(info: NodeInfo): MeshNode | string {
     identity: info.peer?.id ?? null,
     serviceAccount: info.peer?.id.serviceAccount ?? textOf(metadata['SERVICE_ACCOUNT']),
     isMeshed: takesMtls(labels),
-    abilities: { ...abilitiesOf(info, own !== null), mtls: takesMtls(labels) },
+    abilities: {
+      ...abilitiesOf(info, own !== null),
+      mtls: takesMtls(labels),
+      onDemand: own?.['onDemand'] === true,
+    },
   };
 }
 

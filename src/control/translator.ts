@@ -35,7 +35,10 @@ interface Circumstances {
   readonly jwks: JwksStates;
   readonly rootsPem: string;
 }
-type FixedInputs = Pick<SnapshotInputs, 'domain' | 'providers' | 'services' | 'trustDomain' | 'rootsPem'>;
+type FixedInputs = Pick<SnapshotInputs, 'domain' | 'providers' | 'services' | 'trustDomain' | 'rootsPem'> & {
+  /** Virtual hosts above which those sidecars that can fetch them do; never by default. */
+  readonly onDemandAbove?: number;
+};
 
 /** One resource that is new, different (`next` replaces the old one) or gone (`next` is null). */
 interface Change {
@@ -173,7 +176,14 @@ export class Translator {
 
   #builderOf(snapshot: Snapshot, follows: { builder: ViewBuilder; difference: Difference } | null): ViewBuilder {
     const { interner: interned } = this;
-    return new ViewBuilder(snapshot, { sequence: this.#sequence, interned, clients: this.#clients, follows });
+    const { onDemandAbove = Infinity } = this.#fixed;
+    return new ViewBuilder(snapshot, {
+      sequence: this.#sequence,
+      interned,
+      clients: this.#clients,
+      onDemandAbove,
+      follows,
+    });
   }
 
   /** `before`: from which only routes and instances differ; null: from the last one anything may. */

@@ -10,6 +10,7 @@ import type { Route, RouteMatch, VirtualHost } from '../xds/gen/envoy/config/rou
 import type { Exchange } from './exchange.ts';
 import type { FilterStat, FilterTally } from './filter-tally.ts';
 import type { CompileEnv, PlanPart } from './plan.ts';
+import type { HostLookup } from './host-lookup.ts';
 import type { RemoteCalls } from './remote-call.ts';
 
 export interface FilterScope {
@@ -35,6 +36,8 @@ export interface FilterScope {
   readonly limits: Limits;
   /** Calls to other services while a request waits; plan/waiting-step.ts has the steps for it. */
   readonly remote: RemoteCalls;
+  /** Virtual hosts that are fetched on demand; absent: none are. */
+  readonly hosts?: HostLookup;
   /** A RouteMatch outside of a route table; null after reporting why it is refused. */
   readonly routeMatch: (match: RouteMatch, problems: Problem[], path: string) => ((x: Exchange) => boolean) | null;
   /** The statistics `http.PREFIX.NAME.*`, or `http.PREFIX.NAME.PART.*`; the same object whenever it is asked for. */
@@ -63,6 +66,8 @@ export interface RoutePlace {
   /** Of the route and of its host, for Problems. */
   readonly path: string;
   readonly hostPath: string;
+  /** The name of the configuration when its other hosts are fetched on demand; null: it has them all. */
+  readonly fetches: string | null;
 }
 
 /** One filter of one manager, compiled. */

@@ -19,8 +19,9 @@ function warn(fields: readonly Field[], problems: Problem[], prefix: string): vo
 }
 
 export function warnOfConfig(config: RouteConfiguration, problems: Problem[]): void {
-  if (config.vhds !== undefined)
-    problems.push(error('vhds', 'is not supported', 'list every virtual host in virtual_hosts'));
+  const source = config.vhds?.configSource?.configSourceSpecifier.case;
+  if (config.vhds !== undefined && source !== 'ads' && source !== 'self')
+    problems.push(error('vhds.config_source', 'only ADS is supported as a source of hosts', 'write ads: {}'));
   warn(
     [
       ['internal_only_headers', config.internalOnlyHeaders.length > 0],

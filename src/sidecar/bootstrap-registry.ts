@@ -30,6 +30,7 @@ import {
   RateLimitSchema,
 } from '../xds/gen/envoy/extensions/filters/http/ratelimit/v3/rate_limit_pb.js';
 import { FilterConfigSchema as GrpcStatsSchema } from '../xds/gen/envoy/extensions/filters/http/grpc_stats/v3/config_pb.js';
+import { OnDemandSchema } from '../xds/gen/envoy/extensions/filters/http/on_demand/v3/on_demand_pb.js';
 import { RBACPerRouteSchema, RBACSchema } from '../xds/gen/envoy/extensions/filters/http/rbac/v3/rbac_pb.js';
 import { RouterSchema } from '../xds/gen/envoy/extensions/filters/http/router/v3/router_pb.js';
 import {
@@ -90,6 +91,7 @@ export const extensions: Registry = createRegistry(
   RBACPerRouteSchema,
   NetworkRbacSchema,
   NetworkExtAuthzSchema,
+  OnDemandSchema,
   LocalRateLimitSchema,
   JwtAuthenticationSchema,
   JwtPerRouteSchema,

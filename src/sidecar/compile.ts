@@ -12,6 +12,7 @@ import type { Registry } from '../observe/registry.ts';
 import type { SpanPipeline } from '../observe/span-pipeline.ts';
 import type { ClusterLimits, ClusterRef } from '../plan/cluster.ts';
 import type { CompileEnv } from '../plan/plan.ts';
+import type { HostLookup } from '../plan/host-lookup.ts';
 import type { RemoteCalls } from '../plan/remote-call.ts';
 import type { ClusterSettings } from '../resilience/cluster-settings.ts';
 import { compileCluster } from '../resilience/compile.ts';
@@ -56,6 +57,8 @@ export interface CompileContext {
   readonly limits: Limits;
   /** What filters ask of other services. */
   readonly remote: RemoteCalls;
+  /** Virtual hosts that are fetched on demand; absent: none are. */
+  readonly hosts?: HostLookup;
 }
 
 /** A cluster's settings with how its endpoints are dialled; null: in plaintext. */

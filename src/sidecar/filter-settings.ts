@@ -51,11 +51,12 @@ export class FilterSettings {
 
   #readHost(host: VirtualHost, index: number): void {
     const hostPath = `virtual_hosts[${index}]`;
+    const fetches = this.#config.vhds === undefined ? null : this.#config.name;
     const hostPlace = `${this.#config.name}/${host.name}`;
     this.#readAll(host.typedPerFilterConfig, hostPath, hostPlace);
     for (const [j, route] of host.routes.entries()) {
       const path = `${hostPath}.routes[${j}]`;
-      this.#places.set(route, { route, host, path, hostPath });
+      this.#places.set(route, { route, host, path, hostPath, fetches });
       this.#readRoute(route, path, `${hostPlace}/${route.name || j}`);
     }
   }

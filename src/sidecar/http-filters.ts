@@ -17,6 +17,7 @@ import { compileRbac } from '../policy/rbac-compile.ts';
 import { compileGlobalLimit } from '../policy/global-rate-limit-compile.ts';
 import { compileLocalLimit } from '../policy/local-rate-limit-compile.ts';
 import { compileJwt } from '../policy/jwt-compile.ts';
+import { compileOnDemand } from '../policy/on-demand-compile.ts';
 import { compileOwnLimits } from '../policy/own-rate-limit-compile.ts';
 import { compileSession } from '../policy/session-compile.ts';
 import { compileShedding } from '../policy/shedding-compile.ts';
@@ -43,6 +44,7 @@ import {
   StatefulSessionPerRouteSchema,
   StatefulSessionSchema,
 } from '../xds/gen/envoy/extensions/filters/http/stateful_session/v3/stateful_session_pb.js';
+import { OnDemandSchema } from '../xds/gen/envoy/extensions/filters/http/on_demand/v3/on_demand_pb.js';
 import { RBACPerRouteSchema, RBACSchema } from '../xds/gen/envoy/extensions/filters/http/rbac/v3/rbac_pb.js';
 import { RouterSchema, type Router } from '../xds/gen/envoy/extensions/filters/http/router/v3/router_pb.js';
 import type {
@@ -72,6 +74,7 @@ const KINDS: ReadonlyMap<string, FilterKind> = new Map([
   [LocalRateLimitSchema.typeName, { compile: compileLocalLimit, settings: [LocalRateLimitSchema] }],
   [JwtAuthenticationSchema.typeName, { compile: compileJwt, settings: [JwtPerRouteSchema] }],
   [RateLimitSchema.typeName, { compile: compileGlobalLimit, settings: [RateLimitPerRouteSchema] }],
+  [OnDemandSchema.typeName, { compile: compileOnDemand, settings: [] }],
   [StatefulSessionSchema.typeName, { compile: compileSession, settings: [StatefulSessionPerRouteSchema] }],
 ]);
 
@@ -170,6 +173,7 @@ function scopeOf(config: HttpConnectionManager, scope: CompileScope, place: Filt
     clock: context.clock,
     limits: context.limits,
     remote: context.remote,
+    ...(context.hosts === undefined ? {} : { hosts: context.hosts }),
     tally: (name, stats, part) => context.stats.filter(config.statPrefix, name, stats, part ?? null),
   };
 }

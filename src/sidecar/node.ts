@@ -64,6 +64,8 @@ export function nodeOf(workload: WorkloadIdentity): Node {
     outboundPort,
     ...(isCaptured ? { inboundPort } : {}),
     mode,
+    // Virtual hosts of a large mesh are fetched when they are needed.
+    onDemand: true,
   };
   return create(NodeSchema, {
     id: `sidecar~${address.split(',')[0]}~${name}.${namespace}~${namespace}.svc.cluster.local`,

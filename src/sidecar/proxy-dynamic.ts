@@ -14,7 +14,15 @@ import { ClusterSchema } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js'
 import { ClusterLoadAssignmentSchema } from '../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
 import { ListenerSchema } from '../xds/gen/envoy/config/listener/v3/listener_pb.js';
 import { RouteConfigurationSchema } from '../xds/gen/envoy/config/route/v3/route_pb.js';
-import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, ROUTE_TYPE, SECRET_TYPE, type TypeUrl } from '../xds/type-url.ts';
+import {
+  CLUSTER_TYPE,
+  ENDPOINT_TYPE,
+  LISTENER_TYPE,
+  ROUTE_TYPE,
+  SECRET_TYPE,
+  VIRTUAL_HOST_TYPE,
+  type TypeUrl,
+} from '../xds/type-url.ts';
 import { typeNameOf } from '../xds/unpack.ts';
 import type { ReceivedResource, Refusal, Update } from '../xds/update.ts';
 import { extensions } from './bootstrap-registry.ts';
@@ -22,6 +30,7 @@ import { collectGrpcClusters } from './compile-bootstrap.ts';
 import { compileClusterSettings, compileListener, type CompileContext, type Compiled } from './compile.ts';
 import { durationMs } from './compile-duration.ts';
 import type { CompiledListener } from './compile-listener.ts';
+import type { FetchedHosts } from './fetched-hosts.ts';
 import type { ListenerSet } from './proxy-listeners.ts';
 import type { Book } from './snapshot.ts';
 import type { Books } from './books.ts';
@@ -33,6 +42,7 @@ export interface DynamicOptions {
   readonly context: CompileContext;
   readonly store: StateStore;
   readonly listeners: ListenerSet;
+  readonly hosts: FetchedHosts;
   readonly books: Books;
   readonly clock: Clock;
   readonly log: Log;
@@ -110,6 +120,8 @@ export class DynamicResources {
         return this.#applyListeners(update);
       case ROUTE_TYPE:
         return this.#applyRoutes(update);
+      case VIRTUAL_HOST_TYPE:
+        return this.#options.hosts.apply(update);
       case SECRET_TYPE:
         return this.#options.context.secrets.apply(ADS, update);
       default:
@@ -296,6 +308,7 @@ export class DynamicResources {
       if (!books.routes.isStatic(name) && !names.has(name)) books.routes.remove(name);
     }
     subscribe(ROUTE_TYPE, names);
+    this.#options.hosts.keep(names);
   }
 
   /** Names that listeners ask RDS for, also those that are held back. */
@@ -307,7 +320,7 @@ export class DynamicResources {
   }
 
   #applyRoutes({ changed }: Update): readonly Refusal[] {
-    const { listeners, books } = this.#options;
+    const { hosts, books } = this.#options;
     const refusals: Refusal[] = [];
     for (const received of changed) {
       this.#take(books.routes, received, {
@@ -316,7 +329,7 @@ export class DynamicResources {
         apply: (message) => {
           const problems: Problem[] = [];
           findUnsupported(RouteConfigurationSchema, message, { registry: extensions, problems, path: '' });
-          if (!refuses(problems)) problems.push(...listeners.putRoutes(message));
+          if (!refuses(problems)) problems.push(...hosts.rebase(message));
           return { value: APPLIED, problems };
         },
       });

@@ -27,6 +27,7 @@ import { connectionLimitOf } from './connection-limit.ts';
 import { readRuntime } from './compile-runtime.ts';
 import type { DiscoveryClientOptions } from './discovery.ts';
 import { newEngineCounters, type Engine } from './engine.ts';
+import { FetchedHosts } from './fetched-hosts.ts';
 import { HealthMonitor } from './health-monitor.ts';
 import type { Identity } from './identity.ts';
 import type { ListenerHost } from './listener-host.ts';
@@ -104,12 +105,17 @@ export class Proxy {
   readonly store: StateStore;
   readonly secrets: SecretStore;
   readonly listeners: ListenerSet;
+  readonly hosts: FetchedHosts = new FetchedHosts({
+    subscribe: (typeUrl, names) => this.feed.subscribe(typeUrl, names),
+    install: (config) => this.listeners.putRoutes(config),
+  });
   readonly engine: Engine;
   readonly health: HealthMonitor;
   readonly outliers: OutlierWatch;
   readonly limits: Limits;
+  readonly #readiness: PromiseWithResolvers<void> = Promise.withResolvers();
   /** Resolves when the proxy is ready for the first time; never when it is stopped before. */
-  readonly ready: Promise<void>;
+  readonly ready: Promise<void> = this.#readiness.promise;
   /** Errors and warnings of the bootstrap; with an error start() fails. */
   readonly problems: readonly Problem[];
   readonly dynamic: DynamicResources | null;
@@ -118,7 +124,6 @@ export class Proxy {
   readonly #logFiles: LogFiles;
   readonly #spans: SpanPipeline;
   readonly #remote: SidecarRemoteCalls;
-  readonly #isReadyNow: () => void;
   readonly identity: Identity | null;
   readonly feed: ProxyFeed;
   #isReady = false;
@@ -149,8 +154,8 @@ export class Proxy {
       log: log.child('outlier'),
       onEvent: outlierLogOf(bootstrap, this.#logFiles, clock),
     });
-    const { outliers } = this;
     const health = options.watchHealth?.(this.health, pools) ?? this.health;
+    const { outliers } = this;
     const dependencies = { clock, random, resolver: createNodeResolver(), log: log.child('cluster'), health, outliers };
     this.store = new StateStore(dependencies, pools, homeOf(bootstrap));
     this.identity = options.identity ?? null;
@@ -183,19 +188,17 @@ export class Proxy {
       sourceAddresses: compileUpstreamBind(bootstrap.clusterManager?.upstreamBindConfig, [], ''),
       limits: this.limits,
       remote: this.#remote,
+      hosts: this.hosts.demand,
     };
     this.listeners = new ListenerSet({
       engine: this.engine,
       context,
-      routesOf: (name) => this.books.routes.get(name)?.config.message,
+      routesOf: (name) => this.hosts.whole(this.books.routes.get(name)?.config.message),
       drainMs: (options.drainSeconds ?? DRAIN_SECONDS) * 1000,
       host: options.host ?? null,
     });
     this.#compiled = compileBootstrap(bootstrap, context);
     this.problems = this.#compiled.problems;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.ready = promise;
-    this.#isReadyNow = resolve;
     this.feed = new ProxyFeed(this, this.#compiled.dynamic, options);
     this.dynamic = this.#compiled.dynamic === null ? null : this.#makeDynamic(context);
   }
@@ -342,6 +345,7 @@ export class Proxy {
       context,
       store: this.store,
       listeners: this.listeners,
+      hosts: this.hosts,
       books: this.books,
       clock: this.clock,
       log: this.log.child('xds'),
@@ -379,7 +383,7 @@ export class Proxy {
       if (plan.hasListeners && !this.dynamic.areListenersReady) return;
     }
     this.#isReady = true;
-    this.#isReadyNow();
+    this.#readiness.resolve();
   }
 }
 

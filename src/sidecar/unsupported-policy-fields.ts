@@ -39,6 +39,10 @@ export const POLICY_FIELDS: Readonly<Record<string, MessageFields>> = {
   'envoy.config.common.mutation_rules.v3.HeaderMutationRules': ALL,
   'envoy.type.matcher.v3.ListStringMatcher': ALL,
   'envoy.type.v3.HttpStatus': ALL,
+  'envoy.extensions.filters.http.on_demand.v3.OnDemand': {
+    supported: '',
+    refused: { odcds: 'leave it out: clusters come with the hosts that need them' },
+  },
   'envoy.extensions.filters.http.cors.v3.Cors': ALL,
   'envoy.extensions.filters.http.cors.v3.CorsPolicy': ALL,
   'envoy.config.route.v3.CorsPolicy': {

@@ -9,11 +9,12 @@ export const ROUTE_FIELDS: Readonly<Record<string, MessageFields>> = {
   'envoy.config.route.v3.RouteConfiguration': {
     supported: `name virtual_hosts internal_only_headers response_headers_to_add response_headers_to_remove
       request_headers_to_add request_headers_to_remove most_specific_header_mutations_wins request_mirror_policies
-      ignore_port_in_host_matching ignore_path_parameters_in_path_matching max_direct_response_body_size_bytes vhost_header metadata`,
+      ignore_port_in_host_matching ignore_path_parameters_in_path_matching max_direct_response_body_size_bytes vhost_header metadata vhds`,
     opaque: 'typed_per_filter_config',
     harmless: { validate_clusters: 'has no effect: a cluster may come later' },
-    refused: { vhds: 'write virtual_hosts', cluster_specifier_plugins: 'write cluster or weighted_clusters' },
+    refused: { cluster_specifier_plugins: 'write cluster or weighted_clusters' },
   },
+  'envoy.config.route.v3.Vhds': { supported: 'config_source', required: 'config_source' },
   'envoy.config.route.v3.VirtualHost': {
     supported: `name domains routes require_tls request_headers_to_add request_headers_to_remove response_headers_to_add
       response_headers_to_remove include_request_attempt_count include_attempt_count_in_response

@@ -10,7 +10,7 @@ import {
   type DeltaDiscoveryResponse,
 } from './gen/envoy/service/discovery/v3/discovery_pb.js';
 import { StatusSchema } from './gen/google/rpc/status_pb.js';
-import { defaultsToWildcard, inPushOrder, type TypeUrl } from './type-url.ts';
+import { defaultsToWildcard, inRequestOrder, type TypeUrl } from './type-url.ts';
 import { formatRefusals, type ReceivedResource, type Refusal } from './update.ts';
 
 interface Interest {
@@ -39,7 +39,7 @@ export class DeltaClient implements ClientStream<DeltaDiscoveryRequest, DeltaDis
     this.close();
     this.#isOpen = true;
     const requests: DeltaDiscoveryRequest[] = [];
-    for (const typeUrl of inPushOrder(this.#interests.keys())) {
+    for (const typeUrl of inRequestOrder(this.#interests.keys())) {
       const interest = this.#interests.get(typeUrl);
       if (interest !== undefined && wantsAny(interest)) requests.push(this.#begin(interest));
     }

@@ -2,7 +2,7 @@
 // order that breaks nothing at the client. Pure: no sockets, no clock; the owner pulls with `next()`
 // after every input and arms one timer while `isWaiting`.
 //
-//   view ─► CDS ─► EDS ─► (hold until new clusters are acked) ─► LDS ─► RDS ─► … acked ─► removals of CDS, EDS, RDS
+//   view ─► CDS ─► EDS ─► (hold until new clusters are acked) ─► LDS ─► RDS, VHDS ─► … acked ─► removals of CDS, EDS, RDS
 //
 // One message per type is in flight; later changes merge and go out after its answer. A NACK is noted
 // and never answered with the same thing. A cluster that is sent is followed by its endpoints, sent
@@ -14,7 +14,15 @@ import { Retained } from './retained.ts';
 import { changeBetween, type ResourceChange } from './resource-change.ts';
 import type { EncodedResource, ResourceView } from './resource.ts';
 import { hearSotw } from './sotw-request.ts';
-import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, PUSH_ORDER, ROUTE_TYPE, type TypeUrl } from './type-url.ts';
+import {
+  CLUSTER_TYPE,
+  ENDPOINT_TYPE,
+  LISTENER_TYPE,
+  PUSH_ORDER,
+  ROUTE_TYPE,
+  VIRTUAL_HOST_TYPE,
+  type TypeUrl,
+} from './type-url.ts';
 import type { Offer, Outgoing, Watch } from './watch.ts';
 
 /** gRPC clients refuse messages above 4 MiB by default; this leaves room for names and the envelope. */
@@ -121,6 +129,8 @@ export class ServerStream {
       const watch = this.#watches.get(typeUrl);
       if (watch === undefined || watch.inFlight !== null || !watch.isDirty) continue;
       if (this.isHolding && waitsForClusters(typeUrl)) continue;
+      // Hosts are asked for before clusters, and told after them.
+      if (typeUrl === VIRTUAL_HOST_TYPE && !this.#watches.has(CLUSTER_TYPE)) continue;
       const message = this.#send(watch);
       if (message !== null) return message;
     }
@@ -228,7 +238,8 @@ export class ServerStream {
     for (const [typeUrl, retained] of this.#retained) {
       if (retained.size === 0) continue;
       const listeners = this.#settled(LISTENER_TYPE);
-      const generation = typeUrl === ROUTE_TYPE ? listeners : Math.min(listeners, this.#settled(ROUTE_TYPE));
+      const routes = Math.min(this.#settled(ROUTE_TYPE), this.#settled(VIRTUAL_HOST_TYPE));
+      const generation = typeUrl === ROUTE_TYPE ? listeners : Math.min(listeners, routes);
       if (!retained.dropUpTo(generation)) continue;
       const watch = this.#watches.get(typeUrl);
       if (watch === undefined) continue;
@@ -255,5 +266,5 @@ export class ServerStream {
 const NO_NAMES: ReadonlySet<string> = new Set();
 
 function waitsForClusters(typeUrl: TypeUrl): boolean {
-  return typeUrl === LISTENER_TYPE || typeUrl === ROUTE_TYPE;
+  return typeUrl === LISTENER_TYPE || typeUrl === ROUTE_TYPE || typeUrl === VIRTUAL_HOST_TYPE;
 }

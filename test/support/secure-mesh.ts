@@ -35,6 +35,7 @@ export class SecureMesh implements AsyncDisposable {
   #secure = 0;
   #http = 0;
   #rules = 0;
+  #controlArgs: readonly string[] = [];
 
   static async start(rules: string, flags: readonly string[] = []): Promise<SecureMesh> {
     const mesh = new SecureMesh();
@@ -54,8 +55,15 @@ export class SecureMesh implements AsyncDisposable {
     this.#http = http;
     const places = ['--secure', `127.0.0.1:${secure}`, '--xds', `127.0.0.1:${xds}`, '--http', `127.0.0.1:${http}`];
     const folders = ['--rules', join(this.folder), '--ca-dir', this.caFolder];
-    this.#control = this.#run('control', ...folders, ...places, '--settle-ms', '0', ...flags);
-    await untilReady(this.#control, async () => (await statusOf(http, '/ready')) === 200);
+    this.#controlArgs = ['control', ...folders, ...places, '--settle-ms', '0', ...flags];
+    await this.startControl();
+  }
+
+  /** Also after it was ended: on the same ports, with the same authority. */
+  async startControl(): Promise<void> {
+    const control = this.#run(...this.#controlArgs);
+    this.#control = control;
+    await untilReady(control, async () => (await statusOf(this.#http, '/ready')) === 200);
   }
 
   get caFolder(): string {

@@ -6,6 +6,7 @@ import { ClusterSchema, Cluster_DiscoveryType } from '../../src/xds/gen/envoy/co
 import { NodeSchema, type Node } from '../../src/xds/gen/envoy/config/core/v3/base_pb.js';
 import { ClusterLoadAssignmentSchema } from '../../src/xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
 import { ListenerSchema } from '../../src/xds/gen/envoy/config/listener/v3/listener_pb.js';
+import { VirtualHostSchema } from '../../src/xds/gen/envoy/config/route/v3/route_components_pb.js';
 import { RouteConfigurationSchema } from '../../src/xds/gen/envoy/config/route/v3/route_pb.js';
 import { encodeResource, resourceView, type EncodedResource } from '../../src/xds/resource.ts';
 
@@ -39,6 +40,13 @@ export function aListener(name: string, salt = ''): EncodedResource {
 export function aRoutes(name: string, salt = ''): EncodedResource {
   const message = create(RouteConfigurationSchema, { name, virtualHosts: [{ name: salt, domains: ['*'] }] });
   return encodeResource(RouteConfigurationSchema, name, message);
+}
+
+export function aHost(name: string, salt = ''): EncodedResource {
+  return {
+    ...encodeResource(VirtualHostSchema, name, create(VirtualHostSchema, { name: salt, domains: ['h'] })),
+    name,
+  };
 }
 
 export function aNode(id = 'sidecar~127.0.0.1~a.default~default.svc.cluster.local', metadata: JsonObject = {}): Node {
@@ -79,7 +87,7 @@ export class OneView implements ViewSource {
     const close = (): void => {
       if (this.#listeners.delete(listener)) this.closed++;
     };
-    return { kind: 'open', subscription: { view: this.#view, noteReturned: () => {}, close } };
+    return { kind: 'open', subscription: { view: this.#view, noteReturned: () => {}, use: () => null, close } };
   }
 
   /** Nodes that open now are shown nothing until the next `show`. */

@@ -5,7 +5,7 @@
 import { ClusterSchema } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import type { Cluster } from '../../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import { ClusterLoadAssignmentSchema } from '../../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
-import { RouteConfigurationSchema } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
+import { RouteConfigurationSchema, type RouteConfiguration } from '../../xds/gen/envoy/config/route/v3/route_pb.js';
 import type { NamedResources } from '../../xds/resource-change.ts';
 import { changeBetween } from '../../xds/resource-change.ts';
 import { encodeResource } from '../../xds/resource.ts';
@@ -22,6 +22,7 @@ import { clustersOf, outboundClusters, type ClusterContext, type OutboundCluster
 import { authorizationClusters } from './external-authorization.ts';
 import { fallbacksOf, followFallbacks } from './fallback.ts';
 import type { Interner } from './interner.ts';
+import { hostCount, onDemandHosts } from './on-demand-hosts.ts';
 import { tracerClusters } from './tracing.ts';
 import { outboundRoutes } from './virtual-hosts.ts';
 
@@ -47,6 +48,8 @@ export interface CommonView {
   readonly limited: readonly LimitedCluster[];
   readonly endpoints: NamedResources;
   readonly routes: NamedResources;
+  /** Fetched one by one, by `CONFIGURATION/DOMAIN`; null: routes have them all. */
+  readonly hosts: NamedResources | null;
 }
 
 /** Which node was looked at to see whether managers changed, and what they were like. */
@@ -67,6 +70,8 @@ export interface CommonInputs {
   readonly snapshot: Snapshot;
   readonly node: MeshNode;
   readonly interner: Interner;
+  /** Virtual hosts above which those who can fetch them do. */
+  readonly onDemandAbove: number;
 }
 
 /** `before` is the view of the same sort of node in the snapshot that `difference` is against; null: there is none. */
@@ -90,12 +95,14 @@ function make(inputs: CommonInputs, before: CommonView | null, moved: ReadonlySe
   const isCaptured = node.mode === 'redirect';
   const ownPorts = new Set(ownPortsOf(node));
   const ports = isCaptured ? capturedPorts(scope, node, ownPorts).ports : [];
-  const tables = isCaptured ? capturedRoutes(ports, { scope, node }) : [outboundRoutes(scope, node)];
+  const all = (isCaptured ? capturedRoutes(ports, { scope, node }) : [outboundRoutes(scope, node)]).map((table) =>
+    followFallbacks(table, fallbacks.names),
+  );
+  const { tables, hosts } = isOnDemand(inputs, all, before)
+    ? onDemandHosts(all, interner)
+    : { tables: all, hosts: null };
   const routes = new Map(
-    tables.map((table) => [
-      table.name,
-      interner.intern(encodeResource(RouteConfigurationSchema, table.name, followFallbacks(table, fallbacks.names))),
-    ]),
+    tables.map((table) => [table.name, interner.intern(encodeResource(RouteConfigurationSchema, table.name, table))]),
   );
   return {
     scope,
@@ -104,8 +111,20 @@ function make(inputs: CommonInputs, before: CommonView | null, moved: ReadonlySe
     outboundBefore: before?.outbound ?? new Map(),
     managers: managersOf(node, scope, before),
     routes,
+    hosts,
     ...clusters,
   };
+}
+
+/** Who has begun to fetch goes on until there are far fewer, so that nobody changes to and fro. */
+function isOnDemand(
+  { node, onDemandAbove }: CommonInputs,
+  tables: readonly RouteConfiguration[],
+  before: CommonView | null,
+): boolean {
+  if (!node.abilities.onDemand) return false;
+  const hasBegun = before !== null && before.hosts !== null;
+  return hostCount(tables) > (hasBegun ? onDemandAbove / 2 : onDemandAbove);
 }
 
 /** Routes may bring filters with them (CORS, sessions, claims), which then stand in every manager that sends. */
@@ -190,6 +209,7 @@ function kept(before: CommonView | null, made: CommonView): CommonView {
     clusters: same(before.clusters, made.clusters),
     endpoints: same(before.endpoints, made.endpoints),
     routes: same(before.routes, made.routes),
+    hosts: before.hosts === null || made.hosts === null ? made.hosts : same(before.hosts, made.hosts),
   };
 }
 

@@ -5,6 +5,7 @@ import { create } from '@bufbuild/protobuf';
 import { StructSchema } from '@bufbuild/protobuf/wkt';
 import { FilterSchema } from '../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
 import type { Filter } from '../../xds/gen/envoy/config/listener/v3/listener_components_pb.js';
+import { OnDemandSchema } from '../../xds/gen/envoy/extensions/filters/http/on_demand/v3/on_demand_pb.js';
 import { RouterSchema } from '../../xds/gen/envoy/extensions/filters/http/router/v3/router_pb.js';
 import type { Router } from '../../xds/gen/envoy/extensions/filters/http/router/v3/router_pb.js';
 import {
@@ -92,6 +93,8 @@ export function httpManager({
   });
   const sessions = direction === 'client' ? sessionFilter(scope) : null;
   if (sessions !== null) manager.httpFilters.unshift(sessions);
+  // Before all others, which are those of the route that is chosen in the end.
+  if (direction === 'client' && node.abilities.onDemand) manager.httpFilters.unshift(onDemandFilter());
   manager.httpFilters = patchHttpFilters(manager.httpFilters, scope.snapshot.envoyFilters, {
     node,
     direction,
@@ -141,6 +144,13 @@ function ownFilters({ abilities }: MeshNode): HttpFilter[] {
       configType: { case: 'typedConfig', value: pack(StructSchema, create(StructSchema)) },
     }),
   ];
+}
+
+function onDemandFilter(): HttpFilter {
+  return create(HttpFilterSchema, {
+    name: 'envoy.filters.http.on_demand',
+    configType: { case: 'typedConfig', value: pack(OnDemandSchema, create(OnDemandSchema)) },
+  });
 }
 
 function router({ abilities }: MeshNode): Router {

@@ -7,7 +7,14 @@ import type { Listener } from '../../xds/gen/envoy/config/listener/v3/listener_p
 import { LayeredResources, changeBetween, type NamedResources } from '../../xds/resource-change.ts';
 import { encodeResource, versionOf } from '../../xds/resource.ts';
 import type { EncodedResource } from '../../xds/resource.ts';
-import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, ROUTE_TYPE, SECRET_TYPE } from '../../xds/type-url.ts';
+import {
+  CLUSTER_TYPE,
+  ENDPOINT_TYPE,
+  LISTENER_TYPE,
+  ROUTE_TYPE,
+  SECRET_TYPE,
+  VIRTUAL_HOST_TYPE,
+} from '../../xds/type-url.ts';
 import type { TypeUrl } from '../../xds/type-url.ts';
 import type { Problem } from '../../base/problem.ts';
 import type { Clients } from '../client-roster.ts';
@@ -26,6 +33,8 @@ import { checkShares, withShare } from './concurrency-limit.ts';
 import { fixedClusters } from './fixed-clusters.ts';
 import { InboundPorts } from './inbound-ports.ts';
 import type { Interner } from './interner.ts';
+import { hostsIn, NO_HOSTS } from './on-demand-hosts.ts';
+import { usedClusters } from './used-clusters.ts';
 import { inboundListener, outboundListener } from './listeners.ts';
 import { usesAccounts } from './route-rate-limits.ts';
 
@@ -49,17 +58,21 @@ export interface ViewBuilderOptions {
   readonly interned: Interner;
   /** Among whom service-wide limits are divided. */
   readonly clients: Clients;
+  /** Virtual hosts above which those sidecars that can fetch them do; 0: always. */
+  readonly onDemandAbove: number;
   /** The builder before, and how its snapshot differs; null, the default: there is none. */
   readonly follows?: { readonly builder: ViewBuilder; readonly difference: Difference } | null;
 }
 
 const EVERYTHING: Difference = { kind: 'all' };
+const NOTHING_USED: ReadonlySet<string> = new Set();
 
 /** Makes the views of one snapshot. */
 export class ViewBuilder {
   readonly #snapshot: Snapshot;
   readonly #sequence: number;
   readonly #interned: Interner;
+  readonly #onDemandAbove: number;
   readonly #usesLabels: boolean;
   readonly #usesAccounts: boolean;
   /** Whether callers of different localities get different endpoints. */
@@ -75,11 +88,12 @@ export class ViewBuilder {
   /** Addresses where something began or ceased to serve. */
   readonly #movedAddresses: ReadonlySet<string>;
 
-  constructor(snapshot: Snapshot, { sequence, interned, clients, follows = null }: ViewBuilderOptions) {
+  constructor(snapshot: Snapshot, { sequence, interned, clients, onDemandAbove, follows = null }: ViewBuilderOptions) {
     this.#shares = new ConcurrencyShares(clients, (node, host) => this.#commonFor(node).scope.services.has(host));
     this.#snapshot = snapshot;
     this.#sequence = sequence;
     this.#interned = interned;
+    this.#onDemandAbove = onDemandAbove;
     this.#inbound = new InboundPorts(snapshot);
     const matchesLabels = snapshot.virtualServices.some(({ spec }) =>
       [...spec.http, ...spec.tls, ...spec.tcp].some((rule) =>
@@ -107,15 +121,25 @@ export class ViewBuilder {
     this.#movedAddresses = movedAddresses(builder.#snapshot, snapshot, difference);
   }
 
-  /** `previous` is the node's last view: types that did not change keep their Map, and an equal view is returned as it is. */
-  build(node: MeshNode, previous: View | null): View {
+  /**
+   * `previous` is the node's last view: types that did not change keep their Map, and an equal view is returned as it is.
+   * `used`: the virtual hosts that it has asked for, where it fetches them.
+   */
+  build(node: MeshNode, previous: View | null, used: ReadonlySet<string> = NOTHING_USED): View {
     const common = this.#commonFor(node);
     const own = this.#ownFor(node, common);
+    const listeners = this.#listenersOf(node, common, { own, before: previous?.resources.get(LISTENER_TYPE) });
+    const all = this.#clustersOf(node, common, { own, before: previous?.resources.get(CLUSTER_TYPE) });
+    const clusters =
+      common.hosts === null
+        ? all
+        : usedClusters(all, own.clusters, [listeners, common.routes, hostsIn(common.hosts, used)]);
     const made: readonly (readonly [TypeUrl, NamedResources])[] = [
-      [CLUSTER_TYPE, this.#clustersOf(node, common, { own, before: previous?.resources.get(CLUSTER_TYPE) })],
+      [CLUSTER_TYPE, clusters],
       [ENDPOINT_TYPE, common.endpoints],
-      [LISTENER_TYPE, this.#listenersOf(node, common, { own, before: previous?.resources.get(LISTENER_TYPE) })],
+      [LISTENER_TYPE, listeners],
       [ROUTE_TYPE, common.routes],
+      [VIRTUAL_HOST_TYPE, common.hosts ?? NO_HOSTS],
       [SECRET_TYPE, this.#snapshot.secrets.forIdentity(node.identity)],
     ];
     const resources = new Map(made.map(([type, named]) => [type, latest(previous?.resources.get(type), named)]));
@@ -241,7 +265,7 @@ export class ViewBuilder {
     ]);
     return getOrMake(this.#common, key, () =>
       commonView(
-        { snapshot: this.#snapshot, node, interner: this.#interned },
+        { snapshot: this.#snapshot, node, interner: this.#interned, onDemandAbove: this.#onDemandAbove },
         this.#commonBefore.get(key) ?? null,
         this.#difference,
       ),

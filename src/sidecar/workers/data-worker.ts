@@ -12,6 +12,7 @@ import { loadDescriptorCalls } from '../descriptor-calls.ts';
 import { Proxy } from '../proxy.ts';
 import { ReportedHealth } from '../reported-health.ts';
 import type { Provided } from '../provided-secrets.ts';
+import { VIRTUAL_HOST_TYPE, type TypeUrl } from '../../xds/type-url.ts';
 import { ConnectionShares } from './connection-shares.ts';
 import { reportOf } from './worker-report.ts';
 import type { FromWorker, ToWorker, UpdateBytes, WorkerStart } from './worker-message.ts';
@@ -61,7 +62,7 @@ async function runWorker(start: WorkerStart): Promise<void> {
       ({ onUpdate } = options);
       // As a discovery client, which is only then asked for anything.
       queueMicrotask(() => post({ kind: 'joined' }));
-      return { subscribe: () => {}, close: () => {} };
+      return { subscribe: askMain, close: () => {} };
     },
   });
   let isToldFull = false;
@@ -88,6 +89,11 @@ async function runWorker(start: WorkerStart): Promise<void> {
   } catch (cause) {
     post({ kind: 'failed', message: cause instanceof Error ? cause.message : String(cause) });
   }
+}
+
+/** What a worker needs comes by itself, but for what its requests are for. */
+function askMain(typeUrl: TypeUrl, names: ReadonlySet<string> | '*'): void {
+  if (typeUrl === VIRTUAL_HOST_TYPE && names !== '*') post({ kind: 'hosts', names: [...names] });
 }
 
 interface Thread {

@@ -70,6 +70,8 @@ export type ToWorker =
 export type FromWorker =
   /** It wants dynamic resources, from now on. */
   | { readonly kind: 'joined' }
+  /** Virtual hosts that it fetched, or wants to. */
+  | { readonly kind: 'hosts'; readonly names: readonly string[] }
   | { readonly kind: 'claim'; readonly id: number; readonly address: string; readonly port: number }
   | { readonly kind: 'ready' }
   | { readonly kind: 'failed'; readonly message: string }

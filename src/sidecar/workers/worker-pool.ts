@@ -8,7 +8,14 @@ import type { Log } from '../../base/log.ts';
 import { LocalLimits, SharedLimits, type Limits } from '../../base/shared-limits.ts';
 import { BootstrapSchema, type Bootstrap } from '../../xds/gen/envoy/config/bootstrap/v3/bootstrap_pb.js';
 import { SecretSchema } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
-import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, ROUTE_TYPE, SECRET_TYPE } from '../../xds/type-url.ts';
+import {
+  CLUSTER_TYPE,
+  ENDPOINT_TYPE,
+  LISTENER_TYPE,
+  ROUTE_TYPE,
+  SECRET_TYPE,
+  VIRTUAL_HOST_TYPE,
+} from '../../xds/type-url.ts';
 import type { Update } from '../../xds/update.ts';
 import { DiscoveryClient, type DiscoveryClientOptions } from '../discovery.ts';
 import type { ListenerHost } from '../listener-host.ts';
@@ -217,6 +224,9 @@ export class WorkerPool {
       case 'excluded':
         this.#proxy?.health.failPassively(message.cluster, message.authority);
         return;
+      case 'hosts':
+        this.#wantHosts(thread, message.names);
+        return;
       case 'used':
         this.#proxy?.health.markUsed(message.cluster);
         return;
@@ -234,6 +244,16 @@ export class WorkerPool {
     } catch (cause) {
       thread.post({ kind: 'unclaimed', id, message: cause instanceof Error ? cause.message : String(cause) });
     }
+  }
+
+  /** What is known not to be there is said at once: no update will say it again. */
+  #wantHosts(thread: WorkerThread, names: readonly string[]): void {
+    const demand = this.#proxy?.hosts.demand;
+    if (demand === undefined) return;
+    demand.want(names);
+    const removed = names.filter((name) => demand.isAbsent(name));
+    if (removed.length === 0) return;
+    thread.post({ kind: 'update', update: { typeUrl: VIRTUAL_HOST_TYPE, version: '', changed: [], removed } });
   }
 
   #ended(thread: WorkerThread, cause: string): void {
@@ -269,7 +289,7 @@ export class WorkerPool {
     const { dynamic = null, books = null } = proxy ?? {};
     if (dynamic === null || books === null) return [];
     const secrets = { typeUrl: SECRET_TYPE, version: this.#secretsVersion, removed: [] };
-    const booked = (
+    const booked: UpdateBytes[] = (
       [
         [CLUSTER_TYPE, books.clusters],
         [ENDPOINT_TYPE, books.endpoints],
@@ -280,6 +300,13 @@ export class WorkerPool {
       const version = dynamic.version(typeUrl);
       return version === '' ? [] : [{ typeUrl, version, changed: dynamicOf(book), removed: [] }];
     });
+    const fetched = bytesOf({
+      typeUrl: VIRTUAL_HOST_TYPE,
+      version: dynamic.version(VIRTUAL_HOST_TYPE),
+      changed: proxy?.hosts.received() ?? [],
+      removed: [],
+    });
+    if (fetched.changed.length > 0) booked.push(fetched);
     return this.#secrets.size === 0 ? booked : [...booked, { ...secrets, changed: [...this.#secrets.values()] }];
   }
 }

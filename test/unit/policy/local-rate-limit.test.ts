@@ -88,6 +88,7 @@ class Bench {
       host: create(VirtualHostSchema),
       path: 'virtual_hosts[0].routes[0]',
       hostPath: 'virtual_hosts[0]',
+      fetches: null,
     };
     const placed = settings === null ? null : { any: packed(settings), place };
     return this.filter?.onRoute?.(at, placed, this.env) ?? {};

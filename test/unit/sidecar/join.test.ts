@@ -46,6 +46,7 @@ test('the node has the ids, labels and ports of the workload', () => {
         ],
         outboundPort: 15_001,
         mode: 'explicit',
+        onDemand: true,
       },
     },
   });
@@ -64,6 +65,7 @@ test('a captured workload says so to us and to Istio, and others know its apps b
       inboundPort: 15_006,
       outboundPort: 15_001,
       mode: 'redirect',
+      onDemand: true,
     },
   });
 });

@@ -256,9 +256,9 @@ test('a refused resource is NACKed with its path, and its last good version stay
   expect(fed.push(LISTENER_TYPE, [aListenerJson([aManager({ rds: RDS, codec_type: 'HTTP2' })])])).toContain(
     'main: filter_chains[0].filters[0].typed_config.codec_type: HTTP2 is not supported',
   );
-  expect(fed.push(ROUTE_TYPE, [{ ...aRouteConfig(), vhds: { config_source: { ads: {} } } }])).toContain(
-    'routes: vhds: ',
-  );
+  expect(
+    fed.push(ROUTE_TYPE, [{ ...aRouteConfig(), cluster_specifier_plugins: [{ extension: { name: 'x' } }] }]),
+  ).toContain('routes: cluster_specifier_plugins');
   expect(await get(port)).toBe('200 good');
   expect(fed.refused()).toEqual(['cluster web', 'listener main', 'route routes']);
   expect([...fed.proxy.store.clusters.keys()]).toEqual(['control', 'web', 'other']);

@@ -349,8 +349,8 @@ test('every name in the tables is a field of its message', () => {
 });
 
 test('a route configuration inside a listener is looked at as one by RDS is', () => {
-  const route_config = { ...aRouteConfig(), vhds: { config_source: { ads: {} } } };
+  const route_config = { ...aRouteConfig(), cluster_specifier_plugins: [{ extension: { name: 'x' } }] };
   expect(problemsOf(listening(aListenerJson([aManager({ route_config })])))).toContain(
-    `error ${MANAGER}.route_config.vhds: RouteConfiguration.vhds is not supported; write virtual_hosts`,
+    `error ${MANAGER}.route_config.cluster_specifier_plugins: RouteConfiguration.cluster_specifier_plugins is not supported; write cluster or weighted_clusters`,
   );
 });

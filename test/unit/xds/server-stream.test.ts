@@ -15,10 +15,11 @@ import {
   LISTENER_TYPE,
   ROUTE_TYPE,
   SECRET_TYPE,
+  VIRTUAL_HOST_TYPE,
   type TypeUrl,
 } from '../../../src/xds/type-url.ts';
 import type { Outgoing } from '../../../src/xds/watch.ts';
-import { aCluster, aListener, anAssignment, aRoutes } from '../../support/xds-builders.ts';
+import { aCluster, aHost, aListener, anAssignment, aRoutes } from '../../support/xds-builders.ts';
 
 const SHORT: ReadonlyMap<TypeUrl, string> = new Map([
   [CLUSTER_TYPE, 'CDS'],
@@ -27,6 +28,7 @@ const SHORT: ReadonlyMap<TypeUrl, string> = new Map([
   [ROUTE_TYPE, 'RDS'],
   [SECRET_TYPE, 'SDS'],
   [EXTENSION_TYPE, 'ECDS'],
+  [VIRTUAL_HOST_TYPE, 'VHDS'],
 ]);
 
 /** `CDS +a +b -c`: the type, what is sent, what is removed. */
@@ -444,6 +446,29 @@ describe('delta', () => {
     peer.ack(ROUTE_TYPE);
     expect(peer.show(...BASE, aRoutes('other'))).toEqual([]);
     expect(peer.show(...BASE, aRoutes('nobody'))).toEqual(['RDS +nobody']);
+  });
+
+  test('hosts are asked for before clusters, and told after those and their endpoints', () => {
+    const peer = new Peer('delta', [...BASE, aHost('r/h')]);
+    expect(peer.ask(VIRTUAL_HOST_TYPE, ['r/h', 'r/nobody'])).toEqual([]);
+    expect(peer.ask(CLUSTER_TYPE, [])).toEqual(['CDS +c']);
+    expect(peer.ask(ENDPOINT_TYPE, ['c'])).toEqual(['EDS +c']);
+    peer.ack(CLUSTER_TYPE);
+    expect(peer.sent()).toEqual([]);
+    peer.ack(ENDPOINT_TYPE);
+    expect(peer.sent()).toEqual(['VHDS +r/h -r/nobody']);
+  });
+
+  test('a cluster that a host has stopped using is taken when the client has the new host', () => {
+    const peer = new Peer('delta', [...BASE, aHost('r/h')]);
+    peer.ask(VIRTUAL_HOST_TYPE, ['r/h']);
+    peer.ask(CLUSTER_TYPE, []);
+    peer.settle();
+    expect(peer.show(aCluster('d'), aHost('r/h', 'd'))).toEqual(['CDS +d']);
+    peer.ack(CLUSTER_TYPE);
+    expect(peer.sent()).toEqual(['VHDS +r/h']);
+    peer.ack(VIRTUAL_HOST_TYPE);
+    expect(peer.sent()).toEqual(['CDS -c']);
   });
 
   test('a name that is subscribed again is sent again', () => {

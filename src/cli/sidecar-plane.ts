@@ -5,6 +5,7 @@ import type { AdminSource } from '../sidecar/admin/source.ts';
 import type { Identity } from '../sidecar/identity.ts';
 import type { OpenSocket } from '../sidecar/handover/socket-record.ts';
 import { adminSourceOf, type AdminOptions } from '../sidecar/proxy-admin.ts';
+import { watchAlone } from '../sidecar/extension-watch.ts';
 import { Proxy } from '../sidecar/proxy.ts';
 import type { Bootstrap } from '../xds/gen/envoy/config/bootstrap/v3/bootstrap_pb.js';
 import type { CommonSettings } from './sidecar-flags.ts';
@@ -43,7 +44,10 @@ export async function makePlane(options: SidecarPlaneOptions): Promise<SidecarPl
   const draining = { drainSeconds, drainDelaySeconds, drainStrategy, extensions };
   if (concurrency > 1) return pooledPlane(options, draining);
   const { host } = succession;
-  return singlePlane(new Proxy({ bootstrap, log, identity, ...draining, ...(host === null ? {} : { host }) }));
+  const extensionWatch = watchAlone();
+  return singlePlane(
+    new Proxy({ bootstrap, log, identity, extensionWatch, ...draining, ...(host === null ? {} : { host }) }),
+  );
 }
 
 function singlePlane(proxy: Proxy): SidecarPlane {

@@ -79,6 +79,8 @@ const EVENTS_MAX = 32;
 export interface Resumer {
   /** Does nothing when the exchange is another one by now: `epoch` is the one that the step saw. Never call it inside the step. */
   resume(epoch: number): void;
+  /** What ran for the exchange was interrupted: it ends without an answer, and its connection with it. */
+  abandon(epoch: number): void;
 }
 
 export class Exchange {

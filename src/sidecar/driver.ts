@@ -111,6 +111,10 @@ export class Driver implements UpstreamRequestOwner, StreamTimersOwner, Resumer 
     if (this.isActive && this.x.epoch === epoch) this.#walk();
   }
 
+  abandon(epoch: number): void {
+    if (this.x.epoch === epoch) this.#cut();
+  }
+
   #walk(): void {
     const { x } = this;
     const verdict = walkRequest(x, this.manager);

@@ -14,6 +14,7 @@ import type { PlanPart, Step, Verdict } from '../plan/plan.ts';
 import { step } from '../plan/step.ts';
 import { TypedStructSchema } from '../xds/gen/xds/type/v3/typed_struct_pb.js';
 import { unpack } from '../xds/unpack.ts';
+import { withinTime } from './compile-time.ts';
 import { EXTENSION_STATS, ExtensionFence, type ExtensionPhase, type FailurePolicy } from './extension-fence.ts';
 import type { ExtensionStore } from './extension-store.ts';
 import { ExchangeView } from './extension-view.ts';
@@ -34,6 +35,8 @@ interface Settings {
   readonly config: JsonObject;
   readonly failurePolicy: FailurePolicy;
   readonly budgetMs: number;
+  /** Empty for those that are a part of the sidecar. */
+  readonly digest: string;
 }
 
 /** Null after reporting why the filter is refused. */
@@ -47,6 +50,8 @@ export function compileExtension(config: Any, scope: FilterScope, store: Extensi
   const { failurePolicy, budgetMs } = settings;
   const fence = new ExtensionFence({
     name,
+    watch: settings.digest === '' ? null : store.watch,
+    module: `${settings.module.name}@${settings.digest}`,
     steps,
     view: new ExchangeView(name, bit),
     failurePolicy,
@@ -84,7 +89,7 @@ function readSettings(any: Any, scope: FilterScope, store: ExtensionStore, probl
   const module = store.load(wanted, problems, path);
   if (module === null || given === null || failurePolicy === undefined || typeof budgetMs !== 'number') return null;
   checkConfig(module, given, problems, path);
-  return { module, config: given, failurePolicy, budgetMs };
+  return { module, config: given, failurePolicy, budgetMs, digest: wanted.digest };
 }
 
 function checkConfig({ configSchema }: ExtensionModule, config: JsonObject, problems: Problem[], path: string): void {
@@ -117,7 +122,7 @@ function askForSteps({ module, config }: Settings, scope: FilterScope, problems:
     },
   };
   try {
-    const steps: unknown = module.compile(config, offered);
+    const steps: unknown = withinTime(() => module.compile(config, offered));
     isCompiled = true;
     if (isSteps(steps)) return steps;
     if (!refuses(problems))

@@ -1,7 +1,8 @@
 // @hot
 // Runs the steps of one extension so that its mistakes stay its own. What throws, or returns a promise, has failed for
 // that request: it goes on without the extension, or is answered 503 (FailClosed). What takes longer than its budget of
-// time is not called any more: nothing can interrupt a synchronous step, so the next one is not begun.
+// time is not called any more: a synchronous step that ends cannot be interrupted, so the next one is not begun. One that
+// does not end is found by those who look (extension-watch.ts).
 //
 // Time is the thread's processor time, so that a machine that is busy with others cuts nobody off; a step that sleeps
 // counts too, when it took ten budgets of the wall clock.
@@ -12,6 +13,8 @@ import type { ExtensionSteps } from '../plan/extension.ts';
 import type { FilterTally } from '../plan/filter-tally.ts';
 import { CONTINUE, REPLY, type Verdict } from '../plan/plan.ts';
 import type { ExchangeView } from './extension-view.ts';
+import type { ExtensionWatch } from './extension-watch.ts';
+import type { RunningCell } from './stuck-extension.ts';
 
 /** The statistics `http.PREFIX.extension.NAME.*`. */
 export const EXTENSION_STATS = [
@@ -41,6 +44,10 @@ export type FailurePolicy = 'FailOpen' | 'FailClosed';
 export interface FenceInit {
   /** Of the filter: `outrigger.extension/NAME`. */
   readonly name: string;
+  /** The module and its digest. */
+  readonly module: string;
+  /** Null: nobody looks whether it is stuck. */
+  readonly watch: ExtensionWatch | null;
   readonly steps: ExtensionSteps;
   readonly view: ExchangeView;
   readonly failurePolicy: FailurePolicy;
@@ -53,6 +60,11 @@ export interface FenceInit {
 
 export class ExtensionFence {
   isCutOff = false;
+  readonly #cell: RunningCell | null;
+  readonly #number: number;
+  /** What the step runs for that is running. */
+  #x: Exchange | null = null;
+  #epoch = 0;
   #failures = 0;
   readonly #init: FenceInit;
   readonly #isClosed: boolean;
@@ -60,11 +72,14 @@ export class ExtensionFence {
   constructor(init: FenceInit) {
     this.#init = init;
     this.#isClosed = init.failurePolicy === 'FailClosed';
+    const { watch, name, module, failurePolicy, budgetMs } = init;
+    this.#cell = watch?.cell ?? null;
+    this.#number = watch?.add(this, { name, module, failurePolicy, budgetMs }) ?? 0;
   }
 
   onRequest(x: Exchange): Verdict {
     const { view, tally } = this.#init;
-    if (this.isCutOff) return this.#fail(x, 'extension_cut_off');
+    if (this.#isOut()) return this.#fail(x, 'extension_cut_off');
     if (this.#init.steps.onRequest === undefined) return CONTINUE;
     if (!this.#call(x, 'onRequest', true))
       return this.#fail(x, this.isCutOff ? 'extension_overran' : 'extension_failed');
@@ -76,8 +91,25 @@ export class ExtensionFence {
 
   /** The other phases can stop nothing any more. */
   onLater(x: Exchange, phase: ExtensionPhase): Verdict {
-    if (!this.isCutOff) this.#call(x, phase, false);
+    if (!this.#isOut()) this.#call(x, phase, false);
     return CONTINUE;
+  }
+
+  /** Its step did not end, and was interrupted: nothing behind it has run, so the request cannot go on. */
+  interrupted(): void {
+    const { view, tally } = this.#init;
+    const x = this.#x;
+    this.#x = null;
+    this.isCutOff = true;
+    tally.add(OVERRAN, 1);
+    view.lift();
+    x?.resumer?.abandon(this.#epoch);
+  }
+
+  /** Overrun, or of a version that hung somewhere. */
+  #isOut(): boolean {
+    const { watch, module } = this.#init;
+    return this.isCutOff || (watch !== null && watch.isBanned(module));
   }
 
   /** False: it failed, or overran. */
@@ -85,6 +117,12 @@ export class ExtensionFence {
     const { steps, view, tally, budgetMs } = this.#init;
     tally.add(CALLS, 1);
     view.lay(x, mayReply);
+    const cell = this.#cell;
+    if (cell !== null) {
+      this.#x = x;
+      this.#epoch = x.epoch;
+      cell.enter(this.#number);
+    }
     const wallMs = performance.now();
     const before = process.threadCpuUsage();
     let reason = '';
@@ -96,6 +134,10 @@ export class ExtensionFence {
       }
     } catch (cause) {
       reason = reasonOf(cause);
+    }
+    if (cell !== null) {
+      cell.leave();
+      this.#x = null;
     }
     const after = process.threadCpuUsage(before);
     const tookMs = (after.user + after.system) / 1000;

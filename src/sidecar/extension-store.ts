@@ -3,15 +3,16 @@
 // then run; a version that was checked stays for those who want it. Modules of ours go the same way from there on.
 import { createHash } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import type { Log } from '../base/log.ts';
 import { error, type Problem } from '../base/problem.ts';
 import { EXTENSION_API, type ExtensionModule } from '../plan/extension.ts';
 import * as headerGuard from '../policy/header-guard.ts';
 import * as requestClass from '../policy/request-class.ts';
+import { withinTime } from './compile-time.ts';
+import { findPackage } from './extension-package.ts';
 import { loadModule } from './extension-loader.ts';
+import type { ExtensionWatch } from './extension-watch.ts';
 
 export interface ExtensionWanted {
   readonly module: string;
@@ -32,14 +33,17 @@ const OWN: ReadonlyMap<string, unknown> = new Map<string, unknown>([
 
 export class ExtensionStore {
   readonly log: Log;
+  /** Who looks whether one is stuck; null: nobody. */
+  readonly watch: ExtensionWatch | null;
   readonly #folders: readonly string[];
   readonly #packages: readonly string[];
   /** By module and digest. */
   readonly #modules = new Map<string, ExtensionModule>();
 
   /** `places`: folders (a path with a `/`, or `.`) and names of npm packages. */
-  constructor(places: readonly string[], log: Log) {
+  constructor(places: readonly string[], log: Log, watch: ExtensionWatch | null = null) {
     this.log = log;
+    this.watch = watch;
     this.#folders = places.filter((place) => isFolder(place)).map((place) => resolve(place));
     this.#packages = places.filter((place) => !isFolder(place));
   }
@@ -81,7 +85,7 @@ export class ExtensionStore {
   #run(key: string, source: string, problems: Problem[], path: string): ExtensionModule | null {
     let exported: unknown;
     try {
-      exported = loadModule(key, source);
+      exported = withinTime(() => loadModule(key, source));
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);
       const line = (reason.split('\n')[0] ?? '').slice(0, 300);
@@ -117,13 +121,8 @@ export class ExtensionStore {
           if (statSync(file, { throwIfNoEntry: false })?.isFile() === true) return file;
         }
     if (!PACKAGE.test(name) || !this.#packages.includes(name)) return null;
-    try {
-      // From where the sidecar was started, as its owner would run it.
-      return createRequire(pathToFileURL(join(process.cwd(), 'package.json'))).resolve(name);
-    } catch {
-      // Not installed, or without an entry.
-      return null;
-    }
+    // From where the sidecar was started, as its owner would run it.
+    return findPackage(name, process.cwd());
   }
 }
 

@@ -40,6 +40,7 @@ import { ListenerSet } from './proxy-listeners.ts';
 import { Book } from './snapshot.ts';
 import { SidecarRemoteCalls } from './remote-calls.ts';
 import { secureTargetOf } from './secure-target.ts';
+import type { ExtensionWatch } from './extension-watch.ts';
 import { ExtensionStore } from './extension-store.ts';
 import { SecretStore } from './secrets.ts';
 import { homeOf, StateStore } from './state-store.ts';
@@ -72,6 +73,8 @@ export interface ProxyOptions {
   readonly hasIdentity?: boolean;
   /** Folders and packages that extensions are loaded from; none by default. */
   readonly extensions?: readonly string[];
+  /** Who looks whether one is stuck; nobody by default. */
+  readonly extensionWatch?: ExtensionWatch;
 }
 
 /** Envoy's `--drain-strategy`. */
@@ -181,7 +184,7 @@ export class Proxy {
       logFiles: this.#logFiles,
       spans: this.#spans,
       secrets: this.secrets,
-      extensions: new ExtensionStore(options.extensions ?? [], log.child('extension')),
+      extensions: new ExtensionStore(options.extensions ?? [], log.child('extension'), options.extensionWatch),
       grpcClusters: grpcClustersOf(bootstrap),
       localCluster: bootstrap.clusterManager?.localClusterName ?? '',
       // What is wrong with it is told by compileBootstrap.

@@ -50,6 +50,8 @@ async function bundle(): Promise<void> {
     input: {
       outrigger: join(root, 'src', 'cli', 'outrigger.ts'),
       // The entry of worker threads: src/sidecar/workers/worker-thread.ts asks for it by this name.
+      // As it is asked for by src/sidecar/extension-watch.ts.
+      'extension-watchdog': join(root, 'src', 'sidecar', 'extension-watchdog.ts'),
       'sidecar-worker': join(root, 'src', 'sidecar', 'workers', 'data-worker.ts'),
     },
     platform: 'node',

@@ -9,6 +9,7 @@ import { BootstrapSchema } from '../../xds/gen/envoy/config/bootstrap/v3/bootstr
 import { SecretSchema } from '../../xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
 import type { Refusal, Update } from '../../xds/update.ts';
 import { loadDescriptorCalls } from '../descriptor-calls.ts';
+import { ExtensionWatch } from '../extension-watch.ts';
 import { Proxy } from '../proxy.ts';
 import { ReportedHealth } from '../reported-health.ts';
 import type { Provided } from '../provided-secrets.ts';
@@ -45,6 +46,11 @@ async function runWorker(start: WorkerStart): Promise<void> {
       return live !== undefined;
     },
   });
+  const extensionWatch = new ExtensionWatch({
+    memory: start.running,
+    tell: (extension) => post({ kind: 'extension', extension }),
+    banned: start.bannedExtensions,
+  });
   let health: ReportedHealth | null = null;
   let onUpdate: ((update: Update) => readonly Refusal[]) | null = null;
   const proxy = new Proxy({
@@ -57,6 +63,7 @@ async function runWorker(start: WorkerStart): Promise<void> {
     limits,
     hasIdentity: start.hasIdentity,
     extensions: start.extensions,
+    extensionWatch,
     watchHealth: (own, pools) => (health = new ReportedHealth(own, pools, post)),
     connect: (options) => {
       ({ onUpdate } = options);
@@ -65,20 +72,13 @@ async function runWorker(start: WorkerStart): Promise<void> {
       return { subscribe: askMain, close: () => {} };
     },
   });
-  let isToldFull = false;
-  const tellIfFull = (): void => {
-    if (isToldFull || !limits.isFull) return;
-    isToldFull = true;
-    log.warning('the limits are more than threads can share: further ones hold for each thread by itself', {
-      remedy:
-        'write fewer rate limits by key, or run with --concurrency 1; limits that are gone leave room after a restart',
-    });
-  };
+  const tellIfFull = fullTeller(limits, log);
   parentPort?.on('message', (message: ToWorker) => {
     if (message.kind === 'update') {
       onUpdate?.(updateOf(message.update));
       tellIfFull();
     } else if (message.kind === 'verdict') health?.report(message);
+    else if (message.kind === 'ban') extensionWatch.ban(message.module);
     else if (message.kind === 'secret') proxy.secrets.provide(providedOf(message));
     else obey(message, { proxy, seat, log });
   });
@@ -96,6 +96,19 @@ function askMain(typeUrl: TypeUrl, names: ReadonlySet<string> | '*'): void {
   if (typeUrl === VIRTUAL_HOST_TYPE && names !== '*') post({ kind: 'hosts', names: [...names] });
 }
 
+/** Says once that there are more limits than threads can share. */
+function fullTeller(limits: SharedLimits, log: Log): () => void {
+  let isTold = false;
+  return () => {
+    if (isTold || !limits.isFull) return;
+    isTold = true;
+    log.warning('the limits are more than threads can share: further ones hold for each thread by itself', {
+      remedy:
+        'write fewer rate limits by key, or run with --concurrency 1; limits that are gone leave room after a restart',
+    });
+  };
+}
+
 interface Thread {
   readonly proxy: Proxy;
   readonly seat: WorkerSeat;
@@ -103,7 +116,7 @@ interface Thread {
 }
 
 function obey(
-  message: Exclude<ToWorker, { kind: 'update' | 'verdict' | 'secret' }>,
+  message: Exclude<ToWorker, { kind: 'update' | 'verdict' | 'secret' | 'ban' }>,
   { proxy, seat, log }: Thread,
 ): void {
   switch (message.kind) {

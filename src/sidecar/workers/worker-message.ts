@@ -8,6 +8,7 @@ import type { TypeUrl } from '../../xds/type-url.ts';
 import type { SocketClaim } from '../listener-host.ts';
 import type { OutlierStatus } from '../admin/source.ts';
 import type { DrainStrategy } from '../proxy.ts';
+import type { WatchedExtension } from '../stuck-extension.ts';
 import type { SightMessage, VerdictMessage } from '../reported-health.ts';
 
 /** What a worker is started with. */
@@ -28,6 +29,10 @@ export interface WorkerStart {
   readonly hasIdentity: boolean;
   /** ProxyOptions.extensions. */
   readonly extensions: readonly string[];
+  /** Where it says which extension is running: RunningCell.memory. */
+  readonly running: SharedArrayBuffer;
+  /** Modules of extensions that hung before. */
+  readonly bannedExtensions: readonly string[];
 }
 
 /** An Update of xDS whose resources are bytes. */
@@ -56,6 +61,8 @@ export type ToWorker =
   | { readonly kind: 'health'; readonly isFailed: boolean }
   | VerdictMessage
   | { readonly kind: 'level'; readonly level: LogLevel }
+  /** An extension that hung in another worker. */
+  | { readonly kind: 'ban'; readonly module: string }
   | { readonly kind: 'drain-listeners'; readonly isGraceful: boolean; readonly inboundOnly: boolean }
   /** Proxy.shareSockets. */
   | { readonly kind: 'share'; readonly isShared: boolean }
@@ -77,6 +84,8 @@ export type FromWorker =
   | { readonly kind: 'failed'; readonly message: string }
   | { readonly kind: 'reported'; readonly id: number; readonly report: WorkerReport }
   | SightMessage
+  /** It is about to run this one. */
+  | { readonly kind: 'extension'; readonly extension: WatchedExtension }
   /** It accepts no more. */
   | { readonly kind: 'closed' }
   | { readonly kind: 'left' };

@@ -25,6 +25,7 @@ import type { Provided } from '../provided-secrets.ts';
 import type { Book } from '../snapshot.ts';
 import { isCheckedOnce, verdictsOf } from '../reported-health.ts';
 import { ConnectionShares } from './connection-shares.ts';
+import { StuckWorkers } from './stuck-workers.ts';
 import type { FromWorker, ToWorker, UpdateBytes, WorkerReport, WorkerStart } from './worker-message.ts';
 import { afterlife, sumReports } from './worker-report.ts';
 import { WorkerSockets } from './worker-sockets.ts';
@@ -62,6 +63,7 @@ export class WorkerPool {
   readonly #sockets: WorkerSockets;
   readonly #shares: ConnectionShares;
   readonly #limits: SharedLimits;
+  readonly #stuck: StuckWorkers;
   readonly #threads: (WorkerThread | null)[];
   readonly #backoffs: readonly Backoff[];
   readonly #bootstrap: Uint8Array;
@@ -86,6 +88,10 @@ export class WorkerPool {
     this.host = this.#sockets.mainHost();
     this.#shares = new ConnectionShares(workers);
     this.#limits = new SharedLimits(workers, 0);
+    this.#stuck = new StuckWorkers({
+      log: options.log.child('extension'),
+      ban: (module) => this.broadcast({ kind: 'ban', module }),
+    });
     this.#threads = new Array<WorkerThread | null>(workers).fill(null);
     this.#backoffs = this.#threads.map(() => createBackoff({ baseMs: RESTART_MS_MIN, maxMs: RESTART_MS_MAX }));
     this.#bootstrap = toBinary(BootstrapSchema, options.bootstrap);
@@ -174,6 +180,7 @@ export class WorkerPool {
     const timer = setTimeout(() => threads.forEach((thread) => void thread.terminate()), waitMs);
     await Promise.all(threads.map(({ ended }) => ended));
     clearTimeout(timer);
+    this.#stuck.close();
     this.#sockets.close();
   }
 
@@ -191,8 +198,10 @@ export class WorkerPool {
       logLevel: log.level,
       hasIdentity: this.#proxy?.identity != null,
       extensions: this.#options.extensions ?? [],
+      running: this.#stuck.begin(index, () => void thread.terminate()),
+      bannedExtensions: this.#stuck.banned,
     };
-    const thread = new WorkerThread({
+    const thread: WorkerThread = new WorkerThread({
       start,
       onMessage: (from, message) => this.#hear(from, message),
       onEnd: (from, cause) => this.#ended(from, cause),
@@ -230,6 +239,9 @@ export class WorkerPool {
       case 'used':
         this.#proxy?.health.markUsed(message.cluster);
         return;
+      case 'extension':
+        this.#stuck.add(thread.index, message.extension);
+        return;
       case 'failed':
         this.#fail.reject(new Error(message.message));
         if (this.#wasReady) void thread.terminate();
@@ -258,6 +270,7 @@ export class WorkerPool {
 
   #ended(thread: WorkerThread, cause: string): void {
     const { index, report, startedMs } = thread;
+    this.#stuck.ended(index);
     this.#shares.leave(index);
     this.#limits.forget(index);
     if (this.#threads[index] === thread && !this.#isLeaving) this.#threads[index] = null;

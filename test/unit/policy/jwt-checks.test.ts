@@ -35,7 +35,7 @@ function wanted(text: string, rest: Partial<WantedCheck> = {}): WantedCheck {
 
 function client(resumed: string[] = [], name = ''): Exchange {
   const x = new Exchange();
-  x.resumer = { resume: (epoch) => void (epoch === x.epoch && resumed.push(name)) };
+  x.resumer = { abandon: () => undefined, resume: (epoch) => void (epoch === x.epoch && resumed.push(name)) };
   return x;
 }
 

@@ -144,7 +144,7 @@ class Asked {
 
   constructor(steps: readonly Step[]) {
     this.#steps = steps;
-    this.x.resumer = { resume: (epoch) => (epoch === this.x.epoch ? this.go() : undefined) };
+    this.x.resumer = { abandon: () => undefined, resume: (epoch) => (epoch === this.x.epoch ? this.go() : undefined) };
   }
 
   go(): void {

@@ -1,6 +1,6 @@
 // Whether a request was sent to this machine under a name that cannot be somebody else's. A page in a browser here may have
 // its own name resolved to 127.0.0.1 afterwards ("DNS rebinding"), and is then of the same origin as our pages for the browser;
-// the Host that it sends stays its own. Numbers and `localhost` cannot be turned like that.
+// the Host that it sends stays its own. Addresses of loopback and `localhost` cannot be turned like that.
 import { isIP } from 'node:net';
 
 /** `host`: the field as sent, with or without a port; absent or empty is no browser. */
@@ -8,7 +8,7 @@ export function isOwnHost(host: string | undefined): boolean {
   if (host === undefined || host === '') return true;
   const name = host.replace(/:\d*$/, '').toLowerCase();
   const bare = name.startsWith('[') && name.endsWith(']') ? name.slice(1, -1) : name;
-  return isIP(bare) !== 0 || /^(?:.+\.)?localhost\.?$/.test(name);
+  return (isIP(bare) !== 0 && isLoopback(bare)) || /^(?:.+\.)?localhost\.?$/.test(name);
 }
 
 /** An address of a socket, as node:net writes it. */

@@ -79,17 +79,21 @@ describe('the admin server', () => {
     expect(bench.calls).toEqual([]);
   });
 
-  it.each(['evil.test', 'evil.test:15000', '127.0.0.1.evil.test', 'localhost.evil.test', '[::1].evil.test'])(
-    'tells and does nothing under the name %s, which may have been turned here',
-    async (host) => {
-      const own = { host, 'sec-fetch-site': 'same-origin' };
-      const statuses = [await statusUnder('/config_dump', 'GET', own), await statusUnder('/quitquitquit', 'POST', own)];
-      expect(statuses).toEqual([403, 403]);
-      expect(bench.calls).toEqual([]);
-    },
-  );
+  it.each([
+    'evil.test',
+    '10.0.0.1',
+    'evil.test:15000',
+    '127.0.0.1.evil.test',
+    'localhost.evil.test',
+    '[::1].evil.test',
+  ])('tells and does nothing under the name %s, which may have been turned here', async (host) => {
+    const own = { host, 'sec-fetch-site': 'same-origin' };
+    const statuses = [await statusUnder('/config_dump', 'GET', own), await statusUnder('/quitquitquit', 'POST', own)];
+    expect(statuses).toEqual([403, 403]);
+    expect(bench.calls).toEqual([]);
+  });
 
-  it.each(['localhost:15000', 'LOCALHOST', 'admin.localhost', '127.0.0.1', '[::1]:15000', '10.0.0.1'])(
+  it.each(['localhost:15000', 'LOCALHOST', 'admin.localhost', '127.0.0.1', '[::1]:15000'])(
     'answers under %s',
     async (host) => expect(await statusUnder('/ready', 'GET', { host })).toBe(200),
   );

@@ -100,9 +100,17 @@ function faultOf(value: string, kind: AttributeKind): string | null {
 
 /** What is right and matches nothing is said: in a DENY it keeps nobody out. */
 function warnIfIdle(fields: Fields, name: string, kind: AttributeKind, value: string): void {
+  const inner = value.startsWith('*') ? value.slice(1) : value.endsWith('*') ? value.slice(0, -1) : value;
+  if (WITH_STARS.has(kind) && inner.includes('*') && !inner.includes('{*')) {
+    const remedy = 'write one * at the beginning or at the end';
+    fields.warning(name, `${JSON.stringify(value)} has a * that stands for itself`, remedy);
+  }
   const idle = IDLE.find((known) => known.kind === kind && known.pattern.test(value));
   if (idle !== undefined) fields.warning(name, `${JSON.stringify(value)} matches nothing: ${idle.why}`, idle.remedy);
 }
+
+/** Whose values may begin or end with `*`. */
+const WITH_STARS: ReadonlySet<AttributeKind> = new Set(['path', 'host', 'principal', 'requestPrincipal', 'namespace']);
 
 const IDLE: readonly {
   readonly kind: AttributeKind;

@@ -62,10 +62,10 @@ export class Fields {
 
   /** A string that must be there and not be empty. */
   requiredText(name: string, remedy = ''): string {
-    const value = this.text(name);
-    if (value === '' && this.#scalar(name) === null)
-      this.error(name, `${name} is missing`, remedy === '' ? `add ${name}` : remedy);
-    return value;
+    const given = this.#scalar(name);
+    const fault = given === null ? 'missing' : typeof given === 'string' && given.trim() === '' ? 'empty' : '';
+    if (fault !== '') this.error(name, `${name} is ${fault}`, remedy === '' ? `add ${name}` : remedy);
+    return this.text(name);
   }
 
   integer(name: string, range: Range = {}): number | null {

@@ -3,6 +3,7 @@
 // is no fault here. A field that is unknown, or misspelled, is an error: without it more tokens might be good.
 // Source: istio/security/v1beta1/request_authentication.proto; limits as in istio pkg/config/validation.
 import { parseKeySet } from '../base/key-set.ts';
+import { isVitalHeader } from '../base/vital-header.ts';
 import { refuseEmptyFields } from './empty-field.ts';
 import type { Fields } from './fields.ts';
 import { EVERY_WORKLOAD, readWorkloadSelector, type WorkloadSelector } from './workload-selector.ts';
@@ -70,7 +71,7 @@ export function readRequestAuthenticationSpec(fields: Fields): RequestAuthentica
 export function refusedAuthentication(read: RequestAuthenticationSpec | null): RequestAuthenticationSpec {
   const rules = read?.rules ?? [];
   const claims = rules.flatMap((rule) => rule.outputClaimToHeaders.map(({ header }) => header));
-  const written = [...claims, ...rules.map((rule) => rule.outputPayloadToHeader)].filter((name) => HEADER.test(name));
+  const written = [...claims, ...rules.map((rule) => rule.outputPayloadToHeader)].filter(isOutput);
   const rule: TokenRule = {
     issuer: '',
     audiences: [],
@@ -107,7 +108,7 @@ function readRule(fields: Fields): TokenRule {
     fromHeaders: fields.list('fromHeaders', readPlace, PLACES_MAX),
     fromParams: words(fields, 'fromParams'),
     fromCookies: words(fields, 'fromCookies'),
-    outputPayloadToHeader: headerOf(fields, 'outputPayloadToHeader'),
+    outputPayloadToHeader: outputOf(fields, 'outputPayloadToHeader'),
     outputClaimToHeaders: fields.list('outputClaimToHeaders', readClaim, PLACES_MAX),
     isForwarded: fields.flag('forwardOriginalToken') ?? false,
     timeoutMs,
@@ -161,9 +162,21 @@ function readPlace(fields: Fields): TokenHeader {
 function readClaim(fields: Fields): ClaimHeader {
   fields.refuseUnknown();
   return {
-    header: headerOf(fields, 'header', true),
+    header: outputOf(fields, 'header', true),
     claim: fields.requiredText('claim', 'name a claim of the token'),
   };
+}
+
+/** A header that is written, and that nobody can bring along. */
+function outputOf(fields: Fields, name: string, isRequired = false): string {
+  const header = headerOf(fields, name, isRequired);
+  if (isVitalHeader(header))
+    fields.error(name, `"${header}" says where requests end, where they go or who calls`, 'name a header of your own');
+  return header;
+}
+
+function isOutput(name: string): boolean {
+  return HEADER.test(name) && !isVitalHeader(name);
 }
 
 function headerOf(fields: Fields, name: string, isRequired = false): string {

@@ -4,6 +4,7 @@
 import type { Duration } from '@bufbuild/protobuf/wkt';
 import { assertNever } from '../base/assert.ts';
 import { error, type Problem } from '../base/problem.ts';
+import { isVitalHeader } from '../base/vital-header.ts';
 import { UNKNOWN, internHeader } from '../http/header-name.ts';
 import { readDataSource } from '../plan/data-source.ts';
 import type { FilterTally } from '../plan/filter-tally.ts';
@@ -168,6 +169,11 @@ function millisecondsOf(duration: Duration | undefined): number | null {
 
 /** RFC 9110 section 5.1: a token. */
 function headerOf(name: string, problems: Problem[], path: string): ReturnType<typeof internHeader> {
+  if (isVitalHeader(name)) {
+    const message = `'${name}' says where requests end, where they go or who calls`;
+    problems.push(error(path, message, 'name a header of your own'));
+    return UNKNOWN;
+  }
   if (/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name)) return internHeader(name);
   problems.push(
     error(path, name === '' ? 'must not be empty' : `'${name}' is not the name of a header`, 'name a header'),

@@ -128,7 +128,10 @@ test.each([
   ['paths: ["/a?b=1"]', 'paths'],
   ['paths: ["/a/../b"]', 'paths'],
   ['hosts: ["https://a.test"]', 'hosts'],
-])('warns of %s, which matches nothing', (operation, field) => {
+  ['paths: ["/a*b"]', 'paths'],
+  ['paths: ["*a*"]', 'paths'],
+  ['hosts: ["*.*.test"]', 'hosts'],
+])('warns of %s, which matches nothing, or not what it seems to', (operation, field) => {
   const text = policyOf('AuthorizationPolicy', `{ action: DENY, rules: [{ to: [{ operation: { ${operation} } }] }] }`);
   const { problems, resources } = parseFile('f.yaml', text);
   const path = `spec.rules[0].to[0].operation.${field}`;

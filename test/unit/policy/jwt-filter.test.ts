@@ -359,6 +359,19 @@ test('in our mesh their spellings with underscores are taken out too: some serve
   expect(asked.x.request.has(internHeader('x_other'))).toBe(true);
 });
 
+test.each(['content-length', 'Transfer-Encoding', 'host', 'x-forwarded-client-cert'])(
+  'no claim and no payload is written into %s',
+  (name) => {
+    const world = new World();
+    const outputs = { forward_payload_header: name, claim_to_headers: [{ header_name: name, claim_name: 'sub' }] };
+    expect(() => world.configure({ ...LOCAL, ...outputs })).toThrow();
+    expect(world.scope.env.problems.map(({ path }) => path)).toEqual([
+      'jwt.providers["p"].claim_to_headers[0].header_name',
+      'jwt.providers["p"].forward_payload_header',
+    ]);
+  },
+);
+
 test('a claim that would end its line never becomes a header', async () => {
   const world = new World();
   world.configure(LOCAL);

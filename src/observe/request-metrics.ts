@@ -108,7 +108,9 @@ class RequestMetrics {
     const destination = this.#destination(x);
     const statusClass = status >= 100 && status < 600 ? (status / 100) | 0 : 0;
     this.#http.count(statusClass);
-    if (destination.tally !== null) destination.tally.count(statusClass);
+    // What a filter answers is nothing of the cluster, but where Envoy counts it so.
+    const charged = x.stoppedBy === null ? statusClass : (x.chargedStatus / 100) | 0;
+    if (destination.tally !== null && (charged > 0 || x.stoppedBy === null)) destination.tally.count(charged);
     const slots = this.#slots(x, destination, status);
     const registry = this.#registry;
     const durationMs = x.endMs > x.startMs ? x.endMs - x.startMs : 0;

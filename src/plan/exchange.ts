@@ -112,6 +112,8 @@ export class Exchange {
   replyBody = '';
   /** The step that ended the request phase with REPLY or RESET. */
   stoppedBy: Step | null = null;
+  /** The status by which the answer of a filter counts among those of the cluster; 0: it does not, as it came from nobody there. */
+  chargedStatus = 0;
   failure: Failure | null = null;
   /** FLAGS bits. */
   flags = 0;
@@ -229,6 +231,7 @@ export class Exchange {
     this.isInternal = false;
     this.replyBody = '';
     this.stoppedBy = null;
+    this.chargedStatus = 0;
     this.failure = null;
     this.flags = 0;
     this.details = '';
@@ -256,9 +259,7 @@ export class Exchange {
     this.trace = null;
     this.splitPoint = -1;
     this.isHighPriority = false;
-    this.hasHash = false;
-    this.hashHigh = 0;
-    this.hashLow = 0;
+    this.#forgetHash();
     this.isNewVisitor = false;
     this.pickRound = 0;
     this.sessionEndpoint = '';
@@ -283,6 +284,12 @@ export class Exchange {
     this.chainId = '';
     this.events = null;
     if (this.metadata.size > 0) this.metadata.clear();
+  }
+
+  #forgetHash(): void {
+    this.hasHash = false;
+    this.hashHigh = 0;
+    this.hashLow = 0;
   }
 
   /** Notes an event for the span. Exceptions only: it makes an object. `name` is `retry`, `ejected` or the like. */

@@ -145,6 +145,7 @@ function compileSettings(message: ExtAuthz, scope: FilterScope): AuthzSettings |
     allowsOnFailure: message.failureModeAllow,
     marksFailure: message.failureModeAllowHeaderAdd,
     statusOnError: statusOf(message, env, path),
+    chargesCluster: message.chargeClusterResponseStats ?? true,
     clearsRoute: message.clearRouteCache,
     validates: message.validateMutations,
     rules,

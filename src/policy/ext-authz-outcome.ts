@@ -83,6 +83,7 @@ function answer(x: Exchange, status: number, details: string): Verdict {
 function deny(x: Exchange, arg: AuthzSettings, { status, headers, body }: Denied): Verdict {
   arg.state.tally.add(STAT.DENIED, 1);
   countForCluster(x, arg, CLUSTER_STAT.DENIED);
+  if (arg.chargesCluster) x.chargedStatus = status;
   const sound = headers.filter(isSound);
   if (arg.validates && sound.length < headers.length) return reject(x, arg);
   x.replyBody = body;

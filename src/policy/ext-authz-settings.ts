@@ -66,6 +66,8 @@ export interface AuthzSettings {
   readonly allowsOnFailure: boolean;
   readonly marksFailure: boolean;
   readonly statusOnError: number;
+  /** A denial counts among the answers of the cluster that the request was for (`cluster.NAME.upstream_rq_4xx`). */
+  readonly chargesCluster: boolean;
   /** The route is chosen again after a change of the request. */
   readonly clearsRoute: boolean;
   readonly validates: boolean;

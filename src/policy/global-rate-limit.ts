@@ -156,6 +156,7 @@ function refuse(x: Exchange, arg: GlobalLimit, response: RateLimitResponse): Ver
   x.flags |= FLAGS.RL;
   x.details = 'request_rate_limited';
   x.response.status = arg.status;
+  x.chargedStatus = arg.status;
   x.replyBody = Buffer.from(response.rawBody).toString('latin1');
   if (arg.saysExhausted && isGrpcRequest(x.request)) x.response.set(GRPC_STATUS, RESOURCE_EXHAUSTED);
   layAdded(x, arg);

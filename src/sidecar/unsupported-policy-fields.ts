@@ -11,11 +11,10 @@ export const POLICY_FIELDS: Readonly<Record<string, MessageFields>> = {
       clear_route_cache status_on_error validate_mutations metadata_context_namespaces route_metadata_context_namespaces
       filter_enabled filter_enabled_metadata deny_at_disable include_peer_certificate stat_prefix
       allowed_headers disallowed_headers include_tls_session encode_raw_headers
-      decoder_header_mutation_rules enable_dynamic_metadata_ingestion`,
+      charge_cluster_response_stats decoder_header_mutation_rules enable_dynamic_metadata_ingestion`,
     harmless: {
       typed_metadata_context_namespaces: 'has no effect: there is no typed metadata',
       route_typed_metadata_context_namespaces: 'has no effect: there is no typed metadata',
-      charge_cluster_response_stats: NO_EFFECT_YET,
       bootstrap_metadata_labels_key: NO_EFFECT_YET,
     },
     values: { transport_api_version: 'V3 AUTO' },

@@ -5,6 +5,7 @@ import { LOG_LEVELS, createLog } from '../base/log.ts';
 import { ControlService } from '../control/control.ts';
 import { parseTracing } from '../control/given-tracing.ts';
 import type { GivenTracing } from '../control/given-tracing.ts';
+import { kubernetesSource } from './control-kube.ts';
 import { secureOptions } from './control-secure.ts';
 import type { ControlFlags } from './control.ts';
 
@@ -32,13 +33,19 @@ export async function runControl(flags: ControlFlags): Promise<number> {
     if (given === null) return wrong(`--tracing "${text}" is not name=host:port`);
     tracing.push(given);
   }
-  const found = await stat(flags.rules).catch(() => null);
-  if (found === null || !found.isDirectory()) return wrong(`--rules: there is no directory ${flags.rules}`);
+  const { rules } = flags;
+  const found = rules === undefined ? null : await stat(rules).catch(() => null);
+  if (rules !== undefined && found?.isDirectory() !== true) return wrong(`--rules: there is no directory ${rules}`);
+  const log = createLog('control', level);
+  const cluster = await kubernetesSource(flags, log);
+  if (typeof cluster === 'string') return wrong(cluster);
+  if (rules === undefined && cluster === null) return wrong('write --rules or --kube: where rules come from');
   const secure = await secureOptions(flags);
   if (typeof secure === 'string') return wrong(secure);
   const control = new ControlService({
-    rules: flags.rules,
-    log: createLog('control', level),
+    ...(rules === undefined ? {} : { rules }),
+    sources: cluster === null ? [] : [cluster],
+    log,
     xdsAddress,
     httpAddress,
     domain: flags.domain,

@@ -1,9 +1,13 @@
-// `outrigger control`: the control service on a directory of rules. Logs are JSON lines on standard error;
+// `outrigger control`: the control service on a directory of rules or a cluster. Logs are JSON lines on standard error;
 // SIGTERM and SIGINT end it in order.
 import type { Command } from 'commander';
 
 export interface ControlFlags {
-  readonly rules: string;
+  readonly rules?: string;
+  readonly kube?: string;
+  readonly kubeTokenFile?: string;
+  readonly kubeCa?: string;
+  readonly namespace?: string;
   readonly xdsAddress: string;
   readonly xds?: string;
   readonly httpAddress: string;
@@ -29,8 +33,12 @@ const collect = (value: string, before: readonly string[]): readonly string[] =>
 export function register(program: Command): void {
   program
     .command('control')
-    .description('run the control service on a directory of rules')
-    .requiredOption('--rules <directory>', 'Istio and Gateway API rules, read now and whenever they change')
+    .description('run the control service on a directory of rules, a Kubernetes cluster, or both')
+    .option('--rules <directory>', 'Istio and Gateway API rules, read now and whenever they change')
+    .option('--kube <in-cluster|kubeconfig|url>', 'the API server whose rules, services and pods are followed')
+    .option('--kube-token-file <file>', 'with in-cluster or an URL: our own token for it')
+    .option('--kube-ca <file>', 'with in-cluster or an URL: the authorities of its certificate, in PEM')
+    .option('--namespace <name>', 'with --kube: where the mesh configuration is (outrigger-system)')
     .option('--xds-address <host:port>', 'where sidecars connect', '127.0.0.1:15010')
     .option('--xds <host:port>', 'short for --xds-address')
     .option('--http-address <host:port>', 'readiness, metrics and debug pages', '127.0.0.1:15014')

@@ -219,7 +219,10 @@ export class ControlService implements ViewSource {
     if (typeof node === 'string') return { kind: 'refused', message: node };
     const { isReturning = false } = info;
     if (isReturning) this.#settling.noteReturned();
-    const leavers = this.#mayCount(node) ? [this.#registry.join(node), this.#clients.join(node)] : [];
+    // Whoever Kubernetes knows is there is no workload that joins, and has apps when it is ready.
+    const isKnown = this.#sources.some((source) => source.knows?.(node) === true);
+    const joins = this.#mayCount(node);
+    const leavers = joins ? [...(isKnown ? [] : [this.#registry.join(node)]), this.#clients.join(node)] : [];
     const leave = (): void => {
       for (const leaver of leavers) leaver();
     };

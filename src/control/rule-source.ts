@@ -1,6 +1,7 @@
 // Where rules come from: a directory, an API server, a test. Each names what it brings, and what it brings under one
 // name replaces what it brought before; names of two sources never meet.
 import type { ParsedFile } from '../config/parse.ts';
+import type { MeshNode } from './mesh-node.ts';
 
 export interface RuleSink {
   /** Something was written or changed. */
@@ -12,6 +13,8 @@ export interface RuleSink {
 export interface RuleSource {
   /** Resolves when everything that was there at the beginning has been applied; rejects when nothing can be read. */
   start(sink: RuleSink): Promise<void>;
+  /** Whether the node is one of the workloads that the source brings, and so none that joins; absent: it brings none. */
+  knows?(node: MeshNode): boolean;
   /** After it nothing is applied any more. */
   stop(): Promise<void>;
 }

@@ -18,6 +18,8 @@ export interface CompiledPatch extends Omit<HttpFilterPatch, 'value'> {
   readonly name: string;
   /** Null for REMOVE. */
   readonly config: Any | null;
+  /** False: only the sidecar can judge the value, because it names a file or a variable there. */
+  readonly isTried: boolean;
 }
 
 interface Compiled {
@@ -30,10 +32,16 @@ const VALUE_FIELDS = new Set(['name', 'typed_config', 'typedConfig']);
 /** Files and variables are those of the sidecar's machine: only there a value can be tried that takes from them. */
 const READS_FILES = /"(?:filename|environment_?variable|watched_?directory)"/i;
 
+const MERGES_MAX = 256;
+
 export class EnvoyFilters {
   readonly problems: readonly Problem[];
   readonly #compiled: readonly Compiled[];
   readonly #rootNamespace: string;
+  /** By patch: what sidecars would refuse of filters that it is merged into. */
+  readonly #refusedMerges = new Map<CompiledPatch, Problem>();
+  /** By patch and the bytes of the merged filter. */
+  readonly #merges = new Map<CompiledPatch, Map<string, boolean>>();
 
   /** `filters`: oldest first. */
   constructor(filters: readonly EnvoyFilter[], rootNamespace: string) {
@@ -43,6 +51,32 @@ export class EnvoyFilters {
       .filter((one): one is Compiled => one.patches !== null)
       .toSorted((left, right) => left.filter.spec.priority - right.filter.spec.priority);
     this.problems = filters.filter(({ spec }) => spec.isStandIn).map(standInProblem);
+  }
+
+  /** Merges that came to something that no sidecar would take, as far as they were asked about. */
+  get mergeProblems(): readonly Problem[] {
+    return [...this.#refusedMerges.values()];
+  }
+
+  /** True when sidecars take what the filter `name` is after the merge of this patch. */
+  takes(patch: CompiledPatch, name: string, merged: Any): boolean {
+    if (!patch.isTried) return true;
+    const tried = this.#merges.get(patch) ?? new Map<string, boolean>();
+    this.#merges.set(patch, tried);
+    const key = Buffer.from(merged.value).toString('base64');
+    const known = tried.get(key);
+    if (known !== undefined) return known;
+    const path = `${patch.path}.patch.value`;
+    const wrong = tryFilter(name, merged, '').find(({ severity }) => severity === 'error');
+    if (tried.size >= MERGES_MAX) tried.clear();
+    tried.set(key, wrong === undefined);
+    if (wrong === undefined) return true;
+    const owner = this.#compiled.find(({ patches }) => patches.includes(patch))?.filter;
+    const reason = [wrong.path.replace(/^\./, ''), wrong.message].filter((text) => text !== '').join(' ');
+    const message = `merged into ${name} no sidecar would take it (${reason}); the filter stays as it is without it`;
+    const place = owner?.source.locate(path) ?? null;
+    this.#refusedMerges.set(patch, { severity: 'error', path, message, remedy: wrong.remedy, place });
+    return false;
   }
 
   /** In the order in which they are applied. */
@@ -80,10 +114,10 @@ export function compilePatches(filter: EnvoyFilter): CompiledPatches {
     problems.push({ severity: 'error', path, message, remedy, place: null });
   };
   const patches = filter.spec.patches.map(({ value, ...patch }): CompiledPatch => {
-    if (value === null) return { ...patch, name: '', config: null };
-    const { name, config, found } = readValue(patch, value, report);
+    if (value === null) return { ...patch, name: '', config: null, isTried: false };
+    const { found, ...read } = readValue(patch, value, report);
     problems.push(...found);
-    return { ...patch, name, config };
+    return { ...patch, ...read };
   });
   const placed = problems.map((problem) => ({ ...problem, place: filter.source.locate(problem.path) }));
   const result = { patches: refuses(placed) ? null : patches, problems: placed };
@@ -93,7 +127,7 @@ export function compilePatches(filter: EnvoyFilter): CompiledPatches {
 
 type Report = (path: string, message: string, remedy: string) => void;
 
-interface ReadValue extends Pick<CompiledPatch, 'name' | 'config'> {
+interface ReadValue extends Pick<CompiledPatch, 'name' | 'config' | 'isTried'> {
   /** By the compiler of the filter. */
   readonly found: readonly Problem[];
 }
@@ -109,18 +143,19 @@ function readValue(patch: Omit<HttpFilterPatch, 'value'>, value: JsonObject, rep
   const typed = value[field];
   if (!isJsonObject(typed)) {
     report(`${at}.${field}`, 'is missing', 'write typed_config with an @type');
-    return { name, config: null, found: [] };
+    return { name, config: null, isTried: false, found: [] };
   }
   const config = readFilterConfig(typed);
   if (!('$typeName' in config)) {
     const path = config.at === '' ? `${at}.${field}` : `${at}.${field}.${config.at}`;
     report(path, config.reason, 'write a filter that docs/envoy-filter.md lists, or an Extension');
-    return { name, config: null, found: [] };
+    return { name, config: null, isTried: false, found: [] };
   }
   const wanted = isMerge ? typeOfFilter(patch.subFilter) : null;
   if (wanted !== null && wanted !== typeOf(config))
     report(`${at}.${field}.@type`, `is not the type of ${patch.subFilter}`, `write ${wanted}`);
-  // What is merged is a part of a filter only.
-  const isWhole = !isMerge && !READS_FILES.test(JSON.stringify(typed));
-  return { name, config, found: isWhole ? tryFilter(name, config, `${at}.${field}`) : [] };
+  const isTried = !READS_FILES.test(JSON.stringify(typed));
+  // What is merged is a part of a filter only: it is tried with what it is merged into.
+  const found = isTried && !isMerge ? tryFilter(name, config, `${at}.${field}`) : [];
+  return { name, config, isTried, found };
 }

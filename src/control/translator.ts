@@ -197,9 +197,9 @@ export class Translator {
     });
     const difference = before === null ? EVERYTHING : routesOnly(before.snapshot, snapshot);
     const builder = this.#builderOf(snapshot, { builder: this.#last.builder, difference });
-    const problems = checkSnapshot(snapshot);
+    // What only shows in views is told by the check, too.
     for (const node of nodes) builder.build(node, null);
-    return { snapshot, builder, problems };
+    return { snapshot, builder, problems: checkSnapshot(snapshot) };
   }
 
   #isolate(wanted: Resources, { workloads, nodes }: Trial, first: unknown): void {

@@ -21,7 +21,7 @@ import { checkTelemetry } from './tracing.ts';
 
 export function checkSnapshot(snapshot: Snapshot): readonly Problem[] {
   const problems: Problem[] = [
-    ...snapshot.problems,
+    ...snapshot.problems.concat(snapshot.envoyFilters.mergeProblems),
     ...checkTelemetry(snapshot),
     ...checkResilience(snapshot),
     ...checkAuthorization(snapshot, authorizationProviders(snapshot)),

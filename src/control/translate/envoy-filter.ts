@@ -29,12 +29,12 @@ export function patchHttpFilters(
   let patched = [...filters];
   for (const patch of envoyFilters.of(node)) {
     if (patch.context !== 'ANY' && patch.context !== context) continue;
-    if (patch.port === null || patch.port === port) patched = apply(patched, patch);
+    if (patch.port === null || patch.port === port) patched = apply(patched, patch, envoyFilters);
   }
   return patched;
 }
 
-function apply(filters: readonly HttpFilter[], patch: CompiledPatch): HttpFilter[] {
+function apply(filters: readonly HttpFilter[], patch: CompiledPatch, all: EnvoyFilters): HttpFilter[] {
   const { operation, subFilter } = patch;
   const at = filters.findIndex(
     ({ name }) => name !== MESH_FILTER && (name === subFilter || name === OWN_NAMES.get(subFilter)),
@@ -54,7 +54,7 @@ function apply(filters: readonly HttpFilter[], patch: CompiledPatch): HttpFilter
     case 'REPLACE':
       return filters.toSpliced(at, 1, ...made(patch));
     case 'MERGE':
-      return filters.map((filter, index) => (index === at ? merged(filter, patch) : filter));
+      return filters.map((filter, index) => (index === at ? merged(filter, patch, all) : filter));
     default:
       return [...filters];
   }
@@ -66,10 +66,13 @@ function made({ name, config }: CompiledPatch): readonly HttpFilter[] {
     : [create(HttpFilterSchema, { name, configType: { case: 'typedConfig', value: config } })];
 }
 
-/** A patch of another type leaves the filter as it is. */
-function merged(filter: HttpFilter, { config }: CompiledPatch): HttpFilter {
+/** A patch of another type leaves the filter as it is, and so does one that makes it what no sidecar takes. */
+function merged(filter: HttpFilter, patch: CompiledPatch, all: EnvoyFilters): HttpFilter {
   const { name, configType } = filter;
+  const { config } = patch;
   if (config === null || configType.case !== 'typedConfig') return filter;
   const value = mergeConfigs(configType.value, config);
-  return value === null ? filter : create(HttpFilterSchema, { name, configType: { case: 'typedConfig', value } });
+  return value === null || !all.takes(patch, name, value)
+    ? filter
+    : create(HttpFilterSchema, { name, configType: { case: 'typedConfig', value } });
 }

@@ -1,11 +1,12 @@
 // EnvoyFilters that turn bad, and some that never were right: what stays in force, and what stands in.
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { formatProblem } from '../../../src/base/problem.ts';
 import { parseFile } from '../../../src/config/parse.ts';
 import type { EnvoyFilter } from '../../../src/config/resource.ts';
 import { EnvoyFilters } from '../../../src/control/envoy-filters.ts';
 import { ResourceIndex } from '../../../src/control/resource-index.ts';
 import { translateFiles, offlineNode, printedView } from '../../../src/control/offline.ts';
+import { Translator } from '../../../src/control/translator.ts';
 
 const TYPES = 'type.googleapis.com/envoy.extensions.filters.http';
 const NODE = { namespace: 'default', labels: new Map([['app', 'a']]) };
@@ -217,4 +218,51 @@ it('a stand-in is the first filter of the workloads that it is for, and of no ot
   const refused = 'outrigger.mesh outrigger.refused/default/x';
   expect(namesFor(new Map([['app', 'a']]))).toEqual(['outrigger.mesh outrigger.fault', refused]);
   expect(namesFor(new Map([['app', 'b']]))).toEqual(['outrigger.mesh outrigger.fault', 'outrigger.mesh']);
+});
+
+const merge = (fields: object): object =>
+  patch({
+    operation: 'MERGE',
+    match: {
+      listener: {
+        filterChain: {
+          filter: { name: 'envoy.filters.network.http_connection_manager', subFilter: { name: 'n' } },
+        },
+      },
+    },
+    value: typed('local_ratelimit.v3.LocalRateLimit', fields),
+  });
+
+/** Buckets of the filter as sidecars get it, and what is said. */
+function translated(fields: object): readonly [string[], readonly string[]] {
+  const text = filter([patch({ match: { context: 'SIDECAR_INBOUND' }, value: limit() }), merge(fields)]);
+  const service = 'apiVersion: v1\nkind: Service\nmetadata: { name: a }\nspec: { ports: [{ name: http, port: 80 }] }\n';
+  const control = new Translator({ domain: 'cluster.local', providers: [], services: [] });
+  const index = new ResourceIndex();
+  index.apply('f', parseFile('f', `${service}---\n${text}\n`));
+  const node = offlineNode({ service: 'a', version: '', apps: ['80'], isEnvoy: false });
+  if (typeof node === 'string') throw new Error(node);
+  const { builder, problems } = control.translate(index.resources(), [], () => [node]);
+  const printed = JSON.stringify(printedView(builder.build(node, null)).listeners);
+  const buckets = [...printed.matchAll(/"token_bucket":(\{.*?\})/g)].map(([, bucket = '']) => bucket);
+  return [buckets, [...index.problems(), ...problems].map(formatProblem)];
+}
+
+describe('a merge', () => {
+  it('that sidecars take is made', () => {
+    expect(translated({ token_bucket: { max_tokens: 7 } })).toEqual([
+      ['{"max_tokens":7,"tokens_per_fill":1,"fill_interval":"1s"}'],
+      [],
+    ]);
+  });
+
+  it('that no sidecar would take is left out, and said', () => {
+    const [buckets, said] = translated({ descriptors: [{ entries: [{ key: 'a' }] }] });
+    expect(buckets).toEqual(['{"max_tokens":1,"tokens_per_fill":1,"fill_interval":"1s"}']);
+    expect(said).toEqual([
+      expect.stringMatching(
+        /^f:\d+:\d+: spec\.configPatches\[1\]\.patch\.value: merged into n no sidecar would take it \(descriptors\[0\]\.token_bucket must be set\)/,
+      ),
+    ]);
+  });
 });

@@ -38,7 +38,7 @@ export class H1Server implements Downstream, BodySink, WireUser {
   readonly #owner: H1Owner;
   readonly #manager: HttpManager;
   readonly #x: Exchange = takeExchange();
-  readonly #driver: Driver;
+  readonly driver: Driver;
   readonly #parser: HeadParser;
   readonly #framing = new Framing();
   readonly #decoder = new BodyDecoder();
@@ -70,11 +70,11 @@ export class H1Server implements Downstream, BodySink, WireUser {
     this.#owner = owner;
     this.#manager = manager;
     this.#connection = new SocketConnection(wire, owner.isInbound);
-    this.#driver = new Driver(engine, manager, this.#x, this);
+    this.driver = new Driver(engine, manager, this.#x, this);
     this.#parser = new HeadParser('request', { bytesMax: manager.headBytesMax, countMax: manager.headerCountMax });
     this.#framing.allowsChunkedLength = manager.allowsChunkedLength;
     this.#writer = new BodyWriter(wire);
-    this.#idle = new IdleWatch(engine, manager, this.#driver, this);
+    this.#idle = new IdleWatch(engine, manager, this.driver, this);
     this.#headTimer = new HeadTimer(engine.wheel, manager, (details) => this.#refuse(408, details));
     manager.tally.connectionsTotal++;
     manager.tally.connectionsActive++;
@@ -84,7 +84,7 @@ export class H1Server implements Downstream, BodySink, WireUser {
 
   /** No more requests after the one under way; an idle connection closes now. */
   drain(): void {
-    if (!this.#driver.isActive && !this.#parser.isPartial) this.destroy();
+    if (!this.driver.isActive && !this.#parser.isPartial) this.destroy();
   }
 
   retire(): void {
@@ -93,7 +93,7 @@ export class H1Server implements Downstream, BodySink, WireUser {
 
   /** How long nothing has moved, in milliseconds; 0 while a request is under way. */
   get quietMs(): number {
-    return this.#driver.isActive ? 0 : this.#engine.clock.now() - this.#idle.lastMs;
+    return this.driver.isActive ? 0 : this.#engine.clock.now() - this.#idle.lastMs;
   }
 
   onWireBytes(bytes: Buffer): void {
@@ -109,8 +109,8 @@ export class H1Server implements Downstream, BodySink, WireUser {
 
   onWireDrain(): void {
     this.#idle.lastMs = this.#engine.clock.now();
-    this.#driver.onDownstreamDrain();
-    if (!this.#driver.isActive && !this.#isClosing && !this.#isProcessing) this.#goOn();
+    this.driver.onDownstreamDrain();
+    if (!this.driver.isActive && !this.#isClosing && !this.#isProcessing) this.#goOn();
   }
 
   /** Takes bytes from `at` on as far as they may be taken now; the rest is held (copied unless it is ours) and reading pauses. */
@@ -119,10 +119,10 @@ export class H1Server implements Downstream, BodySink, WireUser {
     let at = start;
     while (at < bytes.length && !this.#isClosing) {
       if (this.#isInRequest && this.#decoder.isComplete) {
-        if (this.#driver.isActive) break;
+        if (this.driver.isActive) break;
         this.#isInRequest = false;
       } else if (this.#isInRequest) {
-        if (!this.#driver.takesBody) break;
+        if (!this.driver.takesBody) break;
         at = this.#readBody(bytes, at);
       } else if (this.wire.bufferedBytes > BUFFERED_BYTES_MAX) {
         break; // The client has yet to take its earlier answers.
@@ -139,9 +139,9 @@ export class H1Server implements Downstream, BodySink, WireUser {
     } else {
       this.#held = EMPTY_BYTES;
       this.#heldAt = 0;
-      if (this.#isInRequest && !this.#decoder.isComplete && !this.#driver.takesBody) this.wire.pause();
+      if (this.#isInRequest && !this.#decoder.isComplete && !this.driver.takesBody) this.wire.pause();
     }
-    this.#driver.flushRequest();
+    this.driver.flushRequest();
     if (this.#hasEnded && at >= bytes.length) this.onWireEnd();
   }
 
@@ -180,19 +180,19 @@ export class H1Server implements Downstream, BodySink, WireUser {
     this.#decoder.begin(this.#framing.bodyKind, this.#framing.contentLength, this.#framing.nominated);
     this.#isInRequest = true;
     if (status < TAKEN) {
-      this.#driver.refuse(-status, '', x.details);
+      this.driver.refuse(-status, '', x.details);
       return;
     }
     this.#owesContinue =
       this.#framing.expectsContinue && !this.#manager.proxiesContinue && this.#framing.bodyKind !== NO_BODY;
-    this.#driver.start(this.#framing.bodyKind);
+    this.driver.start(this.#framing.bodyKind);
     if (this.#owesContinue) this.#sendContinue();
     this.#idle.minds(x.streamIdleTimeoutMs);
   }
 
   /** The body may come: the request has passed all policies, and an endpoint waits for it. */
   #sendContinue(): void {
-    if (!this.#driver.isActive || !this.#driver.takesBody || this.#driver.isResponseStarted) return;
+    if (!this.driver.isActive || !this.driver.takesBody || this.driver.isResponseStarted) return;
     this.#owesContinue = false;
     this.sendInterim('HTTP/1.1 100 Continue\r\n\r\n');
   }
@@ -204,9 +204,9 @@ export class H1Server implements Downstream, BodySink, WireUser {
       this.#onBadBody(-at);
       return bytes.length;
     }
-    if (this.#driver.isActive) {
+    if (this.driver.isActive) {
       if (this.#decoder.isComplete) {
-        this.#driver.onRequestEnd(this.#manager.forwardsTrailers ? this.#decoder.trailers : '');
+        this.driver.onRequestEnd(this.#manager.forwardsTrailers ? this.#decoder.trailers : '');
       }
       return at;
     }
@@ -217,14 +217,14 @@ export class H1Server implements Downstream, BodySink, WireUser {
   }
 
   onBodyBytes(bytes: Buffer, start: number, end: number): void {
-    this.#driver.onRequestBody(bytes, start, end);
+    this.driver.onRequestBody(bytes, start, end);
   }
 
   /** The head has gone on already: cut the upstream, answer if nothing was said yet, and close. */
   #onBadBody(status: number): void {
     this.#manager.tally.protocolErrors++;
-    const isUnanswered = !this.#driver.isResponseStarted;
-    this.#driver.onDownstreamClose();
+    const isUnanswered = !this.driver.isResponseStarted;
+    this.driver.onDownstreamClose();
     if (isUnanswered) this.wire.writeText(bareReply(status));
     this.#linger();
   }
@@ -237,14 +237,14 @@ export class H1Server implements Downstream, BodySink, WireUser {
 
   /** Refuses a request that the codec does not take. */
   #refuse(status: number, details: string): void {
-    if (this.#isClosing || this.#driver.isActive) return;
+    if (this.#isClosing || this.driver.isActive) return;
     const x = this.#x;
     this.#manager.tally.countRefusal(status, details);
     this.#framing.isKeptAlive = false;
     if (x.startMs === 0) stampRequest(x, this.#engine.clock, this.#connection);
     this.#isInRequest = true;
     this.#decoder.begin(NO_BODY, 0);
-    this.#driver.refuse(status, refusalBody(status, details), details);
+    this.driver.refuse(status, refusalBody(status, details), details);
   }
 
   sendHead(text: string, kind: BodyKind): void {
@@ -346,7 +346,7 @@ export class H1Server implements Downstream, BodySink, WireUser {
     this.#held = EMPTY_BYTES;
     this.#heldAt = 0;
     this.#process(held, at, true);
-    const isOpen = !this.#isClosing && this.#held.length === 0 && this.#driver.takesBody;
+    const isOpen = !this.#isClosing && this.#held.length === 0 && this.driver.takesBody;
     if (isOpen && this.wire.isPaused) this.wire.resume();
   }
 
@@ -354,13 +354,13 @@ export class H1Server implements Downstream, BodySink, WireUser {
   onWireEnd(): void {
     this.#hasEnded = true;
     if (this.#held.length > this.#heldAt) return;
-    if (this.#driver.isActive && this.#decoder.isComplete) return;
-    if (this.#driver.isActive && this.#driver.isTunnel && this.#decoder.endOfInput()) {
-      this.#driver.onRequestEnd('');
+    if (this.driver.isActive && this.#decoder.isComplete) return;
+    if (this.driver.isActive && this.driver.isTunnel && this.#decoder.endOfInput()) {
+      this.driver.onRequestEnd('');
       return;
     }
-    const isUnsent = !this.#driver.isActive && this.wire.bufferedBytes > 0;
-    this.#driver.onDownstreamClose();
+    const isUnsent = !this.driver.isActive && this.wire.bufferedBytes > 0;
+    this.driver.onDownstreamClose();
     if (isUnsent) this.#linger();
     else this.destroy();
   }
@@ -374,7 +374,7 @@ export class H1Server implements Downstream, BodySink, WireUser {
     this.#idle.stop();
     this.#headTimer.disarm();
     this.#delayedClose?.stop();
-    this.#driver.onDownstreamClose();
+    this.driver.onDownstreamClose();
     giveExchange(this.#x);
     this.#owner.closed(this);
   }

@@ -1,10 +1,13 @@
 // What becomes of connections whose filter chain was replaced. Requests end on the next response, so they are judged by
-// newer policies from then on; bytes that are only passed on have no such end. They stay while the chain in their place would
-// still take them: one that it would turn away, or that is plaintext where only TLS is taken now, is closed at once.
+// newer policies from then on; bytes that are only passed on, and tunnels, have no such end. They stay while the chain in
+// their place would still take them: one that it would turn away, or that is plaintext where only TLS is taken now, is closed
+// at once.
+import type { Exchange } from '../plan/exchange.ts';
 import type { FilterChain } from './listener-config.ts';
 import type { H1Server } from './h1-server.ts';
 import type { Roster } from './roster.ts';
 import type { TcpForward } from './tcp-forward.ts';
+import { isTunnelRefused } from './tunnel-guard.ts';
 
 /** `kept`: fingerprints of chains that stayed; `chains`: those in force. Returns how many connections end soon. */
 export function leaveReplaced(
@@ -19,7 +22,11 @@ export function leaveReplaced(
     if (before !== undefined && kept.has(before.fingerprint)) continue;
     server.retire();
     retired++;
-    if (before !== undefined && wantsTls(before, chains)) server.drain();
+    if (before === undefined) continue;
+    const { driver } = server;
+    const isTunnel = driver.isActive && driver.isTunnel;
+    if (isTunnel && (wantsTls(before, chains) || isDenied(driver.x, before, chains))) server.destroy();
+    else if (wantsTls(before, chains)) server.drain();
   }
   for (const forward of tcp.members()) {
     const before = tcp.noteOf(forward);
@@ -34,6 +41,14 @@ function wantsTls({ name, transport }: FilterChain, chains: readonly FilterChain
   if (transport !== null) return false;
   const named = chains.filter((chain) => chain.name === name);
   return named.length > 0 && named.every((chain) => chain.transport !== null);
+}
+
+/** Nothing that may have its place would open the tunnel. */
+function isDenied(x: Exchange, { name, transport }: FilterChain, chains: readonly FilterChain[]): boolean {
+  const places = chains.flatMap((chain) =>
+    chain.kind === 'http' && chain.name === name && (chain.transport === null) === (transport === null) ? [chain] : [],
+  );
+  return places.length > 0 && places.every(({ manager }) => isTunnelRefused(x, manager));
 }
 
 /** Nothing that may have its place admits it. Without any there is nobody to ask: what became of the port is not known. */

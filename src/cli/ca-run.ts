@@ -3,56 +3,66 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { systemClock } from '../base/clock.ts';
 import { formatProblem, type Problem } from '../base/problem.ts';
-import { SIGNER_CERTIFICATE } from '../control/ca/authority-files.ts';
+import { SIGNER_CERTIFICATE, type AuthorityStore } from '../control/ca/authority-files.ts';
 import { readMaterial, type AuthorityMaterial } from '../control/ca/authority-material.ts';
-import { DirectoryStore } from '../control/ca/directory-store.ts';
 import { makeFirstRoot } from '../control/ca/first-root.ts';
 import { rootHash } from '../control/ca/join-token.ts';
 import { reachMs, readRotation, rotate, type RotationAction, type RotationStep } from '../control/ca/rotation.ts';
 import { isTrustDomain } from '../tls/spiffe-id.ts';
+import { withAuthority, type PlaceFlags } from './authority-place.ts';
 import type { InitFlags, RotateFlags, ShowFlags } from './ca.ts';
 
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 64;
 const EXIT_DATA = 65;
 
-export async function initAuthority({ caDir, trustDomain }: InitFlags): Promise<number> {
+export async function initAuthority(flags: InitFlags): Promise<number> {
+  const { trustDomain } = flags;
   if (!isTrustDomain(trustDomain)) return failed(`"${trustDomain}" is not a trust domain`, EXIT_USAGE);
-  const store = new DirectoryStore(caDir);
-  try {
+  return await run(flags, async (store) => {
     const there = await store.read().catch(() => new Map<string, string>());
-    if (there.has(SIGNER_CERTIFICATE)) return failed(`${caDir} holds a certificate authority already`, EXIT_FAILED);
+    if (there.has(SIGNER_CERTIFICATE))
+      return failed(`${store.place} holds a certificate authority already`, EXIT_FAILED);
     await makeFirstRoot(store, trustDomain, systemClock.wall());
-    return await showAuthority({ caDir, output: 'text' });
+    return await show(store, 'text');
+  });
+}
+
+export async function showAuthority(flags: ShowFlags): Promise<number> {
+  const { output } = flags;
+  if (output !== 'text' && output !== 'json') return failed('--output is text or json', EXIT_USAGE);
+  return await run(flags, async (store) => await show(store, output));
+}
+
+/** Nothing is thrown at the caller, who waits for a code to exit with. */
+async function run(flags: PlaceFlags, work: (store: AuthorityStore) => Promise<number>): Promise<number> {
+  try {
+    const code = await withAuthority(flags, work);
+    return typeof code === 'string' ? failed(code, EXIT_USAGE) : code;
   } catch (cause) {
     return failed(messageOf(cause), EXIT_FAILED);
   }
 }
 
-export async function showAuthority({ caDir, output }: ShowFlags): Promise<number> {
-  if (output !== 'text' && output !== 'json') return failed('--output is text or json', EXIT_USAGE);
-  try {
-    const files = await new DirectoryStore(caDir).read();
-    const problems: Problem[] = [];
-    const material = readMaterial(files, systemClock.wall(), problems);
-    if (material === null) return complain(caDir, problems);
-    const state = readRotation(files);
-    if (typeof state === 'string') return failed(`${caDir}: ${state}`, EXIT_DATA);
-    const since = state.stage === 'switched' ? state.switchedAtMs : state.startedAtMs;
-    const shown = describe(material, state.stage, state.stage === 'none' ? null : since + reachMs(files));
-    for (const problem of problems) process.stderr.write(`outrigger ca: ${caDir}: ${formatProblem(problem)}\n`);
-    process.stdout.write(output === 'json' ? `${JSON.stringify(shown, null, 2)}\n` : textOf(shown));
-    return 0;
-  } catch (cause) {
-    return failed(messageOf(cause), EXIT_FAILED);
-  }
+async function show(store: AuthorityStore, output: 'text' | 'json'): Promise<number> {
+  const files = await store.read();
+  const { place } = store;
+  const problems: Problem[] = [];
+  const material = readMaterial(files, systemClock.wall(), problems);
+  if (material === null) return complain(place, problems);
+  const state = readRotation(files);
+  if (typeof state === 'string') return failed(`${place}: ${state}`, EXIT_DATA);
+  const since = state.stage === 'switched' ? state.switchedAtMs : state.startedAtMs;
+  const shown = describe(material, state.stage, state.stage === 'none' ? null : since + reachMs(files));
+  for (const problem of problems) process.stderr.write(`outrigger ca: ${place}: ${formatProblem(problem)}\n`);
+  process.stdout.write(output === 'json' ? `${JSON.stringify(shown, null, 2)}\n` : textOf(shown));
+  return 0;
 }
 
 export async function rotateRoot(action: RotationAction, flags: RotateFlags): Promise<number> {
-  const store = new DirectoryStore(flags.caDir);
-  try {
+  return await run(flags, async (store) => {
     if ((await store.read()).size === 0)
-      return failed(`there is no certificate authority in ${flags.caDir}`, EXIT_FAILED);
+      return failed(`there is no certificate authority in ${store.place}`, EXIT_FAILED);
     for (;;) {
       const step = await attempt(store, action, flags.force === true);
       if (step.kind === 'done') {
@@ -70,12 +80,10 @@ export async function rotateRoot(action: RotationAction, flags: RotateFlags): Pr
       // Node's timers end at 24 days.
       await sleep(Math.min(Math.max(step.readyAtMs - systemClock.wall(), 0) + 1, 2 ** 31 - 1));
     }
-  } catch (cause) {
-    return failed(messageOf(cause), EXIT_FAILED);
-  }
+  });
 }
 
-async function attempt(store: DirectoryStore, action: RotationAction, isForced: boolean): Promise<RotationStep> {
+async function attempt(store: AuthorityStore, action: RotationAction, isForced: boolean): Promise<RotationStep> {
   let step: RotationStep = { kind: 'refused', reason: 'nothing was done' };
   await store.update(async (files) => {
     step = await rotate(files, { action, nowMs: systemClock.wall(), isForced });

@@ -1,12 +1,14 @@
 // Runs the control service for the command line until a signal ends it. Exit codes: 0 ended as asked, 1 it
 // could not start, 64 a wrong option.
 import { stat } from 'node:fs/promises';
-import { LOG_LEVELS, createLog } from '../base/log.ts';
+import { systemClock } from '../base/clock.ts';
+import { LOG_LEVELS, createLog, type Log } from '../base/log.ts';
 import { ControlService } from '../control/control.ts';
 import { parseTracing } from '../control/given-tracing.ts';
 import type { GivenTracing } from '../control/given-tracing.ts';
-import { kubernetesSource } from './control-kube.ts';
+import { clusterOf, type Cluster } from './kube-flags.ts';
 import { secureOptions } from './control-secure.ts';
+import type { RuleSource } from '../control/rule-source.ts';
 import type { ControlFlags } from './control.ts';
 
 const EXIT_FAILED = 1;
@@ -37,14 +39,14 @@ export async function runControl(flags: ControlFlags): Promise<number> {
   const found = rules === undefined ? null : await stat(rules).catch(() => null);
   if (rules !== undefined && found?.isDirectory() !== true) return wrong(`--rules: there is no directory ${rules}`);
   const log = createLog('control', level);
-  const cluster = await kubernetesSource(flags, log);
+  const cluster = await clusterOf(flags, 'outrigger-control', log);
   if (typeof cluster === 'string') return wrong(cluster);
   if (rules === undefined && cluster === null) return wrong('write --rules or --kube: where rules come from');
-  const secure = await secureOptions(flags);
+  const secure = await secureOptions(flags, cluster, log);
   if (typeof secure === 'string') return wrong(secure);
   const control = new ControlService({
     ...(rules === undefined ? {} : { rules }),
-    sources: cluster === null ? [] : [cluster],
+    sources: cluster === null ? [] : [await rulesOf(cluster, log)],
     log,
     xdsAddress,
     httpAddress,
@@ -71,6 +73,11 @@ export async function runControl(flags: ControlFlags): Promise<number> {
   await ended;
   await control.stop();
   return 0;
+}
+
+async function rulesOf({ client, namespace }: Cluster, log: Log): Promise<RuleSource> {
+  const { KubernetesRules } = await import('../control/kubernetes/kubernetes-rules.ts');
+  return new KubernetesRules({ client, log: log.child('kubernetes'), clock: systemClock, namespace });
 }
 
 function wrong(message: string): number {

@@ -1,13 +1,11 @@
 // `outrigger control`: the control service on a directory of rules or a cluster. Logs are JSON lines on standard error;
 // SIGTERM and SIGINT end it in order.
 import type { Command } from 'commander';
+import type { AuthorityFlags } from './authority-place.ts';
+import type { KubeFlags } from './kube-flags.ts';
 
-export interface ControlFlags {
+export interface ControlFlags extends KubeFlags, AuthorityFlags {
   readonly rules?: string;
-  readonly kube?: string;
-  readonly kubeTokenFile?: string;
-  readonly kubeCa?: string;
-  readonly namespace?: string;
   readonly xdsAddress: string;
   readonly xds?: string;
   readonly httpAddress: string;
@@ -17,7 +15,6 @@ export interface ControlFlags {
   readonly settleMs: string;
   readonly onDemandAbove: string;
   readonly tracing: readonly string[];
-  readonly caDir?: string;
   readonly secure?: string;
   readonly secureName: readonly string[];
   readonly trustDomain?: string;
@@ -57,7 +54,8 @@ export function register(program: Command): void {
       '--ca-dir <directory>',
       'the certificate authority, made there when there is none: callers prove who they are',
     )
-    .option('--secure <host:port>', 'where they do, over TLS (0.0.0.0:15012 with --ca-dir)')
+    .option('--ca-secret <name>', 'with --kube: the same in a Secret, made there when there is none')
+    .option('--secure <host:port>', 'where they do, over TLS (0.0.0.0:15012 with an authority)')
     .option('--secure-name <name>', 'a name or IP address for our certificate; may be given again', collect, [])
     .option('--trust-domain <domain>', 'of the identities that are given out; comes before MeshConfig')
     .option('--kubernetes <url|in-cluster>', 'the API server that knows the tokens of service accounts')

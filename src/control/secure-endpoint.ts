@@ -16,6 +16,7 @@ import { refusal, type Refusal } from './authentication/refusal.ts';
 import type { RefusalBook } from './authentication/refusal-book.ts';
 import { TokenReviewer } from './authentication/token-reviewer.ts';
 import { CertificateAuthority } from './ca/certificate-authority.ts';
+import type { AuthorityStore } from './ca/authority-files.ts';
 import { DirectoryStore } from './ca/directory-store.ts';
 import { JoinTokens } from './ca/join-token.ts';
 import { CallerRate } from './caller-rate.ts';
@@ -24,8 +25,8 @@ import type { Admitted, DiscoveryServer } from './discovery.ts';
 import { SecureFront } from './secure-front.ts';
 
 export interface SecureOptions {
-  /** Where the authority's files are. */
-  readonly authority: string;
+  /** Where the authority's files are; a text is a directory. */
+  readonly authority: AuthorityStore | string;
   /** `0.0.0.0:15012` by default; port 0 picks one. */
   readonly address?: string;
   /** More names and IP addresses for our certificate. */
@@ -75,13 +76,14 @@ export class SecureEndpoint {
 
   /** Rejects when the authority's files are not fit, with what is wrong with them. */
   static async open(options: SecureOptions, around: SecureSurroundings): Promise<SecureEndpoint> {
-    const store = new DirectoryStore(options.authority);
+    const { authority } = options;
+    const store = typeof authority === 'string' ? new DirectoryStore(authority) : authority;
     const [trustDomain] = around.trustDomains();
     const log = around.log.child('ca');
     const opened = await CertificateAuthority.open({ store, log, trustDomain, clock: around.clock });
     if (opened.kind === 'refused') {
       const why = opened.problems.map((problem) => formatProblem(problem)).join('; ');
-      throw new Error(`certificate authority ${options.authority}: ${why}`);
+      throw new Error(`certificate authority ${store.place}: ${why}`);
     }
     return new SecureEndpoint(options, around, opened.authority, await JoinTokens.open(store));
   }

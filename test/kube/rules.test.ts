@@ -50,6 +50,7 @@ async function startControl(): Promise<ControlService> {
     httpAddress: '127.0.0.1:0',
     settleMs: 0,
     debounceMs: 10,
+    graceMs: 0,
   });
   await made.start();
   return made;

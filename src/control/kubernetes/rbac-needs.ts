@@ -28,6 +28,8 @@ export function clusterNeeds(): readonly RbacNeed[] {
 /** In the namespace of the control service. */
 export const OWN_NEEDS: readonly RbacNeed[] = [
   { apiGroup: '', resources: ['configmaps'], verbs: READ },
+  // The authority; who may create a Secret may create any.
+  { apiGroup: '', resources: ['secrets'], verbs: ['get', 'create', 'patch'] },
   { apiGroup: KNOWN_KINDS.lease.group, resources: ['leases'], verbs: ['get', 'create', 'update'] },
 ];
 

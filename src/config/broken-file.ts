@@ -3,13 +3,13 @@
 // it a control service that starts beside such a file would open what the file closed.
 import { refusedPolicy } from './authorization-policy.ts';
 import type { Resource } from './resource.ts';
-import { SECURITY_KINDS } from './security-kind.ts';
+import { keepsOut } from './security-kind.ts';
 import { standInFor } from './stand-in.ts';
 
 /** `read`: what the readers took for resources or stand-ins, and whether the document had errors in its YAML. */
 export function closingPart(read: readonly { readonly resource: Resource; readonly isBroken: boolean }[]): Resource[] {
   return read
-    .filter(({ resource }) => SECURITY_KINDS.has(resource.kind) || resource.kind === 'MeshConfig')
+    .filter(({ resource }) => keepsOut(resource) || resource.kind === 'MeshConfig')
     .map(({ resource, isBroken }) => (isBroken ? closed(resource) : resource));
 }
 

@@ -4,11 +4,11 @@
 import { isDeepStrictEqual } from 'node:util';
 import { refusedPeerAuthentication } from './peer-authentication.ts';
 import type { Resource } from './resource.ts';
-import { SECURITY_KINDS } from './security-kind.ts';
+import { keepsOut } from './security-kind.ts';
 
 /** True when losing the later of the two could let somebody in. */
 export function mustBothHold(first: Resource, later: Resource): boolean {
-  return SECURITY_KINDS.has(later.kind) && !isSameContent(first, later);
+  return keepsOut(later) && !isSameContent(first, later);
 }
 
 /** Without their places: moving a document is no change. */

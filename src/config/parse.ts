@@ -15,7 +15,7 @@ import { besideNamesake, mustBothHold, namesakeMessage } from './namesake.ts';
 import { readObjectKind } from './object-kind.ts';
 import { Report, locate } from './report.ts';
 import { resourceKey } from './resource.ts';
-import { SECURITY_KINDS } from './security-kind.ts';
+import { keepsOut, SECURITY_KINDS } from './security-kind.ts';
 import { standInFor, type Refused } from './stand-in.ts';
 import type { Resource } from './resource.ts';
 import { readSecret } from './secret.ts';
@@ -175,7 +175,7 @@ function readKnown(root: YAMLMap, document: Document, report: Report, sink: Sink
   if (meta === null && kind !== 'MeshConfig') {
     fields.error('metadata', 'metadata is missing', 'add metadata: { name: … }');
     // Of a policy something must stand in all the same.
-    if (!SECURITY_KINDS.has(kind)) {
+    if (!SECURITY_KINDS.has(kind) && kind !== 'EnvoyFilter') {
       sink.refused.push(null);
       return;
     }
@@ -211,7 +211,8 @@ function keep(read: Refused, isRefused: boolean, report: Report, sink: Sink): vo
     const index = sink.resources.findIndex((other) => resourceKey(other.kind, other.meta) === key);
     const earlier = sink.resources[index];
     const isSame = earlier !== undefined && resource !== null && !isRefused && !mustBothHold(earlier, resource);
-    if (!SECURITY_KINDS.has(kind) || isSame) {
+    const canOpen = resource === null ? SECURITY_KINDS.has(kind) : keepsOut(resource);
+    if (!canOpen || isSame) {
       const message = `${key} is already in line ${first.line}; this one has no effect`;
       if (resource !== null) report.warning('', message, 'remove one of them', source.place);
       return;

@@ -8,7 +8,7 @@ import { standInFor } from '../config/stand-in.ts';
 import { compilePatches } from './envoy-filters.ts';
 
 export function judgeFilters(parsed: ParsedFile): ParsedFile {
-  if (!parsed.resources.some(({ kind }) => kind === 'EnvoyFilter')) return parsed;
+  if (!parsed.resources.some(isFilter) && !parsed.standIns.some(isFilter)) return parsed;
   const problems: Problem[] = [];
   const refused: Resource[] = [];
   const resources = parsed.resources.filter((resource) => {
@@ -18,15 +18,29 @@ export function judgeFilters(parsed: ParsedFile): ParsedFile {
     if (patches === null) refused.push(resource);
     return patches !== null;
   });
-  const standIns = refused.map((resource) => {
-    const { kind, meta, source } = resource;
-    return standInFor({ kind, resource, meta, source });
-  });
+  const standIns = [
+    ...parsed.standIns.map((resource) => (isWrong(resource) ? insteadOf(resource) : resource)),
+    ...refused.map(insteadOf),
+  ];
   return {
     ...parsed,
     resources,
     problems: [...parsed.problems, ...problems],
     refused: [...parsed.refused, ...refused.map(({ kind, meta }) => resourceKey(kind, meta))],
-    standIns: [...parsed.standIns, ...standIns.filter((standIn) => standIn !== null)],
+    standIns: standIns.filter((standIn) => standIn !== null),
   };
+}
+
+function isFilter({ kind }: Resource): boolean {
+  return kind === 'EnvoyFilter';
+}
+
+/** Of a file whose YAML is broken sound documents stand in, too, which nobody has judged. */
+function isWrong(resource: Resource): boolean {
+  return resource.kind === 'EnvoyFilter' && compilePatches(resource).patches === null;
+}
+
+function insteadOf(resource: Resource): Resource | null {
+  const { kind, meta, source } = resource;
+  return standInFor({ kind, resource, meta, source });
 }

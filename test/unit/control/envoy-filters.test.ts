@@ -220,6 +220,53 @@ it('a stand-in is the first filter of the workloads that it is for, and of no ot
   expect(namesFor(new Map([['app', 'b']]))).toEqual(['outrigger.mesh outrigger.fault', 'outrigger.mesh']);
 });
 
+it.each<[string, readonly (readonly [string, string])[], readonly (readonly [string, boolean])[]]>([
+  [
+    'in one file',
+    [['f', `${filter([patch({ value: limit() })])}\n---\n${filter([patch({ value: deny })])}`]],
+    [
+      ['x', false],
+      ['x~2', false],
+    ],
+  ],
+  [
+    'in two files, the later one wrong',
+    [
+      ['a', filter([patch({ value: limit() })])],
+      ['b', filter([patch({ value: typed('rbac.v3.RBAC', BAD) })])],
+    ],
+    [
+      ['x', false],
+      ['x~~2', true],
+    ],
+  ],
+  ['without a name', [['f', filter([patch({ value: deny })]).replace('{"name":"x"}', 'null')]], [['', true]]],
+  ['in a file that is broken after it', [['f', `${filter([patch({ value: deny })])}\n---\na: [`]], [['x', false]]],
+  [
+    'in a file that is broken after it, and wrong',
+    [['f', `${filter([patch({ value: typed('rbac.v3.RBAC', BAD) })])}\n---\na: [`]],
+    [['x', true]],
+  ],
+  [
+    'with no guard, in a file that is broken after it',
+    [['f', `${filter([patch({ value: limit() })])}\n---\na: [`]],
+    [],
+  ],
+  [
+    'before one of its name without a guard',
+    [
+      ['a', filter([patch({ value: deny })])],
+      ['b', filter([patch({ value: limit() })])],
+    ],
+    [['x', false]],
+  ],
+])('what guards is not lost %s', (_name, files, expected) => {
+  const index = new ResourceIndex();
+  for (const [file, text] of files) index.apply(file, parseFile(file, text));
+  const found = inForce(index).map(({ meta, spec }) => [meta.name, spec.isStandIn] as const);
+  expect(found.toSorted(([one], [other]) => (one < other ? -1 : 1))).toEqual(expected);
+});
+
 const merge = (fields: object): object =>
   patch({
     operation: 'MERGE',

@@ -5,6 +5,7 @@ import { request } from 'undici';
 import { LAUNCHER, WORKLOADS, type Workload } from './bookshop.ts';
 import { Child, type LineListener } from './child.ts';
 import { freePorts } from './free-port.ts';
+import { Identities } from './identities.ts';
 
 export interface MeshOptions {
   /** The directory that the control service reads and watches. */
@@ -33,10 +34,15 @@ export class MeshFailure extends Error {
 const READY_TIMEOUT_MS = 30_000;
 const POLL_MS = 50;
 const PORTS_PER_MEMBER = 4;
+/** xDS, pages, and xDS over TLS. */
+const CONTROL_PORTS = 3;
 
 export class Mesh {
   readonly xdsPort: number;
   readonly httpPort: number;
+  /** Where sidecars join, over TLS. */
+  readonly securePort: number;
+  readonly #identities: Identities;
   #control: Child;
   #members: readonly Member[] = [];
   readonly #options: MeshOptions;
@@ -44,9 +50,10 @@ export class Mesh {
 
   /** Starts everything and resolves when every sidecar says that it is ready. */
   static async start(options: MeshOptions): Promise<Mesh> {
-    const ports = await freePorts(2 + WORKLOADS.length * PORTS_PER_MEMBER);
-    const [xdsPort = 0, httpPort = 0, ...memberPorts] = ports;
-    const mesh = new Mesh(options, xdsPort, httpPort);
+    const ports = await freePorts(CONTROL_PORTS + WORKLOADS.length * PORTS_PER_MEMBER);
+    const identities = await Identities.make([...new Set(WORKLOADS.map(({ service }) => service))]);
+    const memberPorts = ports.slice(CONTROL_PORTS);
+    const mesh = new Mesh(options, ports, identities);
     try {
       await mesh.#startMembers(memberPorts);
     } catch (error) {
@@ -56,10 +63,16 @@ export class Mesh {
     return mesh;
   }
 
-  private constructor(options: MeshOptions, xdsPort: number, httpPort: number) {
+  private constructor(
+    options: MeshOptions,
+    [xds = 0, http = 0, secure = 0]: readonly number[],
+    identities: Identities,
+  ) {
     this.#options = options;
-    this.xdsPort = xdsPort;
-    this.httpPort = httpPort;
+    this.#identities = identities;
+    this.xdsPort = xds;
+    this.httpPort = http;
+    this.securePort = secure;
     this.#control = this.#startControl();
   }
 
@@ -101,16 +114,19 @@ export class Mesh {
     const sidecars = this.#members.map((member) => member.sidecar.stop());
     const apps = this.#members.map((member) => member.app.stop());
     await Promise.all([...sidecars, ...apps, this.#control.stop()]);
+    await this.#identities.remove();
   }
 
   #startControl(): Child {
     const { rulesDirectory } = this.#options;
     const xds = `127.0.0.1:${this.xdsPort}`;
     const http = `127.0.0.1:${this.httpPort}`;
+    const secure = `127.0.0.1:${this.securePort}`;
+    const own = { rules: rulesDirectory, xds, http, secure, 'ca-dir': this.#identities.authorityFolder };
     return this.#watch(
       new Child({
         name: 'control service',
-        args: [LAUNCHER, 'control', ...flags({ rules: rulesDirectory, xds, http })],
+        args: [LAUNCHER, 'control', ...flags(own)],
         environment: {},
       }),
     );
@@ -131,7 +147,8 @@ export class Mesh {
       args: [script],
       environment: { PORT: String(appPort), OUTBOUND: `127.0.0.1:${outboundPort}`, VERSION: version },
     });
-    const control = `127.0.0.1:${this.xdsPort}`;
+    const control = `127.0.0.1:${this.securePort}`;
+    const tokenFile = this.#identities.tokenFile(service);
     const [app, inbound, outbound, admin] = [`${appPort}/http`, `${inboundPort}`, `${outboundPort}`, `${adminPort}`];
     const sidecar = new Child({
       name: `${title} sidecar`,
@@ -139,6 +156,7 @@ export class Mesh {
         LAUNCHER,
         'sidecar',
         ...flags({ control, service, version, app, inbound, outbound, admin, address: '127.0.0.1' }),
+        ...flags({ 'token-file': tokenFile }),
       ],
       environment: {},
     });

@@ -30,6 +30,7 @@ export const STEPS: readonly Step[] = [
   { claim: 'a timeout answers 504 in time', run: timeout },
   { claim: 'a broken rule is refused with its place', run: refusal },
   { claim: 'a live shift to 50/50 under load', run: shift },
+  { claim: 'a strict service takes no strangers', run: strict },
   { claim: 'one visit is one trace', run: trace },
 ];
 
@@ -97,6 +98,32 @@ async function mirror({ mesh }: Stage): Promise<Outcome> {
   }
   const figures = `${seen} copies of ${copies} requests reached ratings, ${failed} failed, slowest answer ${slowestMs.toFixed(0)} ms while each copy took 1000 ms`;
   return found(seen === copies && failed === 0 && slowestMs < 900, withFailures(figures, failures));
+}
+
+const STRICT_RATINGS = `apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: { name: ratings }
+spec: { selector: { matchLabels: { app: ratings } }, mtls: { mode: STRICT } }
+`;
+const STRICT_WAIT_MS = 5_000;
+
+/** Whoever comes without a certificate of the mesh is turned away; callers with a sidecar notice nothing. */
+async function strict({ mesh, rules }: Stage): Promise<Outcome> {
+  const visit: Visit = { host: 'ratings', path: '/ratings/1' };
+  const stranger = async (): Promise<number> => {
+    const outcome = await visitOnce(mesh.member('ratings').inboundPort, visit);
+    return outcome.kind === 'reply' ? outcome.status : 0;
+  };
+  const before = await stranger();
+  const startMs = performance.now();
+  await rules.write('strict.yaml', STRICT_RATINGS);
+  let after = before;
+  while (after !== 0 && performance.now() - startMs < STRICT_WAIT_MS) after = await stranger();
+  const tookMs = performance.now() - startMs;
+  const friend = await visitOnce(mesh.member('reviews').outboundPort, visit);
+  const isTrue = before === 200 && after === 0 && friend.kind === 'reply' && friend.status === 200;
+  const figures = `plaintext refused ${tookMs.toFixed(0)} ms after STRICT was saved, the sidecar of reviews is served by mutual TLS`;
+  return found(isTrue, isTrue ? figures : `a stranger got ${before}, then ${after}; reviews ${describe(friend)}`);
 }
 
 async function timeout({ mesh }: Stage): Promise<Outcome> {

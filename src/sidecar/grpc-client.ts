@@ -154,6 +154,11 @@ export class GrpcConnection {
     });
   }
 
+  /** Asks at once whether the other side is still there; it has `answerMsMax` to say so. */
+  probe(answerMsMax: number): void {
+    if (!this.#isClosed) this.#ping(answerMsMax);
+  }
+
   /** Ends every stream and the connection. Safe to call twice. */
   close(): void {
     this.#fail('closed by us');
@@ -162,13 +167,14 @@ export class GrpcConnection {
   #ready(): void {
     clearTimeout(this.#connectTimer);
     if (this.#isClosed) return;
-    this.#keepaliveTimer = setInterval(() => this.#ping(), this.#options.keepaliveMs ?? 30_000).unref();
+    const { keepaliveMs = 30_000, keepaliveTimeoutMs = 10_000 } = this.#options;
+    this.#keepaliveTimer = setInterval(() => this.#ping(keepaliveTimeoutMs), keepaliveMs).unref();
     this.#options.onReady?.();
   }
 
-  #ping(): void {
+  #ping(answerMsMax: number): void {
     if (this.#pongTimer !== null || this.#session.destroyed || this.#session.closed) return;
-    this.#pongTimer = setTimeout(() => this.#fail('keepalive timeout'), this.#options.keepaliveTimeoutMs ?? 10_000);
+    this.#pongTimer = setTimeout(() => this.#fail('keepalive timeout'), answerMsMax);
     this.#pongTimer.unref();
     const isSent = this.#session.ping((_cause: Error | null) => this.#pong());
     if (!isSent) this.#pong();

@@ -25,6 +25,7 @@ import { RemoteConnections } from './remote-connections.ts';
 /** To one cluster at a time. */
 const CALLS_MAX = 1024;
 const BYTES_MAX = 1024 * 1024;
+const PROBE_MS = 1000;
 
 export interface RemoteCallsOptions {
   readonly engine: Engine;
@@ -136,6 +137,7 @@ class Call implements RemoteCall {
   readonly #timer: WheelTimer;
   #cluster: RemoteCluster | null = null;
   #isOver = false;
+  #hasTimedOut = false;
   #settle: ((isAnswered: boolean) => void) | null = null;
   #endpoint: Endpoint | null = null;
   #release: (() => void) | null = null;
@@ -148,7 +150,14 @@ class Call implements RemoteCall {
     this.#options = options;
     this.#fail = fail;
     this.#timeoutMs = timeoutMs;
-    this.#timer = new Timer(() => this.fail(TIMEOUT, OUTCOME.TIMEOUT));
+    this.#timer = new Timer(() => {
+      this.#hasTimedOut = true;
+      this.fail(TIMEOUT, OUTCOME.TIMEOUT);
+    });
+  }
+
+  get hasTimedOut(): boolean {
+    return this.#hasTimedOut;
   }
 
   get isOver(): boolean {
@@ -303,6 +312,8 @@ function runGrpc(call: Call, connections: RemoteConnections, { path, message, op
       connections.budget.give(held);
       held = 0;
       stream.cancel();
+      // Who is gone without a word must not fail calls for long; who is only slow answers this.
+      if (call.hasTimedOut) connection.probe(PROBE_MS);
     };
     stream.write(message);
     stream.end();

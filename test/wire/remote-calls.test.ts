@@ -2,13 +2,14 @@
 // not being answered ends.
 import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
 import { createServer as createH2Server, type Http2Server, type ServerHttp2Stream } from 'node:http2';
-import { createServer as createTcpServer, type AddressInfo } from 'node:net';
+import { connect as connectTcp, createServer as createTcpServer, type AddressInfo, type Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { clusterId } from '../../src/base/brand.ts';
 import { ProxyStats } from '../../src/observe/proxy-stats.ts';
 import { ClusterRef, Endpoint, type Cluster } from '../../src/plan/cluster.ts';
 import type { RemoteGrpcResult, RemoteHttpRequest, RemoteHttpResult } from '../../src/plan/remote-call.ts';
 import { SidecarRemoteCalls } from '../../src/sidecar/remote-calls.ts';
+import { respond } from '../support/bad-service.ts';
 import { newEngine } from './data-plane.ts';
 
 const closers: (() => void)[] = [];
@@ -270,6 +271,29 @@ describe('gRPC calls', () => {
     closers.push(() => second.close());
     expect((await askGrpc(closed)).kind).toBe('answered');
   });
+});
+
+it('a gRPC connection whose other side is gone without a word is given up soon after a call had no answer', async () => {
+  const target = await grpcServer((stream) => respond(stream, grpcFrame('answer')));
+  let isCut = false;
+  const sockets: Socket[] = [];
+  const way = createTcpServer((near) => {
+    const far = connectTcp(target, '127.0.0.1');
+    sockets.push(near, far);
+    // What came before the cut stays open and silent.
+    const wasCut = isCut;
+    const pass = (to: Socket) => (bytes: Buffer) => void (isCut === wasCut && to.write(bytes));
+    near.on('data', pass(far)).on('error', () => {});
+    far.on('data', pass(near)).on('error', () => {});
+  });
+  closers.push(() => sockets.forEach((socket) => socket.destroy()));
+  const { calls } = callerOf(await listening(way));
+  expect((await askGrpc(calls)).kind).toBe('answered');
+  isCut = true;
+  const startMs = performance.now();
+  expect(await askGrpc(calls, 100)).toEqual({ kind: 'failed', status: 4, reason: 'timeout' });
+  await expect.poll(async () => (await askGrpc(calls, 100)).kind, { timeout: 5000, interval: 300 }).toBe('answered');
+  expect(performance.now() - startMs).toBeLessThan(5000);
 });
 
 describe('many answers at a time that do not end', () => {

@@ -14,6 +14,14 @@ export type FilterGuard = Pick<HttpFilterPatch, 'path' | 'context' | 'port'>;
 /** Names of filters and of their types; also of network filters, as far as HTTP goes. */
 const GUARDS =
   /envoy\.(?:extensions\.)?filters\.(?:http|network)\.(?:rbac|jwt_authn|ext_authz|basic_auth|api_key_auth|oauth2)\b/i;
+/** What patches for these name are settings of filters that others put in, if anything. */
+const BESIDE: ReadonlySet<string> = new Set([
+  'CLUSTER',
+  'ROUTE_CONFIGURATION',
+  'VIRTUAL_HOST',
+  'HTTP_ROUTE',
+  'BOOTSTRAP',
+]);
 const SIDES = ['SIDECAR_INBOUND', 'SIDECAR_OUTBOUND'] as const;
 const DENY_ALL = {
   '@type': 'type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC',
@@ -39,6 +47,7 @@ function guardOf(written: JsonValue, path: string): FilterGuard | null {
   const everywhere = { path, context: 'ANY', port: null } as const;
   if (!isJsonObject(written)) return GUARDS.test(JSON.stringify(written)) ? everywhere : null;
   const { match, ...rest } = written;
+  if (typeof rest['applyTo'] === 'string' && BESIDE.has(rest['applyTo'])) return null;
   if (!GUARDS.test(JSON.stringify(rest))) return null;
   const operation = isJsonObject(rest['patch']) ? rest['patch']['operation'] : undefined;
   if (operation === 'MERGE' || operation === 'REMOVE') return null;

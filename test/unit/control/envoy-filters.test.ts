@@ -193,6 +193,16 @@ it.each<[string, string]>([
       }),
     ]),
   ],
+  [
+    'switches a guard off for a route',
+    filter([
+      patch({
+        applyTo: 'HTTP_ROUTE',
+        operation: 'INSERT_FIRST',
+        value: { typed_per_filter_config: { 'envoy.filters.http.ext_authz': { disabled: true } } },
+      }),
+    ]),
+  ],
   ['is for gateways', filter([patch({ match: { context: 'GATEWAY' }, value: typed('rbac.v3.RBAC', BAD) })])],
 ])('nothing stands in for one that %s', (_name, text) => {
   const index = new ResourceIndex();

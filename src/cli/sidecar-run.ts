@@ -3,6 +3,7 @@
 import { createLog, silentLog, type Log } from '../base/log.ts';
 import { formatProblem, refuses, type Problem } from '../base/problem.ts';
 import type { RunningServer } from '../sidecar/admin/server.ts';
+import { warnOfExposure } from '../sidecar/exposed-app.ts';
 import type { Identity } from '../sidecar/identity.ts';
 import { joinBootstrap, ownAddress } from '../sidecar/join.ts';
 import type { WorkloadIdentity as Workload } from '../sidecar/node.ts';
@@ -51,6 +52,11 @@ async function runJoin(settings: SidecarSettings & { kind: 'join' }, flags: Side
   const { identity, workload } = await identify(settings, log);
   const address = workload.address === '' ? await ownAddress(control) : workload.address;
   const bootstrap = joinBootstrap({ control, workload: { ...workload, address }, adminPort });
+  if (workload.mode === 'explicit')
+    warnOfExposure(
+      workload.apps.map(({ port }) => port),
+      log,
+    );
   return begin({ bootstrap, log, settings, flags, identity, check: reportErrors });
 }
 

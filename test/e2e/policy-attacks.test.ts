@@ -21,7 +21,15 @@ const RULES =
     'AuthorizationPolicy',
     'allow',
     '{ selector: { matchLabels: { app: shop } }, rules: [{ from: [{ source: { principals: ["*/sa/friend"] } }] }, { to: [{ operation: { paths: ["/open*"] } }] }] }',
-  );
+  ) +
+  `apiVersion: outrigger.dev/v1alpha1
+kind: RateLimitPolicy
+metadata: { name: once }
+spec:
+  selector: { matchLabels: { app: shop } }
+  limits: [{ name: caller, by: Caller, requests: 1, per: 1h, match: { paths: [/open/once] } }]
+---
+`;
 
 let mesh: SecureMesh;
 let app: Server;
@@ -127,6 +135,15 @@ test.each<[title: string, requests: readonly string[], answers: string, ...reach
   client.close();
   expect(arrived.slice(before).map(({ url }) => url)).toEqual(reached);
 }); // prettier-ignore
+
+test.each(['friend', 'stranger', 'nobody'])('the limit of %s is its own, whoever it says that it is', async (who) => {
+  const disguises = [CLAIM, 'x-forwarded-for: 9.9.9.9', 'x-real-ip: 9.9.9.9', 'Authorization: Bearer a.b.c'];
+  const others = ['/open/once?x', '/open/./once', '/x/../open/%6fnce'].map((path) => line(path));
+  const asks = [line('/open/once'), ...disguises.map((field) => line('/open/once', field)), ...others];
+  const client = await RawClient.connect(portOf(who));
+  expect(await statuses(client, asks)).toBe(`200${' 429'.repeat(asks.length - 1)}`);
+  client.close();
+});
 
 test.each(['friend', 'stranger'])('the app is told that %s called, whatever %s says', async (who) => {
   const client = await RawClient.connect(portOf(who));

@@ -8,6 +8,8 @@ import { parseTracing } from '../control/given-tracing.ts';
 import type { GivenTracing } from '../control/given-tracing.ts';
 import { clusterOf, type Cluster } from './kube-flags.ts';
 import { secureOptions } from './control-secure.ts';
+import { startWebhooks, webhookMistake } from './control-webhooks.ts';
+import type { Webhooks } from '../control/kubernetes/webhooks.ts';
 import type { RuleSource } from '../control/rule-source.ts';
 import type { ControlFlags } from './control.ts';
 
@@ -44,6 +46,8 @@ export async function runControl(flags: ControlFlags): Promise<number> {
   if (rules === undefined && cluster === null) return wrong('write --rules or --kube: where rules come from');
   const secure = await secureOptions(flags, cluster, log);
   if (typeof secure === 'string') return wrong(secure);
+  const mistake = webhookMistake(flags, cluster);
+  if (mistake !== '') return wrong(mistake);
   const control = new ControlService({
     ...(rules === undefined ? {} : { rules }),
     sources: cluster === null ? [] : [await rulesOf(cluster, log)],
@@ -62,8 +66,10 @@ export async function runControl(flags: ControlFlags): Promise<number> {
   const ended = new Promise<void>((done) => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => done());
   });
+  let webhooks: Webhooks | null = null;
   try {
     await control.start();
+    webhooks = await startWebhooks(flags, { control, cluster, log });
   } catch (cause) {
     await control.stop();
     const reason = cause instanceof Error && cause.cause instanceof Error ? `: ${cause.cause.message}` : '';
@@ -71,7 +77,9 @@ export async function runControl(flags: ControlFlags): Promise<number> {
     return EXIT_FAILED;
   }
   await ended;
+  await webhooks?.stop();
   await control.stop();
+  await cluster?.client.close();
   return 0;
 }
 

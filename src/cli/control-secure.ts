@@ -35,5 +35,7 @@ export async function secureOptions(
       ? (cluster?.access ?? null)
       : await flaggedAccess({ server: kubernetes, tokenFile, authorityFile }, process.env);
   if (typeof access === 'string') return `--kubernetes ${access}`;
-  return { authority, address: secure, names: secureName, kubernetes: access };
+  // As the sidecars of a cluster call us.
+  const own = cluster === null ? [] : [`outrigger-control.${cluster.namespace}.svc`];
+  return { authority, address: secure, names: [...own, ...secureName], kubernetes: access };
 }

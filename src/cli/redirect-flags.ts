@@ -1,6 +1,6 @@
 // Reads the options of `outrigger redirect` into settings, or into what is wrong with them: all of it at
 // once, one sentence each. What Istio's program has and this one does not (TPROXY, DNS) is refused by name.
-import { ListReader, type Choice, type IpRange } from './redirect-list.ts';
+import { ListReader, type Choice, type IpRange } from '../control/injection/redirect-list.ts';
 import type { RedirectFlags } from './redirect.ts';
 
 const FAMILIES = ['auto', 'ipv4', 'ipv6', 'both'] as const;

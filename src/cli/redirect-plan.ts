@@ -7,7 +7,7 @@
 //
 // Source: Istio's tools/istio-iptables, by its documented behaviour.
 import type { RedirectSettings } from './redirect-flags.ts';
-import type { IpRange } from './redirect-list.ts';
+import type { IpRange } from '../control/injection/redirect-list.ts';
 
 export type Family = 'ipv4' | 'ipv6';
 

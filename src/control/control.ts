@@ -7,6 +7,8 @@ import type { Clock } from '../base/clock.ts';
 import { systemClock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import type { Problem } from '../base/problem.ts';
+import type { Resource } from '../config/resource.ts';
+import type { CertificateAuthority } from './ca/certificate-authority.ts';
 import { RefusalBook } from './authentication/refusal-book.ts';
 import { ClientRoster } from './client-roster.ts';
 import { Debounce } from './debounce.ts';
@@ -270,6 +272,16 @@ export class ControlService implements ViewSource {
 
   get snapshot(): Snapshot {
     return this.#translator.last.snapshot;
+  }
+
+  /** What resources would be told if they came now; nothing changes. */
+  trial(resources: readonly Resource[]): readonly Problem[] {
+    return this.#translator.trial(resources);
+  }
+
+  /** Null without one, and before the start. */
+  get authority(): CertificateAuthority | null {
+    return this.#secure?.authority ?? null;
   }
 
   get discovery(): DiscoveryServer {

@@ -74,6 +74,10 @@ export class SecureEndpoint {
   readonly #injector: ConnectionInjector;
   readonly #front: SecureFront;
 
+  get authority(): CertificateAuthority {
+    return this.#authority;
+  }
+
   /** Rejects when the authority's files are not fit, with what is wrong with them. */
   static async open(options: SecureOptions, around: SecureSurroundings): Promise<SecureEndpoint> {
     const { authority } = options;

@@ -8,7 +8,7 @@
 // translated; the result is the same.
 import type { Problem } from '../base/problem.ts';
 import { error } from '../base/problem.ts';
-import type { Resource } from '../config/resource.ts';
+import { resourceKey, type Resource } from '../config/resource.ts';
 import { NO_CLIENTS } from './client-roster.ts';
 import type { Clients } from './client-roster.ts';
 import { NO_JWKS } from './jwks-store.ts';
@@ -132,6 +132,20 @@ export class Translator {
       this.#last = { ...this.#last, problems: [...this.#last.problems, internal(cause)] };
     }
     return true;
+  }
+
+  /**
+   * What resources would be told beside all that are in force, in the place of those of their names; nothing changes.
+   * Throws where the translation of what is there already fails.
+   */
+  trial(resources: readonly Resource[]): readonly Problem[] {
+    const beside = new Map(this.#good);
+    for (const resource of resources) beside.set(resourceKey(resource.kind, resource.meta), resource);
+    const { workloads = [] } = this.#madeFrom ?? {};
+    const all = [...beside.values()];
+    const snapshot = buildSnapshot({ ...this.#fixed, resources: all, workloads, jwks: this.#jwks() });
+    const files = new Set(resources.map(({ source }) => source.file));
+    return checkSnapshot(snapshot).filter(({ place }) => place !== null && files.has(place.file));
   }
 
   /** The next translation where only instances changed; null when more did, or when it fails: then all is tried. */

@@ -8,15 +8,20 @@ import { isMap, LineCounter, parseAllDocuments } from 'yaml';
 import type { Document } from 'yaml';
 import { error, warning } from '../../base/problem.ts';
 import type { Place, Problem } from '../../base/problem.ts';
-import { INIT_CONTAINER, PROXY_CONTAINER, proxyContainer, redirectContainer } from './containers.ts';
-import type { ContainerInputs } from './containers.ts';
+import {
+  INIT_CONTAINER,
+  PROXY_CONTAINER,
+  proxyContainer,
+  redirectContainer,
+} from '../../control/injection/containers.ts';
+import type { ContainerInputs } from '../../control/injection/containers.ts';
 import { applyEdits } from './edits.ts';
 import type { Edit } from './edits.ts';
 import { NotEditable, offsetOf } from './node-edit.ts';
 import { injectPod, STATUS, uninjectPod } from './pod-edit.ts';
 import type { Additions } from './pod-edit.ts';
-import { field, podFacts } from './pod-facts.ts';
-import { PodSettingsReader } from './pod-settings.ts';
+import { field, podFacts } from '../../control/injection/pod-facts.ts';
+import { PodSettingsReader } from '../../control/injection/pod-settings.ts';
 import { pairAt, podTemplates } from './pod-template.ts';
 import type { PodTemplate } from './pod-template.ts';
 

@@ -6,7 +6,7 @@ import type { Pair, YAMLMap, YAMLSeq } from 'yaml';
 import type { Edit } from './edits.ts';
 import { lineEnding, lineStart, nextLine } from './edits.ts';
 import { asJson, entryLines, itemLines } from './written-value.ts';
-import type { Written } from './written-value.ts';
+import type { Written } from '../../control/injection/written.ts';
 
 /** Says at which offset something is written in a way that cannot be edited. */
 export class NotEditable extends Error {

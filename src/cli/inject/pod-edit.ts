@@ -2,13 +2,13 @@
 // them, so that all of it can be taken out again to the byte.
 import { isMap, isScalar, isSeq } from 'yaml';
 import type { Pair, YAMLMap } from 'yaml';
-import { INIT_CONTAINER, PROXY_CONTAINER } from './containers.ts';
+import { INIT_CONTAINER, PROXY_CONTAINER } from '../../control/injection/containers.ts';
 import { lineStart } from './edits.ts';
 import type { Edit } from './edits.ts';
 import { addEntry, addItems, endOf, fillEntry, NotEditable, offsetOf, removeRange } from './node-edit.ts';
 import type { Spot } from './node-edit.ts';
 import { pairAt, textAt } from './pod-template.ts';
-import type { Written } from './written-value.ts';
+import type { Written } from '../../control/injection/written.ts';
 
 export const STATUS = 'outrigger.dev/status';
 

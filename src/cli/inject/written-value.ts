@@ -1,7 +1,7 @@
 // A value written as YAML: in block style for people, or as JSON where the surroundings are in flow style. What is
 // a word stays a word; all else is quoted the way of JSON, which YAML reads the same.
 
-export type Written = string | number | boolean | readonly Written[] | { readonly [name: string]: Written };
+import type { Written } from '../../control/injection/written.ts';
 
 /** Begins like no number or indicator, and has no colon before an end or a space. */
 const WORD = /^(?:[A-Za-z_/]|--[a-z])(?:[-\w./=$()]|:(?=\w))*$/;

@@ -1,6 +1,7 @@
 // What the control service must be allowed to do, and no more: the ClusterRole and the Role of the release are made from
 // this table, and a test runs the service under exactly them.
 import { KNOWN_KINDS } from '../../kube/known-kinds.ts';
+import { INJECTOR, VALIDATOR } from './webhook-bundle.ts';
 import { ruleKinds } from './watched-kinds.ts';
 
 export interface RbacNeed {
@@ -21,6 +22,12 @@ export function clusterNeeds(): readonly RbacNeed[] {
     ...byGroup(READ, ''),
     ...byGroup(['patch'], '/status'),
     { apiGroup: KNOWN_KINDS.event.group, resources: ['events'], verbs: ['create', 'patch'] },
+    {
+      apiGroup: KNOWN_KINDS.mutatingWebhookConfiguration.group,
+      resources: ['mutatingwebhookconfigurations', 'validatingwebhookconfigurations'],
+      verbs: ['get', 'patch'],
+      names: [INJECTOR, VALIDATOR],
+    },
     { apiGroup: KNOWN_KINDS.tokenReview.group, resources: ['tokenreviews'], verbs: ['create'] },
   ];
 }

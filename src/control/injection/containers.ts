@@ -3,7 +3,7 @@
 // leaves alone, and can write nothing.
 import type { PodFacts } from './pod-facts.ts';
 import type { PodSettings } from './pod-settings.ts';
-import type { Written } from './written-value.ts';
+import type { Written } from './written.ts';
 
 export const PROXY_CONTAINER = 'outrigger-proxy';
 export const INIT_CONTAINER = 'outrigger-init';

@@ -1,7 +1,7 @@
 // What the labels and annotations of a pod ask of injection: Istio's names, and the same names under `outrigger.dev/`,
 // which win. A value that cannot be is an error: a wrong range would let traffic past the sidecar.
 import { LOG_LEVELS } from '../../base/log.ts';
-import { ListReader } from '../redirect-list.ts';
+import { ListReader } from './redirect-list.ts';
 
 export interface PodSettings {
   /** Null when the pod does not say. */

@@ -1,0 +1,125 @@
+// What becomes of one pod when the sidecar is added to it: the containers, the token and the roots that it shows and trusts,
+// the label by which others know that it takes mutual TLS. A pod that has it is left as it is, and so is one that did
+// not want it or cannot have it. Text is edited elsewhere (cli/inject); here values are.
+import { isJsonRecord, listOf, recordOf, type JsonRecord } from '../../kube/json-record.ts';
+import { INIT_CONTAINER, PROXY_CONTAINER, proxyContainer, redirectContainer } from './containers.ts';
+import type { Written } from './written.ts';
+import { podFacts, type PodFacts } from './pod-facts.ts';
+import { PodSettingsReader, type PodSettings, type SettingFault } from './pod-settings.ts';
+
+export interface InjectionOptions {
+  /** `HOST:PORT` of the control service's TLS. */
+  readonly control: string;
+  readonly image: string;
+  readonly mode: 'redirect' | 'explicit';
+  /** As a plain container, for clusters before Kubernetes 1.29. */
+  readonly isClassic: boolean;
+}
+
+export type PodInjection =
+  | { readonly kind: 'injected'; readonly pod: JsonRecord; readonly warnings: readonly string[] }
+  /** `reason` is empty where the pod, or who injected it before, wanted it so. */
+  | { readonly kind: 'left'; readonly reason: string }
+  | { readonly kind: 'refused'; readonly faults: readonly SettingFault[] };
+
+/** On a pod that has the sidecar. */
+export const STATUS = 'outrigger.dev/status';
+const TLS_MODE = 'security.istio.io/tlsMode';
+/** Under Istio's names, where sidecars look without being told. */
+const TOKEN_VOLUME = 'istio-token';
+const ROOTS_VOLUME = 'istiod-ca-cert';
+const TOKEN_SECONDS = 43_200;
+const TOKEN_AUDIENCE = 'istio-ca';
+const ROOTS_CONFIG_MAP = 'istio-ca-root-cert';
+const OTHERS = [PROXY_CONTAINER, INIT_CONTAINER, 'istio-proxy', 'linkerd-proxy'];
+const OUTBOUND_PROXY = 'http://127.0.0.1:15001';
+
+/** `workload`: the name of what made the pod, where no label has one. */
+export function injectedPod(pod: JsonRecord, workload: string, options: InjectionOptions): PodInjection {
+  const facts = podFacts(pod);
+  const reader = new PodSettingsReader(facts.values);
+  const settings = reader.read();
+  if (settings.isWanted === false || facts.values.has(STATUS)) return { kind: 'left', reason: '' };
+  const reason = obstacle(facts);
+  if (reason !== '') return { kind: 'left', reason };
+  if (reader.faults.length > 0) return { kind: 'refused', faults: reader.faults };
+  const warnings = reader.unread().map((name) => `${name} is not followed by injection, and ignored`);
+  return { kind: 'injected', pod: withSidecar(pod, { facts, settings, workload, options }), warnings };
+}
+
+function obstacle({ isOnHostNetwork, containers }: PodFacts): string {
+  if (isOnHostNetwork) return 'on the network of its node a redirect would take the traffic of all';
+  const other = OTHERS.find((name) => containers.has(name));
+  return other === undefined ? '' : `it has a container ${other} already`;
+}
+
+interface Parts {
+  readonly facts: PodFacts;
+  readonly settings: PodSettings;
+  readonly workload: string;
+  readonly options: InjectionOptions;
+}
+
+function withSidecar(pod: JsonRecord, { facts, settings, workload, options }: Parts): JsonRecord {
+  const metadata = recordOf(pod['metadata']);
+  const spec = recordOf(pod['spec']);
+  const { control, image } = options;
+  const mode = settings.isCaptured ? options.mode : 'explicit';
+  const isNative = settings.isNative ?? !options.isClassic;
+  const inputs = { settings, facts, workload, control, image, mode, isNative } as const;
+  const proxy = withMounts(proxyContainer(inputs));
+  const first = mode === 'redirect' ? [redirectContainer(inputs)] : [];
+  const apps = listOf(spec['containers']).map((container) =>
+    mode === 'explicit' ? throughProxy(container) : container,
+  );
+  const added = { initContainers: isNative ? [...first, proxy] : first, containers: isNative ? [] : [proxy] };
+  const names = Object.fromEntries(
+    Object.entries(added).map(([list, containers]) => [list, containers.map((one) => recordOf(one)['name'])]),
+  );
+  return {
+    ...pod,
+    metadata: {
+      ...metadata,
+      labels: { [TLS_MODE]: 'istio', ...recordOf(metadata['labels']) },
+      annotations: { ...recordOf(metadata['annotations']), [STATUS]: JSON.stringify({ ...names, volumes: VOLUMES }) },
+    },
+    spec: {
+      ...spec,
+      ...(added.initContainers.length + listOf(spec['initContainers']).length === 0
+        ? {}
+        : { initContainers: [...added.initContainers, ...listOf(spec['initContainers'])] }),
+      containers: [...added.containers, ...apps],
+      volumes: [...listOf(spec['volumes']), tokenVolume(), rootsVolume()],
+    },
+  };
+}
+
+const VOLUMES = [TOKEN_VOLUME, ROOTS_VOLUME];
+
+function withMounts(container: Written): JsonRecord {
+  const mounts = [mount(TOKEN_VOLUME, '/var/run/secrets/tokens'), mount(ROOTS_VOLUME, '/var/run/secrets/istio')];
+  return { ...recordOf(container), volumeMounts: mounts };
+}
+
+function mount(name: string, mountPath: string): JsonRecord {
+  return { name, mountPath, readOnly: true };
+}
+
+function tokenVolume(): JsonRecord {
+  const token = { audience: TOKEN_AUDIENCE, expirationSeconds: TOKEN_SECONDS, path: TOKEN_VOLUME };
+  return { name: TOKEN_VOLUME, projected: { sources: [{ serviceAccountToken: token }] } };
+}
+
+function rootsVolume(): JsonRecord {
+  return { name: ROOTS_VOLUME, configMap: { name: ROOTS_CONFIG_MAP } };
+}
+
+/** An app that nothing is redirected for is told where its sidecar is, unless it says itself. */
+function throughProxy(container: unknown): unknown {
+  if (!isJsonRecord(container)) return container;
+  const env = listOf(container['env']);
+  const has = (name: string): boolean => env.some((entry) => recordOf(entry)['name'] === name);
+  const wanted = { HTTP_PROXY: OUTBOUND_PROXY, http_proxy: OUTBOUND_PROXY, NO_PROXY: 'localhost,127.0.0.1,::1' };
+  const more = Object.entries(wanted).filter(([name]) => !has(name));
+  return { ...container, env: [...env, ...more.map(([name, value]) => ({ name, value }))] };
+}

@@ -25,8 +25,10 @@ const SECONDS_MAX = 2_147_483_647;
 export function readCors(fields: Fields): CorsPolicy {
   const origins = fields.texts('allowOrigin').map((value): StringMatch => ({ kind: 'exact', value }));
   const unmatched = fields.choice('unmatchedPreflights', ['UNSPECIFIED', 'FORWARD', 'IGNORE']);
+  const allowOrigins = [...fields.list('allowOrigins', readStringMatch), ...origins];
+  warnOfStrangers(fields, allowOrigins);
   return {
-    allowOrigins: [...fields.list('allowOrigins', readStringMatch), ...origins],
+    allowOrigins,
     allowMethods: fields.texts('allowMethods'),
     allowHeaders: fields.texts('allowHeaders'),
     exposeHeaders: fields.texts('exposeHeaders'),
@@ -40,8 +42,10 @@ export function readCors(fields: Fields): CorsPolicy {
 export function readGatewayCors(fields: Fields): CorsPolicy {
   fields.refuseUnknown();
   const seconds = fields.integer('maxAge', { min: 1, max: SECONDS_MAX }) ?? MAX_AGE_SECONDS;
+  const allowOrigins = fields.texts('allowOrigins').map((origin) => originMatch(origin, fields));
+  warnOfStrangers(fields, allowOrigins);
   return {
-    allowOrigins: fields.texts('allowOrigins').map((origin) => originMatch(origin, fields)),
+    allowOrigins,
     allowMethods: fields.texts('allowMethods'),
     allowHeaders: fields.texts('allowHeaders'),
     exposeHeaders: fields.texts('exposeHeaders'),
@@ -49,6 +53,22 @@ export function readGatewayCors(fields: Fields): CorsPolicy {
     allowsCredentials: fields.flag('allowCredentials'),
     forwardsOthers: null,
   };
+}
+
+/** With credentials a page of an allowed origin acts as the user who looks at it. */
+function warnOfStrangers(fields: Fields, origins: readonly StringMatch[]): void {
+  const open = origins.find(isOpen);
+  if (open === undefined || fields.flag('allowCredentials') !== true) return;
+  const text = open.kind === 'present' ? 'an empty match' : `${open.kind} ${JSON.stringify(open.value)}`;
+  const message = `${text} is met by sites of strangers, whose pages may then ask with the user's cookies`;
+  fields.warning('allowOrigins', message, 'write whole origins, or a regex that ends with a domain of yours');
+}
+
+/** An origin ends with its host or port, so whatever only begins like one may go on to be another host. */
+function isOpen({ kind, value }: StringMatch): boolean {
+  if (kind === 'present') return true;
+  if (kind === 'prefix') return !/:\/\/[^/]+:\d*$/.test(value);
+  return kind === 'exact' ? value === '*' : /^\^?\.[*+]\$?$|\.[*+]\$?$/.test(value);
 }
 
 /** `SCHEME://HOST[:PORT]`; a host may begin with `*.`, and `*` alone is every origin. */

@@ -24,6 +24,9 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandFile>>> = {
   inject: () => import('./inject.ts'),
   ca: () => import('./ca.ts'),
   token: () => import('./token.ts'),
+  install: () => import('./install.ts'),
+  upgrade: () => import('./upgrade.ts'),
+  uninstall: () => import('./uninstall.ts'),
 };
 
 await main(process.argv.slice(2));

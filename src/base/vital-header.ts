@@ -1,4 +1,4 @@
-// Fields of a request that nothing out of a token may be written into: they say where the request ends, to whom it goes and
+// Fields that nothing out of a token, and no refusal of a policy, may be written into: they say where the request ends, to whom it goes and
 // who calls. A value that a user chose would let one request pass for two, or one caller for another.
 
 const VITAL: ReadonlySet<string> = new Set([

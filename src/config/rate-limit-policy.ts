@@ -3,6 +3,7 @@
 // on workloads: those behind the Services that it names, those with the labels of its selector, or all of its namespace; or
 // on routes (VirtualService, HTTPRoute), which are where requests are sent: in the sidecars of the callers.
 // What is not known here is refused, not passed by: a limit that is misread is no limit.
+import { isVitalHeader } from '../base/vital-header.ts';
 import type { Fields } from './fields.ts';
 import { readLabels } from './workload-selector.ts';
 
@@ -216,7 +217,7 @@ function readResponse(fields: Fields): LimitResponse {
   const status = fields.integer('status', { min: 400, max: 599 }) ?? 429;
   const headers = fields.textMap('headers');
   for (const [name, value] of headers) {
-    if (TOKEN.test(name) && !/[\0\r\n]/.test(value)) continue;
+    if (TOKEN.test(name) && !isVitalHeader(name) && !/[\0\r\n]/.test(value)) continue;
     fields.error('headers', `"${name}" cannot stand in a response`, 'write name: value');
   }
   const written = fields.choice('limitHeaders', Object.keys(FIELDS));

@@ -1,13 +1,18 @@
 // Fields of a head by names that no configuration knows: what another service asks to change is only known when it
 // has answered. Names are in lower case; those that configuration mentions have their interned id as ever. The
 // pseudo fields `:method`, `:path`, `:authority` and `:scheme` are the parts of the request line, and `host` is
-// `:authority`, as in Envoy.
+// `:authority`, as in Envoy. What says where a message ends, or what becomes of its connection, is nobody's to change: one
+// message would be two for whoever reads it next.
 import type { HeaderId } from '../base/brand.ts';
 import { REMOVED, type Head } from './head.ts';
 import { HASH_SEED, hashStep, lookUpHeader, UNKNOWN } from './header-name.ts';
 import { TOKEN_LOWER, VALUE } from './byte-class.ts';
 
 const COLON = 0x3a;
+/** RFC 9110 sections 7.6.1 and 8.6, RFC 9112 section 6. */
+const FRAMING: ReadonlySet<string> = new Set(
+  'connection content-length expect keep-alive proxy-connection te trailer transfer-encoding upgrade'.split(' '),
+);
 
 /** True for a name that may stand in a head: a token. */
 export function isFieldName(name: string): boolean {
@@ -35,7 +40,7 @@ export function namedValue(head: Head, name: string): string | null {
 
 /** Replaces every entry of this name by one. */
 export function setNamed(head: Head, name: string, value: string): void {
-  if (setPseudo(head, name, value)) return;
+  if (FRAMING.has(name) || setPseudo(head, name, value)) return;
   const id = idOf(name);
   const index = find(head, name, id, 0);
   if (index === -1) {
@@ -48,11 +53,12 @@ export function setNamed(head: Head, name: string, value: string): void {
 
 /** Adds an entry after all others. A pseudo field is replaced. */
 export function addNamed(head: Head, name: string, value: string): void {
-  if (!setPseudo(head, name, value)) push(head, idOf(name), name, value);
+  if (!FRAMING.has(name) && !setPseudo(head, name, value)) push(head, idOf(name), name, value);
 }
 
 /** Puts `value` behind the first entry of this name, after a comma; false when there is none. */
 export function appendNamed(head: Head, name: string, value: string): boolean {
+  if (FRAMING.has(name)) return false;
   const index = find(head, name, idOf(name), 0);
   if (index === -1) return false;
   head.values[index] = `${head.valueAt(index)},${value}`;

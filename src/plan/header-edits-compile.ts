@@ -79,6 +79,7 @@ function compileEdit(
     id: internHeader(name),
     action,
     format,
+    isConstant: !text.includes('%'),
     keepsEmpty: option.keepEmptyValue,
     joins: joinsValues(name, direction),
   };

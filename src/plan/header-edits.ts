@@ -5,6 +5,7 @@
 // Source: Envoy HeaderValueOption and its header parser.
 import type { HeaderId } from '../base/brand.ts';
 import type { Head } from '../http/head.ts';
+import { isFieldValue } from '../http/named-field.ts';
 import type { Exchange } from './exchange.ts';
 import type { Format } from './format.ts';
 import { CONTINUE, type Verdict } from './plan.ts';
@@ -16,6 +17,8 @@ export interface HeaderEdit {
   readonly id: HeaderId;
   readonly action: EditAction;
   readonly format: Format;
+  /** The format asks for nothing, and was looked at when it was compiled. */
+  readonly isConstant: boolean;
   readonly keepsEmpty: boolean;
   /** Envoy holds some well-known headers once only: appending to one joins the values by a comma. */
   readonly joins: boolean;
@@ -71,6 +74,8 @@ export class HeaderEdits {
 /** The value to write, or null when the edit writes nothing. */
 function evaluate(edit: HeaderEdit, head: Head, x: Exchange): string | null {
   const value = edit.format.run(x);
+  // What a token or a client brings could end the line, and begin another one.
+  if (!edit.isConstant && !isFieldValue(value)) return null;
   if (value === '' && !edit.keepsEmpty) return null;
   if (edit.action === 'add-if-absent' && head.has(edit.id)) return null;
   if (edit.action === 'overwrite-if-present' && !head.has(edit.id)) return null;

@@ -22,6 +22,10 @@ export function warnOfConfig(config: RouteConfiguration, problems: Problem[]): v
   const source = config.vhds?.configSource?.configSourceSpecifier.case;
   if (config.vhds !== undefined && source !== 'ads' && source !== 'self')
     problems.push(error('vhds.config_source', 'only ADS is supported as a source of hosts', 'write ads: {}'));
+  if (config.validateClusters === true)
+    problems.push(
+      warning('validate_clusters', 'has no effect: a cluster may come later', 'write false, or leave it out'),
+    );
   warn(
     [
       ['internal_only_headers', config.internalOnlyHeaders.length > 0],

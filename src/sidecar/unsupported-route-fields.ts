@@ -9,9 +9,8 @@ export const ROUTE_FIELDS: Readonly<Record<string, MessageFields>> = {
   'envoy.config.route.v3.RouteConfiguration': {
     supported: `name virtual_hosts internal_only_headers response_headers_to_add response_headers_to_remove
       request_headers_to_add request_headers_to_remove most_specific_header_mutations_wins request_mirror_policies
-      ignore_port_in_host_matching ignore_path_parameters_in_path_matching max_direct_response_body_size_bytes vhost_header metadata vhds`,
+      ignore_port_in_host_matching ignore_path_parameters_in_path_matching max_direct_response_body_size_bytes vhost_header metadata vhds validate_clusters`,
     opaque: 'typed_per_filter_config',
-    harmless: { validate_clusters: 'has no effect: a cluster may come later' },
     refused: { cluster_specifier_plugins: 'write cluster or weighted_clusters' },
   },
   'envoy.config.route.v3.Vhds': { supported: 'config_source', required: 'config_source' },

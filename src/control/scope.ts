@@ -191,11 +191,21 @@ function bySelector(left: DestinationRule, right: DestinationRule): number {
 function longest<T>(rules: ReadonlyMap<string, T>, prefix: string, host: string): T | null {
   const exact = rules.get(prefix + host);
   if (exact !== undefined) return exact;
+  if (!hasWildcards(rules)) return null;
   for (let dot = host.indexOf('.'); dot >= 0; dot = host.indexOf('.', dot + 1)) {
     const found = rules.get(`${prefix}*${host.slice(dot)}`);
     if (found !== undefined) return found;
   }
   return rules.get(`${prefix}*`) ?? null;
+}
+
+const wild = new WeakMap<ReadonlyMap<string, unknown>, boolean>();
+
+/** Of rules that do not change any more. A mesh has thousands of hosts, and few of these. */
+function hasWildcards(rules: ReadonlyMap<string, unknown>): boolean {
+  const known = wild.get(rules) ?? [...rules.keys()].some((key) => key.includes('*'));
+  wild.set(rules, known);
+  return known;
 }
 
 /** The Sidecar resource that selects the node, else its namespace's, else the root namespace's. */

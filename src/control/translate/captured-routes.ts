@@ -15,7 +15,7 @@ import type { CapturedPort } from './captured-ports.ts';
 import { PASSTHROUGH } from './fixed-clusters.ts';
 import { timeouts } from './proto.ts';
 import { matchAll } from './route-match.ts';
-import { addNameless, domainsOf, HostTable, inOrder, serviceRoutes, unknownHost } from './virtual-hosts.ts';
+import { addNameless, addService, HostTable, inOrder, serviceRoutes, unknownHost } from './virtual-hosts.ts';
 import type { ServiceContext } from './virtual-hosts.ts';
 
 const BARE_PORT = 80;
@@ -35,11 +35,7 @@ function routesOfPort(number: number, context: ServiceContext): RouteConfigurati
   for (const service of inOrder(scope)) {
     const port = service.ports.find((candidate) => candidate.number === number);
     if (port === undefined || !isHttp(port.protocol) || isGiven(service)) continue;
-    table.add(
-      `${service.host}:${number}`,
-      domainsOf(service, port, true, scope),
-      serviceRoutes(service, port, context),
-    );
+    addService(table, String(number), { context, service, port, isFirst: true });
   }
   if (number === BARE_PORT) addNameless(table, context);
   return table.finish(String(number), scope.outboundPolicy === 'ALLOW_ANY' ? allowAny() : unknownHost());

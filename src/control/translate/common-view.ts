@@ -20,9 +20,10 @@ import type { CapturedPort } from './captured-ports.ts';
 import { capturedRoutes } from './captured-routes.ts';
 import { clustersOf, outboundClusters, type ClusterContext, type OutboundCluster } from './clusters.ts';
 import { authorizationClusters } from './external-authorization.ts';
+import { FormerHosts } from './former-hosts.ts';
 import { fallbacksOf, followFallbacks } from './fallback.ts';
 import type { Interner } from './interner.ts';
-import { hostCount, onDemandHosts } from './on-demand-hosts.ts';
+import { hostCount, onDemandHosts, type FetchedHosts } from './on-demand-hosts.ts';
 import { tracerClusters } from './tracing.ts';
 import { outboundRoutes } from './virtual-hosts.ts';
 
@@ -48,8 +49,10 @@ export interface CommonView {
   readonly limited: readonly LimitedCluster[];
   readonly endpoints: NamedResources;
   readonly routes: NamedResources;
-  /** Fetched one by one, by `CONFIGURATION/DOMAIN`; null: routes have them all. */
-  readonly hosts: NamedResources | null;
+  /** All of them, with all of their hosts. */
+  readonly tables: readonly RouteConfiguration[];
+  /** Fetched one by one; null: routes have them all. */
+  readonly hosts: FetchedHosts | null;
 }
 
 /** Which node was looked at to see whether managers changed, and what they were like. */
@@ -95,7 +98,8 @@ function make(inputs: CommonInputs, before: CommonView | null, moved: ReadonlySe
   const isCaptured = node.mode === 'redirect';
   const ownPorts = new Set(ownPortsOf(node));
   const ports = isCaptured ? capturedPorts(scope, node, ownPorts).ports : [];
-  const all = (isCaptured ? capturedRoutes(ports, { scope, node }) : [outboundRoutes(scope, node)]).map((table) =>
+  const context = { scope, node, former: before === null ? null : new FormerHosts(before.scope, before.tables) };
+  const all = (isCaptured ? capturedRoutes(ports, context) : [outboundRoutes(context)]).map((table) =>
     followFallbacks(table, fallbacks.names),
   );
   const { tables, hosts } = isOnDemand(inputs, all, before)
@@ -111,6 +115,7 @@ function make(inputs: CommonInputs, before: CommonView | null, moved: ReadonlySe
     outboundBefore: before?.outbound ?? new Map(),
     managers: managersOf(node, scope, before),
     routes,
+    tables: all,
     hosts,
     ...clusters,
   };
@@ -209,7 +214,6 @@ function kept(before: CommonView | null, made: CommonView): CommonView {
     clusters: same(before.clusters, made.clusters),
     endpoints: same(before.endpoints, made.endpoints),
     routes: same(before.routes, made.routes),
-    hosts: before.hosts === null || made.hosts === null ? made.hosts : same(before.hosts, made.hosts),
   };
 }
 

@@ -17,20 +17,62 @@ import type { Interner } from './interner.ts';
 export interface OnDemandHosts {
   /** What is told at once. */
   readonly tables: readonly RouteConfiguration[];
-  /** By `CONFIGURATION/DOMAIN`. */
-  readonly hosts: NamedResources;
+  readonly hosts: FetchedHosts;
 }
 
-/** The same tables where nothing is fetched. */
+/** A host that was taken over from the table before is not encoded again. */
+const bytesOf = new WeakMap<VirtualHost, EncodedResource>();
+
 export const NO_HOSTS: NamedResources = new Map();
 
+/** Hosts by `CONFIGURATION/DOMAIN`. Of thousands few are ever asked for, so each is encoded when it is. */
+export class FetchedHosts {
+  readonly #interner: Interner;
+  /** By configuration, then by domain. */
+  readonly #hosts = new Map<string, Map<string, VirtualHost>>();
+  readonly #encoded = new Map<string, EncodedResource>();
+
+  constructor(interner: Interner) {
+    this.#interner = interner;
+  }
+
+  add(table: string, host: VirtualHost): void {
+    const hosts = this.#hosts.get(table) ?? new Map<string, VirtualHost>();
+    this.#hosts.set(table, hosts);
+    for (const domain of host.domains) hosts.set(domain.toLowerCase(), host);
+  }
+
+  /** Those of the names that there are. */
+  among(names: ReadonlySet<string>): NamedResources {
+    const found = new Map<string, EncodedResource>();
+    for (const name of names) {
+      const host = this.#get(name);
+      if (host !== null) found.set(name, host);
+    }
+    return found;
+  }
+
+  #get(name: string): EncodedResource | null {
+    const known = this.#encoded.get(name);
+    if (known !== undefined) return known;
+    const slash = name.lastIndexOf('/');
+    const host = this.#hosts.get(name.slice(0, slash))?.get(name.slice(slash + 1));
+    if (host === undefined) return null;
+    const encoded = bytesOf.get(host) ?? encodeResource(VirtualHostSchema, host.name, host);
+    bytesOf.set(host, encoded);
+    const made = this.#interner.intern({ ...encoded, name });
+    this.#encoded.set(name, made);
+    return made;
+  }
+}
+
 export function onDemandHosts(tables: readonly RouteConfiguration[], interner: Interner): OnDemandHosts {
-  const hosts = new Map<string, EncodedResource>();
+  const hosts = new FetchedHosts(interner);
   const kept = tables.map((table) => {
     const inline: VirtualHost[] = [];
     for (const host of table.virtualHosts) {
       if (host.domains.some((domain) => domain.includes('*'))) inline.push(host);
-      else addHost(hosts, table.name, host, interner);
+      else hosts.add(table.name, host);
     }
     return create(RouteConfigurationSchema, {
       ...table,
@@ -44,22 +86,4 @@ export function onDemandHosts(tables: readonly RouteConfiguration[], interner: I
 /** Virtual hosts of the tables, whether they are told at once or fetched. */
 export function hostCount(tables: readonly RouteConfiguration[]): number {
   return tables.reduce((sum, { virtualHosts }) => sum + virtualHosts.length, 0);
-}
-
-/** Those of the names that there are. */
-export function hostsIn(hosts: NamedResources, names: ReadonlySet<string>): NamedResources {
-  return new Map(
-    [...names].flatMap((name) => {
-      const host = hosts.get(name);
-      return host === undefined ? [] : [[name, host]];
-    }),
-  );
-}
-
-function addHost(hosts: Map<string, EncodedResource>, table: string, host: VirtualHost, interner: Interner): void {
-  const encoded = encodeResource(VirtualHostSchema, host.name, host);
-  for (const domain of host.domains) {
-    const name = `${table}/${domain.toLowerCase()}`;
-    hosts.set(name, interner.intern({ ...encoded, name }));
-  }
 }

@@ -33,7 +33,7 @@ import { checkShares, withShare } from './concurrency-limit.ts';
 import { fixedClusters } from './fixed-clusters.ts';
 import { InboundPorts } from './inbound-ports.ts';
 import type { Interner } from './interner.ts';
-import { hostsIn, NO_HOSTS } from './on-demand-hosts.ts';
+import { NO_HOSTS } from './on-demand-hosts.ts';
 import { usedClusters } from './used-clusters.ts';
 import { inboundListener, outboundListener } from './listeners.ts';
 import { usesAccounts } from './route-rate-limits.ts';
@@ -51,6 +51,25 @@ interface OwnParts {
   readonly clusters: readonly Cluster[];
   readonly listeners: readonly Listener[];
 }
+
+/** What `#neededBy` looks at. */
+interface Needs {
+  readonly common: CommonView;
+  readonly own: Own;
+  readonly listeners: NamedResources;
+  readonly previous: View | null;
+  readonly used: ReadonlySet<string>;
+}
+
+interface Needed {
+  readonly clusters: NamedResources;
+  readonly hosts: NamedResources;
+  /** By which the next view may know that it has the same; empty: nothing to compare. */
+  readonly inputs: readonly object[];
+}
+
+/** With thousands of sidecars that fetch, most changes concern few of them. */
+const madeFrom = new WeakMap<View, readonly object[]>();
 
 export interface ViewBuilderOptions {
   readonly sequence: number;
@@ -129,29 +148,29 @@ export class ViewBuilder {
     const common = this.#commonFor(node);
     const own = this.#ownFor(node, common);
     const listeners = this.#listenersOf(node, common, { own, before: previous?.resources.get(LISTENER_TYPE) });
-    const all = this.#clustersOf(node, common, { own, before: previous?.resources.get(CLUSTER_TYPE) });
-    const clusters =
-      common.hosts === null
-        ? all
-        : usedClusters(all, own.clusters, [listeners, common.routes, hostsIn(common.hosts, used)]);
+    const { clusters, hosts, inputs } = this.#neededBy(node, { common, own, listeners, previous, used });
     const made: readonly (readonly [TypeUrl, NamedResources])[] = [
       [CLUSTER_TYPE, clusters],
       [ENDPOINT_TYPE, common.endpoints],
       [LISTENER_TYPE, listeners],
       [ROUTE_TYPE, common.routes],
-      [VIRTUAL_HOST_TYPE, common.hosts ?? NO_HOSTS],
+      [VIRTUAL_HOST_TYPE, hosts],
       [SECRET_TYPE, this.#snapshot.secrets.forIdentity(node.identity)],
     ];
     const resources = new Map(made.map(([type, named]) => [type, latest(previous?.resources.get(type), named)]));
-    if (previous !== null && made.every(([type]) => resources.get(type) === previous.resources.get(type)))
+    if (previous !== null && made.every(([type]) => resources.get(type) === previous.resources.get(type))) {
+      madeFrom.set(previous, inputs);
       return previous;
+    }
     const versions = new Map(
       [...resources].map(([type, named]) => [
         type,
         previous?.resources.get(type) === named ? (previous.versions.get(type) ?? '') : versionOf(named),
       ]),
     );
-    return { sequence: this.#sequence, resources, versions };
+    const view: View = { sequence: this.#sequence, resources, versions };
+    madeFrom.set(view, inputs);
+    return view;
   }
 
   /** What is wrong with how limits are divided now. */
@@ -164,6 +183,22 @@ export class ViewBuilder {
     return this.#snapshot.resilience.policies.some(({ spec }) =>
       spec.sections.some(({ kind }) => kind === 'concurrencyLimit'),
     );
+  }
+
+  /** Clusters, and hosts that are fetched; for one who fetches them those that it needs. */
+  #neededBy(node: MeshNode, { common, own, listeners, previous, used }: Needs): Needed {
+    const before = previous?.resources.get(CLUSTER_TYPE);
+    if (common.hosts === null)
+      return { clusters: this.#clustersOf(node, common, { own, before }), hosts: NO_HOSTS, inputs: [] };
+    const inputs = [common.hosts, common.routes, common.clusters, own.clusters, listeners, used];
+    const known = previous === null || common.limited.length > 0 ? null : (madeFrom.get(previous) ?? null);
+    const isSame = known !== null && inputs.every((input, index) => known[index] === input);
+    const beforeHosts = previous?.resources.get(VIRTUAL_HOST_TYPE);
+    if (isSame && before !== undefined && beforeHosts !== undefined)
+      return { clusters: before, hosts: beforeHosts, inputs };
+    const all = this.#clustersOf(node, common, { own, before });
+    const hosts = common.hosts.among(used);
+    return { clusters: usedClusters(all, own.clusters, [listeners, common.routes, hosts]), hosts, inputs };
   }
 
   #clustersOf(

@@ -16,6 +16,7 @@ import type { MeshNode } from '../mesh-node.ts';
 import { clusterName, isHttp } from '../mesh-service.ts';
 import type { MeshPort, MeshService } from '../mesh-service.ts';
 import type { Scope } from '../scope.ts';
+import type { FormerHosts } from './former-hosts.ts';
 import { gatewayRoutes } from './gateway-routes.ts';
 import { hashPolicy } from './hash-policy.ts';
 import { timeouts } from './proto.ts';
@@ -30,22 +31,40 @@ const BARE_PORT = 80;
 
 export interface ServiceContext {
   readonly scope: Scope;
+  /** What may be taken over; null or absent: nothing. */
+  readonly former?: FormerHosts | null;
   readonly node: Pick<MeshNode, 'namespace' | 'labels' | 'abilities' | 'serviceAccount'>;
 }
 
-export function outboundRoutes(scope: Scope, node: ServiceContext['node']): RouteConfiguration {
+export function outboundRoutes(context: ServiceContext): RouteConfiguration {
+  const { scope } = context;
   const table = new HostTable();
   for (const service of inOrder(scope)) {
     const http = service.ports.filter((port) => isHttp(port.protocol));
-    for (const port of http)
-      table.add(
-        `${service.host}:${port.number}`,
-        domainsOf(service, port, http[0] === port, scope),
-        serviceRoutes(service, port, { scope, node }),
-      );
+    for (const port of http) addService(table, OUTBOUND_ROUTES, { context, service, port, isFirst: http[0] === port });
   }
-  addNameless(table, { scope, node });
+  addNameless(table, context);
   return table.finish(OUTBOUND_ROUTES, unknownHost());
+}
+
+interface ServiceHost {
+  readonly context: ServiceContext;
+  readonly service: MeshService;
+  readonly port: MeshPort;
+  readonly isFirst: boolean;
+}
+
+/** The host of one port of a service, made or taken over. */
+export function addService(
+  table: HostTable,
+  tableName: string,
+  { context, service, port, isFirst }: ServiceHost,
+): void {
+  const { scope, former = null } = context;
+  const name = `${service.host}:${port.number}`;
+  const known = former?.find(tableName, name, { scope, service, port }) ?? null;
+  if (known !== null && table.keep(known)) return;
+  table.add(name, domainsOf(service, port, isFirst, scope), serviceRoutes(service, port, context));
 }
 
 /** Rules for hosts that no service has hold on port 80. */
@@ -70,6 +89,14 @@ export class HostTable {
     for (const domain of free) this.#taken.add(domain);
     if (free.length > 0)
       this.#hosts.push(create(VirtualHostSchema, { name, domains: free, routes, includeRequestAttemptCount: true }));
+  }
+
+  /** False: somebody has one of its domains by now. */
+  keep(host: VirtualHost): boolean {
+    if (host.domains.some((domain) => this.#taken.has(domain))) return false;
+    for (const domain of host.domains) this.#taken.add(domain);
+    this.#hosts.push(host);
+    return true;
   }
 
   finish(name: string, last: VirtualHost | null): RouteConfiguration {

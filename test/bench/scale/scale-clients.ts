@@ -8,8 +8,14 @@ import {
   DeltaDiscoveryRequestSchema,
   type DeltaDiscoveryRequest,
 } from '../../../src/xds/gen/envoy/service/discovery/v3/discovery_pb.js';
-import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, ROUTE_TYPE } from '../../../src/xds/type-url.ts';
-import { addressOf, namespaceOf, perService, SERVICE_PORT } from './scale-world.ts';
+import {
+  CLUSTER_TYPE,
+  ENDPOINT_TYPE,
+  LISTENER_TYPE,
+  ROUTE_TYPE,
+  VIRTUAL_HOST_TYPE,
+} from '../../../src/xds/type-url.ts';
+import { addressOf, hostOf, namespaceOf, perService, SERVICE_PORT, usedBy } from './scale-world.ts';
 
 const WINDOW_BYTES = 1024 * 1024;
 const PREFIX_BYTES = 5;
@@ -25,13 +31,16 @@ interface Envelope {
 /** When each change was made and is waited for. */
 interface Expected {
   readonly atMs: number;
+  /** How many clients it is for. */
+  readonly users: number;
   readonly latenciesMs: number[];
   readonly seen: Set<number>;
 }
 
 const nowMs = (): number => Number(process.hrtime.bigint()) / 1e6;
 
-const [count = 0, services = 0, endpoints = 0, namespaces = 1, port = 0] = process.argv.slice(2).map(Number);
+/** `uses`: services that a client uses, and fetches; 0: it has everything. */
+const [count = 0, services = 0, endpoints = 0, namespaces = 1, port = 0, uses = 0] = process.argv.slice(2).map(Number);
 const world = { services, endpoints, namespaces };
 /** By resource name: the change that is waited for. */
 const expected = new Map<string, Expected>();
@@ -73,6 +82,10 @@ class Client {
     stream.on('error', () => {});
     stream.on('close', () => session.close());
     stream.on('data', (chunk: Buffer) => this.#take(chunk));
+    if (uses > 0) {
+      const resourceNamesSubscribe = usedBy(this.#index, uses, world).map((service) => hostOf(service, world));
+      this.#ask({ typeUrl: VIRTUAL_HOST_TYPE, resourceNamesSubscribe });
+    }
     for (const typeUrl of [CLUSTER_TYPE, LISTENER_TYPE]) this.#ask({ typeUrl, resourceNamesSubscribe: [] });
     const clusters = [...(this.#held.get(CLUSTER_TYPE)?.keys() ?? [])].filter((name) => name.startsWith('outbound'));
     if (clusters.length > 0) this.#ask({ typeUrl: ENDPOINT_TYPE, resourceNamesSubscribe: clusters });
@@ -104,7 +117,11 @@ class Client {
         $typeName: 'envoy.config.core.v3.Node',
         id: `sidecar~${address}~s${service}-${this.#index}.${namespace}~${namespace}.svc.cluster.local`,
         cluster: `s${service}.${namespace}`,
-        metadata: { NAMESPACE: namespace, INTERCEPTION_MODE: 'REDIRECT', OUTRIGGER: { mode: 'redirect' } },
+        metadata: {
+          NAMESPACE: namespace,
+          INTERCEPTION_MODE: 'REDIRECT',
+          OUTRIGGER: { mode: 'redirect', onDemand: uses > 0 },
+        },
         dynamicParameters: {},
         userAgentName: 'outrigger',
         userAgentVersionType: { case: undefined },
@@ -161,7 +178,7 @@ class Client {
         this.#send(create(DeltaDiscoveryRequestSchema, { typeUrl: ENDPOINT_TYPE, resourceNamesSubscribe: outbound }));
     }
     // Listeners and routes come last, and routes only once the clusters are there.
-    if (typeUrl !== ROUTE_TYPE || this.#isSynced) return;
+    if (typeUrl !== (uses > 0 ? VIRTUAL_HOST_TYPE : ROUTE_TYPE) || this.#isSynced) return;
     this.#isSynced = true;
     synced++;
   }
@@ -198,17 +215,26 @@ const clients = Array.from({ length: count }, (_, index) => new Client(index));
 for (const [index, client] of clients.entries()) setTimeout(() => client.open(), index / 2);
 
 export type ClientOrder =
-  | { readonly kind: 'expect'; readonly name: string; readonly atMs: number }
+  | { readonly kind: 'expect'; readonly name: string; readonly service: number; readonly atMs: number }
   | { readonly kind: 'report' | 'state' | 'end' };
 
 process.on('message', (order: ClientOrder) => {
-  if (order.kind === 'expect') expected.set(order.name, { atMs: order.atMs, latenciesMs: [], seen: new Set() });
-  else if (order.kind === 'state') process.send?.({ kind: 'state', synced, bytes });
+  if (order.kind === 'expect') {
+    const { name, atMs, service } = order;
+    const isFor = (index: number): boolean => uses === 0 || usedBy(index, uses, world).includes(service);
+    const users = clients.filter((_, index) => isFor(index)).length;
+    expected.set(name, { atMs, users, latenciesMs: [], seen: new Set() });
+  }
+  if (order.kind === 'state') process.send?.({ kind: 'state', synced, bytes });
   else if (order.kind === 'report') {
-    const changes = [...expected.values()].map(({ latenciesMs }) => latenciesMs);
-    process.send?.({ kind: 'report', latenciesMs: changes.flat(), missed: changes.map((all) => count - all.length) });
+    const changes = [...expected.values()];
+    process.send?.({
+      kind: 'report',
+      latenciesMs: changes.flatMap(({ latenciesMs }) => latenciesMs),
+      missed: changes.map(({ users, latenciesMs }) => users - latenciesMs.length),
+    });
     expected.clear();
-  } else {
+  } else if (order.kind === 'end') {
     for (const client of clients) client.end();
     process.exit(0);
   }

@@ -22,6 +22,16 @@ export function clusterOf(service: number, world: WorldSize): string {
   return `outbound|${SERVICE_PORT}||s${service}.${namespaceOf(service, world)}.svc.cluster.local`;
 }
 
+/** How a sidecar asks for the virtual host of the service. */
+export function hostOf(service: number, world: WorldSize): string {
+  return `${SERVICE_PORT}/s${service}.${namespaceOf(service, world)}.svc.cluster.local`;
+}
+
+/** Which services the client uses: each is used by as many clients as any other. */
+export function usedBy(client: number, uses: number, { services }: WorldSize): readonly number[] {
+  return Array.from({ length: Math.min(uses, services) }, (_, index) => (client * 7 + index * 13) % services);
+}
+
 /** Of the instance `index` of the world; `turn` is another one in its place. */
 export function addressOf(index: number, turn = 0): string {
   const low = index % WITHIN_BYTE;

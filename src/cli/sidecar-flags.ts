@@ -13,6 +13,8 @@ export interface CommonSettings {
   /** Ports of the readiness and metrics servers; null for none, 0 for a free one. */
   readonly readinessPort: number | null;
   readonly metricsPort: number | null;
+  /** Of the port that speaks for the whole pod; null for none. */
+  readonly statusPort: number | null;
   readonly drainSeconds: number;
   readonly drainDelaySeconds: number;
   readonly drainStrategy: DrainStrategy;
@@ -51,6 +53,7 @@ export function readFlags(flags: SidecarFlags): SidecarSettings | readonly strin
   const common = {
     readinessPort: reader.has('readiness') ? reader.number('readiness', 0, PORTS) : null,
     metricsPort: reader.has('metrics') ? reader.number('metrics', 0, PORTS) : null,
+    statusPort: reader.has('status') ? reader.number('status', 0, PORTS) : null,
     drainSeconds: reader.number('drainSeconds', 5, [0, 3600]),
     drainDelaySeconds: reader.number('drainDelaySeconds', 1, [0, 3600]),
     drainStrategy: reader.strategy(),

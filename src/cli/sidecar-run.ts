@@ -11,10 +11,12 @@ import { Proxy } from '../sidecar/proxy.ts';
 import type { Bootstrap } from '../xds/gen/envoy/config/bootstrap/v3/bootstrap_pb.js';
 import { meetPredecessor, type Succession } from './sidecar-succession.ts';
 import { makePlane, type SidecarPlane } from './sidecar-plane.ts';
-import { SidecarServers } from './sidecar-servers.ts';
+import { SidecarServers, type AppAddress } from './sidecar-servers.ts';
 import { readFlags, type CommonSettings, type SidecarSettings } from './sidecar-flags.ts';
 import type { SidecarFlags } from './sidecar.ts';
 
+/** Of a sidecar that runs a file: nobody says where its app is. */
+const HERE: AppAddress = { address: '127.0.0.1', isCaptured: false };
 const DONE = 0;
 const FAILED = 1;
 const USAGE = 64;
@@ -38,7 +40,7 @@ async function runFile(settings: SidecarSettings & { kind: 'file' }, flags: Side
   const log = isValidation ? silentLog : createLog('sidecar', logLevel);
   const check = ({ problems: more }: Proxy): number =>
     report([...problems, ...more.map((problem) => ({ ...problem, place: locate(problem.path) }))]);
-  if (!isValidation) return begin({ bootstrap, log, settings, flags, identity: null, check });
+  if (!isValidation) return begin({ bootstrap, log, settings, flags, identity: null, app: HERE, check });
   const proxy = new Proxy({ bootstrap, log, extensions: settings.extensions });
   const code = check(proxy);
   await proxy.stop(0);
@@ -57,7 +59,8 @@ async function runJoin(settings: SidecarSettings & { kind: 'join' }, flags: Side
       workload.apps.map(({ port }) => port),
       log,
     );
-  return begin({ bootstrap, log, settings, flags, identity, check: reportErrors });
+  const app = { address, isCaptured: workload.mode === 'redirect' };
+  return begin({ bootstrap, log, settings, flags, identity, app, check: reportErrors });
 }
 
 /** The workload with the account of its identity, if it has one. */
@@ -81,12 +84,13 @@ interface Beginning {
   readonly settings: CommonSettings;
   readonly flags: SidecarFlags;
   readonly identity: Identity | null;
+  readonly app: AppAddress;
   /** Reports what is wrong with the bootstrap; the exit code. */
   readonly check: (proxy: Proxy) => number;
 }
 
 /** Makes the proxy, after the sidecar that it replaces was asked for its sockets. */
-async function begin({ bootstrap, log, settings, flags, identity, check }: Beginning): Promise<number> {
+async function begin({ bootstrap, log, settings, flags, identity, app, check }: Beginning): Promise<number> {
   let succession: Succession;
   try {
     succession = await meetPredecessor(settings.handoverPath, log);
@@ -96,7 +100,7 @@ async function begin({ bootstrap, log, settings, flags, identity, check }: Begin
   }
   const plane = await makePlane({ bootstrap, log, settings, succession, identity });
   const code = check(plane.proxy);
-  if (code === DONE) return run(plane, { settings, flags, succession });
+  if (code === DONE) return run(plane, { settings, flags, app, succession });
   succession.abandon();
   await plane.stop(0);
   return code;
@@ -105,10 +109,11 @@ async function begin({ bootstrap, log, settings, flags, identity, check }: Begin
 interface Running {
   readonly settings: CommonSettings;
   readonly flags: SidecarFlags;
+  readonly app: AppAddress;
   readonly succession: Succession;
 }
 
-async function run(plane: SidecarPlane, { settings, flags, succession }: Running): Promise<number> {
+async function run(plane: SidecarPlane, { settings, flags, app, succession }: Running): Promise<number> {
   const { proxy } = plane;
   const { log } = proxy;
   // A mistake of ours must cost one request, not every connection of the process.
@@ -131,6 +136,7 @@ async function run(plane: SidecarPlane, { settings, flags, succession }: Running
     log,
     admin: proxy.adminAddress,
     settings,
+    app,
     inherit: succession.take,
   });
   try {

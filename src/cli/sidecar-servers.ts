@@ -16,8 +16,16 @@ export interface SidecarServersOptions {
   /** Where the bootstrap wants the admin server; null for none. */
   readonly admin: { readonly address: string; readonly port: number } | null;
   readonly settings: CommonSettings;
+  readonly app: AppAddress;
   /** A socket of the predecessor for this address; null for none. */
   readonly inherit: (role: SocketRole, address: string, port: number) => number | null;
+}
+
+export interface AppAddress {
+  /** An IP of the pod; more, after commas, are left alone. */
+  readonly address: string;
+  /** Connections to the app are redirected to the sidecar. */
+  readonly isCaptured: boolean;
 }
 
 interface Started {
@@ -57,6 +65,7 @@ export class SidecarServers {
         this.#started.push({ role, ...at, server });
       }
     }
+    await this.#serveStatus();
     await this.#serveSecrets();
     if (admin === null) return;
     const { startAdminServer } = await import('../sidecar/admin/server.ts');
@@ -72,6 +81,30 @@ export class SidecarServers {
       const descriptor = server.descriptor();
       return port > 0 && descriptor >= 0 ? [{ role, address, port, descriptor }] : [];
     });
+  }
+
+  /** What injection wrote of the app stands in the environment: it may have what no command line should show. */
+  async #serveStatus(): Promise<void> {
+    const {
+      source,
+      settings,
+      inherit,
+      log,
+      app: { address, isCaptured },
+    } = this.#options;
+    const { statusPort: port } = settings;
+    if (port === null) return;
+    const { appPlace } = await import('../sidecar/app-status/app-call.ts');
+    const { readAppProbes } = await import('../sidecar/app-status/app-probe.ts');
+    const { readAppMetrics, startStatusServer } = await import('../sidecar/app-status/status-server.ts');
+    const probes = readAppProbes(process.env['ISTIO_KUBE_APP_PROBERS'] ?? '');
+    if (probes === null) log.error('ISTIO_KUBE_APP_PROBERS cannot be read: no probe of the app is answered', {});
+    const metrics = readAppMetrics(process.env['ISTIO_PROMETHEUS_ANNOTATIONS'] ?? '');
+    const at = { address: EVERYWHERE, port };
+    const descriptor = inherit('status', EVERYWHERE, port);
+    const place = appPlace(address.split(',')[0] ?? '', isCaptured);
+    const app = { place, probes: probes ?? new Map(), metrics };
+    this.#started.push({ role: 'status', ...at, server: await startStatusServer(source, { ...at, descriptor }, app) });
   }
 
   /** A successor takes the path away from its predecessor: Envoys connect again. */

@@ -145,7 +145,16 @@ function additionsFor(template: PodTemplate, stream: Stream, options: InjectOpti
   const isNative = settings.isNative ?? !options.isClassic;
   const mode = settings.isCaptured ? options.mode : 'explicit';
   const { control, image } = options;
-  const inputs: ContainerInputs = { settings, facts, workload: template.name, control, image, mode, isNative };
+  const inputs: ContainerInputs = {
+    settings,
+    facts,
+    workload: template.name,
+    control,
+    image,
+    mode,
+    isNative,
+    serving: null,
+  };
   const first = mode === 'redirect' ? [redirectContainer(inputs)] : [];
   const proxy = proxyContainer(inputs);
   return isNative

@@ -9,6 +9,10 @@ export const PROXY_CONTAINER = 'outrigger-proxy';
 export const INIT_CONTAINER = 'outrigger-init';
 
 const PROXY_ID = 1337;
+/** Whose answers are those of the whole pod. */
+export const STATUS_PORT = 15_020;
+export const PROBES_VARIABLE = 'ISTIO_KUBE_APP_PROBERS';
+const SCRAPE_VARIABLE = 'ISTIO_PROMETHEUS_ANNOTATIONS';
 const METRICS_PORT = 15_090;
 const VERSION_LABELS = ['service.istio.io/canonical-revision', 'app.kubernetes.io/version', 'version'];
 const NAME_LABELS = ['service.istio.io/canonical-name', 'app.kubernetes.io/name', 'app'];
@@ -22,6 +26,14 @@ export interface ContainerInputs {
   readonly image: string;
   readonly mode: 'redirect' | 'explicit';
   readonly isNative: boolean;
+  /** What the sidecar does for its app on 15020; null: nothing. */
+  readonly serving: Serving | null;
+}
+
+export interface Serving {
+  /** JSON, in Istio's formats of the environment variables that they become; empty: none. */
+  readonly probes: string;
+  readonly scrape: string;
 }
 
 export function redirectContainer({ settings, image }: ContainerInputs): Written {
@@ -39,12 +51,13 @@ export function redirectContainer({ settings, image }: ContainerInputs): Written
       runAsGroup: 0,
       runAsNonRoot: false,
       runAsUser: 0,
+      seccompProfile: { type: 'RuntimeDefault' },
     },
   };
 }
 
 export function proxyContainer(inputs: ContainerInputs): Written {
-  const { settings, image, isNative } = inputs;
+  const { settings, image, isNative, serving } = inputs;
   const { readinessPort } = settings;
   const probe = {
     httpGet: { path: '/healthz/ready', port: readinessPort },
@@ -67,6 +80,8 @@ export function proxyContainer(inputs: ContainerInputs): Written {
       fromField('INSTANCE_IPS', 'status.podIPs'),
       fromField('HOST_IP', 'status.hostIP'),
       fromField('SERVICE_ACCOUNT', 'spec.serviceAccountName'),
+      ...verbatim(PROBES_VARIABLE, serving?.probes ?? ''),
+      ...verbatim(SCRAPE_VARIABLE, serving?.scrape ?? ''),
     ],
     ports: [{ name: 'outrigger-prom', containerPort: METRICS_PORT, protocol: 'TCP' }],
     ...probes,
@@ -79,11 +94,22 @@ export function proxyContainer(inputs: ContainerInputs): Written {
       runAsGroup: PROXY_ID,
       runAsNonRoot: true,
       runAsUser: PROXY_ID,
+      seccompProfile: { type: 'RuntimeDefault' },
     },
   };
 }
 
-function proxyArgs({ settings, facts, workload, control, mode }: ContainerInputs): readonly string[] {
+/** As dashboards know a workload; what a label cannot hold is left out. */
+export function canonicalLabels({ labels }: PodFacts, workload: string): Readonly<Record<string, string>> {
+  const name = firstOf(labels, NAME_LABELS) || workload;
+  const revision = firstOf(labels, VERSION_LABELS) || 'latest';
+  return {
+    ...(/^[a-zA-Z0-9](?:[-\w.]{0,61}[a-zA-Z0-9])?$/.test(name) ? { 'service.istio.io/canonical-name': name } : {}),
+    'service.istio.io/canonical-revision': revision,
+  };
+}
+
+function proxyArgs({ settings, facts, workload, control, mode, serving }: ContainerInputs): readonly string[] {
   const version = firstOf(facts.labels, VERSION_LABELS);
   // A dot would begin the namespace.
   const named = firstOf(facts.labels, NAME_LABELS);
@@ -100,8 +126,14 @@ function proxyArgs({ settings, facts, workload, control, mode }: ContainerInputs
     '--address=$(INSTANCE_IPS)',
     ...(settings.readinessPort === 0 ? [] : [`--readiness=${settings.readinessPort}`]),
     `--metrics=${METRICS_PORT}`,
+    ...(serving === null ? [] : [`--status=${STATUS_PORT}`]),
     ...(settings.logLevel === '' ? [] : [`--log-level=${settings.logLevel}`]),
   ];
+}
+
+/** `$(` would be read as the name of another variable. */
+function verbatim(name: string, value: string): readonly Written[] {
+  return value === '' ? [] : [{ name, value: value.replaceAll('$', '$$$$') }];
 }
 
 function firstOf(labels: ReadonlyMap<string, string>, names: readonly string[]): string {

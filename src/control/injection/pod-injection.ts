@@ -1,11 +1,21 @@
 // What becomes of one pod when the sidecar is added to it: the containers, the token and the roots that it shows and trusts,
 // the label by which others know that it takes mutual TLS. A pod that has it is left as it is, and so is one that did
 // not want it or cannot have it. Text is edited elsewhere (cli/inject); here values are.
-import { isJsonRecord, listOf, recordOf, type JsonRecord } from '../../kube/json-record.ts';
-import { INIT_CONTAINER, PROXY_CONTAINER, proxyContainer, redirectContainer } from './containers.ts';
+import { isJsonRecord, listOf, recordOf, textOf, type JsonRecord } from '../../kube/json-record.ts';
+import { mergedMetrics } from './app-metrics.ts';
+import { servedProbes } from './app-probes.ts';
+import {
+  canonicalLabels,
+  INIT_CONTAINER,
+  PROBES_VARIABLE,
+  PROXY_CONTAINER,
+  proxyContainer,
+  redirectContainer,
+  STATUS_PORT,
+} from './containers.ts';
 import type { Written } from './written.ts';
 import { podFacts, type PodFacts } from './pod-facts.ts';
-import { PodSettingsReader, type PodSettings, type SettingFault } from './pod-settings.ts';
+import { PodSettingsReader, type PodSettings, type ServingSettings, type SettingFault } from './pod-settings.ts';
 
 export interface InjectionOptions {
   /** `HOST:PORT` of the control service's TLS. */
@@ -39,12 +49,14 @@ export function injectedPod(pod: JsonRecord, workload: string, options: Injectio
   const facts = podFacts(pod);
   const reader = new PodSettingsReader(facts.values);
   const settings = reader.read();
-  if (settings.isWanted === false || facts.values.has(STATUS)) return { kind: 'left', reason: '' };
+  if (settings.isWanted === false) return { kind: 'left', reason: '' };
+  const serving = reader.readServing();
+  if (facts.values.has(STATUS)) return again(pod, serving);
   const reason = obstacle(facts);
   if (reason !== '') return { kind: 'left', reason };
   if (reader.faults.length > 0) return { kind: 'refused', faults: reader.faults };
   const warnings = reader.unread().map((name) => `${name} is not followed by injection, and ignored`);
-  return { kind: 'injected', pod: withSidecar(pod, { facts, settings, workload, options }), warnings };
+  return { kind: 'injected', pod: withSidecar(pod, { facts, settings, serving, workload, options }), warnings };
 }
 
 function obstacle({ isOnHostNetwork, containers }: PodFacts): string {
@@ -53,25 +65,67 @@ function obstacle({ isOnHostNetwork, containers }: PodFacts): string {
   return other === undefined ? '' : `it has a container ${other} already`;
 }
 
+/** What another webhook put in after us has probes, too. */
+function again(pod: JsonRecord, { isProbed }: ServingSettings): PodInjection {
+  const spec = recordOf(pod['spec']);
+  const { containers, probes } = servedProbes(listOf(spec['containers']));
+  if (!isProbed || Object.keys(probes).length === 0) return { kind: 'left', reason: '' };
+  let isServed = false;
+  const withMore = (list: readonly unknown[]): readonly unknown[] =>
+    list.map((container) => {
+      if (!isJsonRecord(container) || container['name'] !== PROXY_CONTAINER) return container;
+      // One that was injected without the port stays so.
+      if (!listOf(container['args']).includes(`--status=${STATUS_PORT}`)) return container;
+      isServed = true;
+      return { ...container, env: withProbes(listOf(container['env']), probes) };
+    });
+  const changed = {
+    initContainers: withMore(listOf(spec['initContainers'])),
+    containers: withMore(containers),
+  };
+  if (!isServed) return { kind: 'left', reason: '' };
+  return { kind: 'injected', pod: { ...pod, spec: { ...spec, ...changed } }, warnings: [] };
+}
+
+function withProbes(env: readonly unknown[], probes: JsonRecord): readonly unknown[] {
+  const before = env.map(recordOf).find(({ name }) => name === PROBES_VARIABLE);
+  let known: unknown = {};
+  try {
+    known = JSON.parse(textOf(before?.['value']).replaceAll('$$', '$') || '{}');
+  } catch {
+    // Somebody wrote over it: what we know now is all that is served.
+  }
+  const value = JSON.stringify({ ...recordOf(known), ...probes }).replaceAll('$', '$$$$');
+  return [...env.filter((entry) => entry !== before), { name: PROBES_VARIABLE, value }];
+}
+
 interface Parts {
   readonly facts: PodFacts;
   readonly settings: PodSettings;
+  readonly serving: ServingSettings;
   readonly workload: string;
   readonly options: InjectionOptions;
 }
 
-function withSidecar(pod: JsonRecord, { facts, settings, workload, options }: Parts): JsonRecord {
+function withSidecar(pod: JsonRecord, { facts, settings, serving, workload, options }: Parts): JsonRecord {
   const metadata = recordOf(pod['metadata']);
   const spec = recordOf(pod['spec']);
   const { control, image } = options;
   const mode = settings.isCaptured ? options.mode : 'explicit';
   const isNative = settings.isNative ?? !options.isClassic;
-  const inputs = { settings, facts, workload, control, image, mode, isNative } as const;
+  const plain = listOf(spec['containers']);
+  const { containers: probed, probes } = serving.isProbed
+    ? servedProbes(plain)
+    : { containers: plain, probes: recordOf(null) };
+  const metrics = serving.isMerged ? mergedMetrics(facts.values) : { annotations: {}, scrape: '' };
+  const served = {
+    probes: Object.keys(probes).length === 0 ? '' : JSON.stringify(probes),
+    scrape: metrics.scrape,
+  };
+  const inputs = { settings, facts, workload, control, image, mode, isNative, serving: served } as const;
   const proxy = withMounts(proxyContainer(inputs));
   const first = mode === 'redirect' ? [redirectContainer(inputs)] : [];
-  const apps = listOf(spec['containers']).map((container) =>
-    mode === 'explicit' ? throughProxy(container) : container,
-  );
+  const apps = probed.map((container) => (mode === 'explicit' ? throughProxy(container) : container));
   const added = { initContainers: isNative ? [...first, proxy] : first, containers: isNative ? [] : [proxy] };
   const names = Object.fromEntries(
     Object.entries(added).map(([list, containers]) => [list, containers.map((one) => recordOf(one)['name'])]),
@@ -80,8 +134,13 @@ function withSidecar(pod: JsonRecord, { facts, settings, workload, options }: Pa
     ...pod,
     metadata: {
       ...metadata,
-      labels: { [TLS_MODE]: 'istio', ...recordOf(metadata['labels']) },
-      annotations: { ...recordOf(metadata['annotations']), [STATUS]: JSON.stringify({ ...names, volumes: VOLUMES }) },
+      labels: { [TLS_MODE]: 'istio', ...canonicalLabels(facts, workload), ...recordOf(metadata['labels']) },
+      annotations: {
+        ...defaultContainer(plain),
+        ...recordOf(metadata['annotations']),
+        ...metrics.annotations,
+        [STATUS]: JSON.stringify({ ...names, volumes: VOLUMES }),
+      },
     },
     spec: {
       ...spec,
@@ -92,6 +151,12 @@ function withSidecar(pod: JsonRecord, { facts, settings, workload, options }: Pa
       volumes: [...listOf(spec['volumes']), tokenVolume(), rootsVolume()],
     },
   };
+}
+
+/** So that `kubectl logs` and `exec` mean the app. */
+function defaultContainer(apps: readonly unknown[]): JsonRecord {
+  const name = textOf(recordOf(apps[0])['name']);
+  return { 'kubectl.kubernetes.io/default-container': name, 'kubectl.kubernetes.io/default-logs-container': name };
 }
 
 const VOLUMES = [TOKEN_VOLUME, ROOTS_VOLUME];

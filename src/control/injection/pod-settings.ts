@@ -21,6 +21,13 @@ export interface PodSettings {
   readonly redirect: ReadonlyMap<string, string>;
 }
 
+export interface ServingSettings {
+  /** The sidecar answers the probes of the app. */
+  readonly isProbed: boolean;
+  /** The sidecar's page of metrics has the app's. */
+  readonly isMerged: boolean;
+}
+
 export interface SettingFault {
   /** The label or annotation. */
   readonly name: string;
@@ -95,6 +102,14 @@ export class PodSettingsReader {
   unread(): readonly string[] {
     const names = [...this.#values.keys()].filter((name) => GROUPS.includes(name.split('/')[0] ?? ''));
     return names.filter((name) => !this.#read.has(name));
+  }
+
+  /** What a webhook follows besides, and a text filter cannot: it would have to change what the app's author wrote. */
+  readServing(): ServingSettings {
+    return {
+      isProbed: this.#choice('sidecar.istio.io', 'rewriteAppHTTPProbers', ['true', 'false']) !== 'false',
+      isMerged: this.#choice('prometheus.istio.io', 'merge-metrics', ['true', 'false']) !== 'false',
+    };
   }
 
   #probe(): ReadonlyMap<string, number> {

@@ -119,7 +119,8 @@ function send(response: ServerResponse, answer: AdminAnswer, isHead: boolean): v
   response.end(isHead ? undefined : answer.body, answer.afterSent);
 }
 
-function listen(server: Server, { address, port, descriptor }: Required<AdminAddress>): Promise<RunningServer> {
+/** Rejects when the address cannot be bound. */
+export function listen(server: Server, { address, port, descriptor }: Required<AdminAddress>): Promise<RunningServer> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     const bound = (): void => {

@@ -36,6 +36,7 @@ export async function startWebhooks(
   const webhooks = new Webhooks({
     authority,
     client,
+    namespace,
     address: flags.webhooks,
     names: [host, 'localhost', '127.0.0.1', '::1', ...flags.secureName],
     injection: {

@@ -86,7 +86,7 @@ function webhook(
     clientConfig: { url },
     rules: [{ ...rule, apiVersions: ['*'] }],
     ...(rule.resources[0] === 'pods' ? { namespaceSelector: { matchLabels: { 'istio-injection': 'enabled' } } } : {}),
-    failurePolicy: 'Fail',
+    failurePolicy: rule.resources[0] === 'pods' ? 'Fail' : 'Ignore',
     sideEffects: 'None',
     admissionReviewVersions: ['v1'],
     timeoutSeconds: 5,
@@ -172,6 +172,48 @@ test.each<PodCase>([
 ])('a pod $title is as it should be', async ({ title, namespace = 'shop', metadata, spec, wanted }) => {
   const { status, body } = await makePod(namespace, title.replaceAll(/[^a-z]+/g, '-'), metadata, spec);
   expect([status, shape(body)]).toEqual([201, wanted]);
+});
+
+test('the validator closes once it has proven itself, and nothing is left of the proof', async () => {
+  const path = `${REGISTRATION}/validatingwebhookconfigurations/outrigger-validator`;
+  const isClosed = async (): Promise<boolean> => {
+    const { body } = await kube.ask('GET', path);
+    return recordOf(listOf(recordOf(body)['webhooks'])[0])['failurePolicy'] === 'Fail';
+  };
+  await until('the validator is closed', isClosed, 20_000);
+  const { body } = await kube.ask('GET', `/apis/networking.istio.io/v1/namespaces/${SYSTEM}/virtualservices`);
+  expect(listOf(recordOf(body)['items'])).toEqual([]);
+});
+
+// A level of Pod Security, and the pods that it takes with a sidecar.
+const tight = {
+  allowPrivilegeEscalation: false,
+  capabilities: { drop: ['ALL'] },
+  runAsNonRoot: true,
+  runAsUser: 1000,
+  seccompProfile: { type: 'RuntimeDefault' },
+};
+test.each([
+  { level: 'privileged', mode: 'REDIRECT', status: 201 },
+  { level: 'baseline', mode: 'NONE', status: 201 },
+  { level: 'restricted', mode: 'NONE', status: 201 },
+  // The step that redirects has NET_ADMIN, which neither level takes.
+  { level: 'restricted', mode: 'REDIRECT', status: 403 },
+])('in a namespace of level $level a pod of mode $mode is answered with $status', async ({ level, mode, status }) => {
+  const namespace = `level-${level}-${mode.toLowerCase()}`;
+  const labels = { 'istio-injection': 'enabled', 'pod-security.kubernetes.io/enforce': level };
+  await kube.call('/api/v1/namespaces', { metadata: { name: namespace, labels } });
+  await kube.makeAccount(namespace, 'app');
+  const spec = { ...podSpec, containers: [{ ...podSpec.containers[0], securityContext: tight }] };
+  const annotations = { 'sidecar.istio.io/interceptionMode': mode };
+  const answer = await kube.ask('POST', `/api/v1/namespaces/${namespace}/pods?dryRun=All`, {
+    body: { metadata: { name: 'app', annotations }, spec },
+  });
+  expect([answer.status, recordOf(answer.body)['message']]).toEqual([
+    status,
+    status === 201 ? undefined : expect.stringContaining('NET_ADMIN'),
+  ]);
+  if (status === 201) expect(shape(answer.body)).toMatchObject({ isMarked: true });
 });
 
 test('the pods of a Deployment have it, once', async () => {

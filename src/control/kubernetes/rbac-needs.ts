@@ -1,6 +1,7 @@
 // What the control service must be allowed to do, and no more: the ClusterRole and the Role of the release are made from
 // this table, and a test runs the service under exactly them.
 import { KNOWN_KINDS } from '../../kube/known-kinds.ts';
+import { PROOF_KIND } from './webhook-proof.ts';
 import { INJECTOR, VALIDATOR } from './webhook-bundle.ts';
 import { ruleKinds } from './watched-kinds.ts';
 
@@ -34,6 +35,8 @@ export function clusterNeeds(): readonly RbacNeed[] {
 
 /** In the namespace of the control service. */
 export const OWN_NEEDS: readonly RbacNeed[] = [
+  // The proof of validation, as a dry run.
+  { apiGroup: PROOF_KIND.group, resources: [PROOF_KIND.plural], verbs: ['create'] },
   { apiGroup: '', resources: ['configmaps'], verbs: READ },
   // The authority; who may create a Secret may create any.
   { apiGroup: '', resources: ['secrets'], verbs: ['get', 'create', 'patch'] },

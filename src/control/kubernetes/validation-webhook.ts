@@ -3,6 +3,7 @@
 import type { Problem } from '../../base/problem.ts';
 import { parseObject } from '../../config/parse.ts';
 import type { Resource } from '../../config/resource.ts';
+import { proofVerdict } from './webhook-proof.ts';
 import type { AdmissionRequest, AdmissionVerdict } from '../../kube/admission-review.ts';
 
 /** What resources would be told beside all others that are there. */
@@ -12,6 +13,8 @@ export function validationVerdict(request: AdmissionRequest, trial: Trial): Admi
   const { object, operation, subresource, kind, namespace, name } = request;
   if (object === null || subresource !== '' || (operation !== 'CREATE' && operation !== 'UPDATE'))
     return { kind: 'allowed' };
+  const proof = proofVerdict(request);
+  if (proof !== null) return proof;
   // The name that the rule has among the others: of its former version nothing is left beside it.
   const parsed = parseObject(`kubernetes:${kind.name}/${namespace}/${name}`, object);
   const problems = [...parsed.problems, ...(parsed.refused.length > 0 ? [] : trial(parsed.resources))];

@@ -12,6 +12,8 @@ import { WebhookServer } from './webhook-server.ts';
 export interface WebhooksOptions {
   readonly authority: CertificateAuthority;
   readonly client: KubeClient;
+  /** Of the control service. */
+  readonly namespace: string;
   /** `host:port`; port 0 picks one. */
   readonly address: string;
   readonly names: readonly string[];
@@ -25,13 +27,13 @@ export class Webhooks {
   readonly #server: WebhookServer;
   readonly #bundle: WebhookBundle;
 
-  constructor({ authority, client, address, names, injection, trial, log, clock }: WebhooksOptions) {
+  constructor({ authority, client, namespace, address, names, injection, trial, log, clock }: WebhooksOptions) {
     const handlers = new Map([
       ['/inject', (request: Parameters<typeof injectionVerdict>[0]) => injectionVerdict(request, injection)],
       ['/validate', (request: Parameters<typeof injectionVerdict>[0]) => validationVerdict(request, trial)],
     ]);
     this.#server = new WebhookServer({ authority, address, names, handlers, log, clock });
-    this.#bundle = new WebhookBundle({ client, authority, log });
+    this.#bundle = new WebhookBundle({ client, authority, namespace, log });
   }
 
   /** Resolves with the bound address. */

@@ -9,8 +9,9 @@ import type { GivenTracing } from '../control/given-tracing.ts';
 import { clusterOf, type Cluster } from './kube-flags.ts';
 import { secureOptions } from './control-secure.ts';
 import { startWebhooks, webhookMistake } from './control-webhooks.ts';
+import type { KubernetesRules } from '../control/kubernetes/kubernetes-rules.ts';
+import type { Leadership } from '../control/kubernetes/leadership.ts';
 import type { Webhooks } from '../control/kubernetes/webhooks.ts';
-import type { RuleSource } from '../control/rule-source.ts';
 import type { ControlFlags } from './control.ts';
 
 const EXIT_FAILED = 1;
@@ -48,9 +49,10 @@ export async function runControl(flags: ControlFlags): Promise<number> {
   if (typeof secure === 'string') return wrong(secure);
   const mistake = webhookMistake(flags, cluster);
   if (mistake !== '') return wrong(mistake);
+  const rulesOfCluster = cluster === null ? null : await rulesOf(cluster, log);
   const control = new ControlService({
     ...(rules === undefined ? {} : { rules }),
-    sources: cluster === null ? [] : [await rulesOf(cluster, log)],
+    sources: rulesOfCluster === null ? [] : [rulesOfCluster],
     log,
     xdsAddress,
     httpAddress,
@@ -67,9 +69,11 @@ export async function runControl(flags: ControlFlags): Promise<number> {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => done());
   });
   let webhooks: Webhooks | null = null;
+  let leadership: Leadership | null = null;
   try {
     await control.start();
     webhooks = await startWebhooks(flags, { control, cluster, log });
+    if (cluster !== null && rulesOfCluster !== null) leadership = await lead(cluster, rulesOfCluster, control, log);
   } catch (cause) {
     await control.stop();
     const reason = cause instanceof Error && cause.cause instanceof Error ? `: ${cause.cause.message}` : '';
@@ -77,15 +81,35 @@ export async function runControl(flags: ControlFlags): Promise<number> {
     return EXIT_FAILED;
   }
   await ended;
+  await leadership?.stop();
   await webhooks?.stop();
   await control.stop();
   await cluster?.client.close();
   return 0;
 }
 
-async function rulesOf({ client, namespace }: Cluster, log: Log): Promise<RuleSource> {
+async function rulesOf({ client, namespace }: Cluster, log: Log): Promise<KubernetesRules> {
   const { KubernetesRules } = await import('../control/kubernetes/kubernetes-rules.ts');
   return new KubernetesRules({ client, log: log.child('kubernetes'), clock: systemClock, namespace });
+}
+
+async function lead(
+  { client, namespace }: Cluster,
+  rules: KubernetesRules,
+  control: ControlService,
+  log: Log,
+): Promise<Leadership> {
+  const { Leadership } = await import('../control/kubernetes/leadership.ts');
+  const leadership = new Leadership({
+    client,
+    namespace,
+    control,
+    rules,
+    log: log.child('leader'),
+    clock: systemClock,
+  });
+  leadership.start();
+  return leadership;
 }
 
 function wrong(message: string): number {

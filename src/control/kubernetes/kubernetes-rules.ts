@@ -5,13 +5,14 @@ import type { Clock } from '../../base/clock.ts';
 import type { Log } from '../../base/log.ts';
 import { parseObject, type ParsedFile } from '../../config/parse.ts';
 import type { KubeClient } from '../../kube/client.ts';
-import { resourceName } from '../../kube/kind-path.ts';
+import { resourceName, type KubeKind } from '../../kube/kind-path.ts';
 import type { KubeObject } from '../../kube/kube-object.ts';
 import { Reflector, type ReflectorTiming } from '../../kube/reflector.ts';
 import type { MeshNode } from '../mesh-node.ts';
 import type { RuleSink, RuleSource } from '../rule-source.ts';
 import { objectName, shownObject } from './object-text.ts';
 import { PodRules } from './pod-rules.ts';
+import { ruleObject, type RuleObject } from './rule-object.ts';
 import { watchedKinds } from './watched-kinds.ts';
 
 export interface KubernetesRulesOptions {
@@ -26,6 +27,8 @@ export interface KubernetesRulesOptions {
 /** An object that was read. */
 interface Read {
   readonly name: string;
+  /** Null: no rule, and without a status of ours. */
+  readonly rule: RuleObject | null;
   readonly parsed: ParsedFile;
 }
 
@@ -48,14 +51,14 @@ export class KubernetesRules implements RuleSource {
       waiting.delete(name);
       if (waiting.size === 0) resolve();
     };
-    this.#reflectors = watchedKinds(namespace).map(({ kind, selection }) => {
+    this.#reflectors = watchedKinds(namespace).map(({ kind, selection, isRule }) => {
       const name = `${resourceName(kind)} ${selection.labelSelector ?? ''}${selection.fieldSelector ?? ''}`;
       waiting.add(name);
       return new Reflector<Read>({
         ...this.#common(),
         ...selection,
         kind,
-        keep: read,
+        keep: (object) => read(kind, isRule, object),
         onChange: ({ old, next }) => {
           if (next !== null) sink.apply(next.name, next.parsed);
           else if (old !== null) sink.remove(old.name);
@@ -81,6 +84,11 @@ export class KubernetesRules implements RuleSource {
     await Promise.all([...this.#reflectors.map((reflector) => reflector.stop()), this.#pods?.stop()]);
   }
 
+  /** The rules that are there now, as the API server has them. */
+  *objects(): Iterable<RuleObject> {
+    for (const { objects } of this.#reflectors) for (const { rule } of objects.values()) if (rule !== null) yield rule;
+  }
+
   knows({ addresses }: MeshNode): boolean {
     return this.#pods?.hasOne(addresses) ?? false;
   }
@@ -93,7 +101,8 @@ export class KubernetesRules implements RuleSource {
 
 const WAIT_MS = 10_000;
 
-function read(object: KubeObject): Read {
+function read(kind: KubeKind, isRule: boolean, object: KubeObject): Read {
   const name = objectName(object);
-  return { name, parsed: parseObject(name, shownObject(object)) };
+  const rule = isRule ? ruleObject(kind, name, object) : null;
+  return { name, rule, parsed: parseObject(name, shownObject(object)) };
 }

@@ -2,6 +2,7 @@
 // this table, and a test runs the service under exactly them.
 import { KNOWN_KINDS } from '../../kube/known-kinds.ts';
 import { PROOF_KIND } from './webhook-proof.ts';
+import { ROOTS_CONFIG_MAP } from './roots-config-maps.ts';
 import { INJECTOR, VALIDATOR } from './webhook-bundle.ts';
 import { ruleKinds } from './watched-kinds.ts';
 
@@ -22,6 +23,9 @@ export function clusterNeeds(): readonly RbacNeed[] {
     { apiGroup: KNOWN_KINDS.endpointSlice.group, resources: ['endpointslices'], verbs: READ },
     ...byGroup(READ, ''),
     ...byGroup(['patch'], '/status'),
+    // The roots of the mesh in every namespace.
+    { apiGroup: '', resources: ['configmaps'], verbs: [...READ, 'create', 'patch'], names: [ROOTS_CONFIG_MAP] },
+    { apiGroup: '', resources: ['configmaps'], verbs: ['create'] },
     { apiGroup: KNOWN_KINDS.event.group, resources: ['events'], verbs: ['create', 'patch'] },
     {
       apiGroup: KNOWN_KINDS.mutatingWebhookConfiguration.group,

@@ -10,6 +10,8 @@ import { KNOWN_KINDS } from '../../kube/known-kinds.ts';
 export interface WatchedKind {
   readonly kind: KubeKind;
   readonly selection: Selection;
+  /** Its status is ours to write. */
+  readonly isRule: boolean;
 }
 
 /** The ConfigMap with the mesh configuration, under Istio's name. */
@@ -45,13 +47,13 @@ export function ruleKinds(): readonly KubeKind[] {
 export function watchedKinds(namespace: string): readonly WatchedKind[] {
   const { service, endpointSlice, secret, configMap } = KNOWN_KINDS;
   return [
-    { kind: service, selection: ALL },
-    { kind: endpointSlice, selection: ALL },
-    { kind: KNOWN_KINDS.namespace, selection: ALL },
-    { kind: configMap, selection: { namespace, fieldSelector: `metadata.name=${MESH_CONFIG_MAP}` } },
-    { kind: secret, selection: TLS_SECRETS },
-    { kind: secret, selection: LABELLED_SECRETS },
-    ...ruleKinds().map((kind) => ({ kind, selection: ALL })),
+    { kind: service, selection: ALL, isRule: false },
+    { kind: endpointSlice, selection: ALL, isRule: false },
+    { kind: KNOWN_KINDS.namespace, selection: ALL, isRule: false },
+    { kind: configMap, selection: { namespace, fieldSelector: `metadata.name=${MESH_CONFIG_MAP}` }, isRule: false },
+    { kind: secret, selection: TLS_SECRETS, isRule: false },
+    { kind: secret, selection: LABELLED_SECRETS, isRule: false },
+    ...ruleKinds().map((kind) => ({ kind, selection: ALL, isRule: true })),
   ];
 }
 

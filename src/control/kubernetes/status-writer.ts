@@ -1,0 +1,152 @@
+// Writes the status of rules, as the one of all control services that leads: server-side apply with a field manager of our
+// own, only where something is different, a few at a time. What cannot be written is tried again with the next look. A
+// rule that is refused also gets an Event.
+import type { Clock } from '../../base/clock.ts';
+import type { Log } from '../../base/log.ts';
+import type { Problem } from '../../base/problem.ts';
+import type { KubeClient } from '../../kube/client.ts';
+import { EventRecorder } from '../../kube/event-recorder.ts';
+import { isDeepStrictEqual } from 'node:util';
+import type { JsonRecord } from '../../kube/json-record.ts';
+import { apiVersionOf } from '../../kube/kind-path.ts';
+import { conditionsOf, type RuleObject, type WrittenCondition } from './rule-object.ts';
+import { wantedConditions, writtenConditions, type Progress } from './rule-status.ts';
+
+export interface StatusWriterOptions {
+  readonly client: KubeClient;
+  /** Which process. */
+  readonly instance: string;
+  readonly rules: () => Iterable<RuleObject>;
+  readonly problems: () => readonly Problem[];
+  readonly progress: () => Omit<Progress, 'ageMs'>;
+  readonly log: Log;
+  readonly clock: Clock;
+  /** Between two looks; 1 s by default. */
+  readonly lookMs?: number;
+}
+
+export const CONTROLLER = 'outrigger.dev/control';
+const FIELD_MANAGER = 'outrigger-control';
+const LOOK_MS = 1000;
+/** Of one look; the others wait for the next. */
+const WRITES_MAX = 50;
+const AT_ONCE = 5;
+/** Kinds that have no status, or another. */
+const SILENT: ReadonlySet<string> = new Set(['ReferenceGrant', 'XBackendTrafficPolicy']);
+
+export class StatusWriter {
+  readonly #options: StatusWriterOptions;
+  readonly #events: EventRecorder;
+  /** By file: the generation, and when it was first seen. */
+  readonly #seen = new Map<string, { readonly generation: number; readonly sinceMs: number }>();
+  #timer: NodeJS.Timeout | null = null;
+  #isEnded = false;
+  #looking: Promise<void> = Promise.resolve();
+  readonly counts = { written: 0, failed: 0 };
+
+  constructor(options: StatusWriterOptions) {
+    this.#options = options;
+    const { client, instance, log, clock } = options;
+    this.#events = new EventRecorder({ client, controller: CONTROLLER, instance, log, clock });
+  }
+
+  start(): void {
+    this.#timer = setTimeout(() => {
+      this.#looking = this.#look().finally(() => {
+        if (!this.#isEnded) this.start();
+      });
+    }, this.#options.lookMs ?? LOOK_MS).unref();
+  }
+
+  async stop(): Promise<void> {
+    this.#isEnded = true;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    await this.#looking;
+    await this.#events.stop();
+  }
+
+  async #look(): Promise<void> {
+    const { rules, problems, clock } = this.#options;
+    const byFile = Map.groupBy(problems(), ({ place }) => place?.file ?? '');
+    const nowMs = clock.now();
+    const due: (() => Promise<void>)[] = [];
+    const there = new Set<string>();
+    for (const rule of rules()) {
+      there.add(rule.file);
+      const known = this.#seen.get(rule.file);
+      if (known?.generation !== rule.generation)
+        this.#seen.set(rule.file, { generation: rule.generation, sinceMs: nowMs });
+      const ageMs = nowMs - (this.#seen.get(rule.file)?.sinceMs ?? nowMs);
+      const write = this.#writeOf(rule, byFile.get(rule.file) ?? [], ageMs);
+      if (write !== null && due.length < WRITES_MAX) due.push(write);
+    }
+    for (const file of this.#seen.keys()) if (!there.has(file)) this.#seen.delete(file);
+    for (let first = 0; first < due.length && !this.#isEnded; first += AT_ONCE)
+      await Promise.all(due.slice(first, first + AT_ONCE).map(async (write) => await write()));
+  }
+
+  /** Null: its status says what it should. */
+  #writeOf(rule: RuleObject, problems: readonly Problem[], ageMs: number): (() => Promise<void>) | null {
+    if (SILENT.has(rule.kind.kind)) return null;
+    const { progress, clock } = this.#options;
+    const isRoute = rule.kind.kind === 'HTTPRoute';
+    const own = isRoute ? rule.parents.find(({ controllerName }) => controllerName === CONTROLLER) : undefined;
+    const now = isRoute ? conditionsOf(own?.['conditions']) : rule.conditions;
+    const wanted = wantedConditions(problems, { ...rule, conditions: now }, { ...progress(), ageMs });
+    const time = new Date(clock.wall()).toISOString().replace(/\.\d+Z$/, 'Z');
+    const conditions = writtenConditions(wanted, now, { generation: rule.generation, time });
+    if (isRoute) {
+      const parents = parentsOf(rule, conditions ?? now);
+      return isDeepStrictEqual(parents, rule.parents)
+        ? null
+        : async () => await this.#write(rule, { parents }, conditions ?? []);
+    }
+    if (conditions === null) return null;
+    return async () => await this.#write(rule, { observedGeneration: rule.generation, conditions }, conditions);
+  }
+
+  async #write(rule: RuleObject, status: JsonRecord, conditions: readonly WrittenCondition[]): Promise<void> {
+    const { client, log } = this.#options;
+    const { kind, namespace, name } = rule;
+    const answer =
+      'parents' in status
+        ? await client.patchMerge(
+            kind,
+            { namespace, name },
+            { status },
+            { subresource: 'status', fieldManager: FIELD_MANAGER },
+          )
+        : await client.applyStatus(
+            kind,
+            { metadata: { namespace, name }, status },
+            { fieldManager: FIELD_MANAGER, isForced: true },
+          );
+    if (answer.kind === 'failed') {
+      this.counts.failed += 1;
+      if (answer.failure.status !== 404)
+        log.info('a status cannot be written', { rule: rule.file, cause: answer.failure.message });
+      return;
+    }
+    this.counts.written += 1;
+    const refused = conditions.find(({ type, status: holds }) => type === 'Accepted' && holds === 'False');
+    if (refused !== undefined) this.#tell(rule, refused.message);
+  }
+
+  #tell({ kind, namespace, name, uid }: RuleObject, note: string): void {
+    const regarding = { apiVersion: apiVersionOf(kind), kind: kind.kind, namespace, name, uid };
+    this.#events.note({ regarding, type: 'Warning', reason: 'Rejected', action: 'Translating', note });
+  }
+}
+
+/** Those of other controllers stay; ours has one for each Service among the parents. */
+function parentsOf(
+  { parentRefs, parents }: RuleObject,
+  conditions: readonly WrittenCondition[],
+): readonly JsonRecord[] {
+  const others = parents.filter(({ controllerName }) => controllerName !== CONTROLLER);
+  const resolved = conditions.filter(({ type }) => type !== 'Programmed');
+  const ours = parentRefs
+    .filter(({ kind }) => kind === 'Service')
+    .map((parentRef) => ({ parentRef, controllerName: CONTROLLER, conditions: resolved }));
+  return [...others, ...ours];
+}

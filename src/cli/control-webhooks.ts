@@ -7,7 +7,7 @@ import type { ControlFlags } from './control.ts';
 import type { Cluster } from './kube-flags.ts';
 
 const ADDRESS = /^(?:\[[0-9a-fA-F:]+\]|[^:\s]+):\d{1,5}$/;
-const MODES = ['redirect', 'explicit'] as const;
+const MODES = ['redirect', 'explicit', 'cni'] as const;
 const TLS_PORT = 15_012;
 
 /** Empty: nothing is wrong with them. */
@@ -15,7 +15,8 @@ export function webhookMistake(
   { webhooks, sidecarMode, caDir, caSecret }: ControlFlags,
   cluster: Cluster | null,
 ): string {
-  if (!MODES.some((mode) => mode === sidecarMode)) return `--sidecar-mode "${sidecarMode}" is not redirect or explicit`;
+  if (!MODES.some((mode) => mode === sidecarMode))
+    return `--sidecar-mode "${sidecarMode}" is not redirect, explicit or cni`;
   if (webhooks === undefined) return '';
   if (cluster === null) return '--webhooks needs --kube: whose API server asks';
   if (caDir === undefined && caSecret === undefined)
@@ -42,7 +43,7 @@ export async function startWebhooks(
     injection: {
       control: `${host}:${TLS_PORT}`,
       image: flags.sidecarImage,
-      mode: flags.sidecarMode === 'explicit' ? 'explicit' : 'redirect',
+      mode: MODES.find((mode) => mode === flags.sidecarMode) ?? 'redirect',
       isClassic: flags.sidecarClassic,
     },
     trial: (resources) => control.trial(resources),

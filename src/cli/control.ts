@@ -62,7 +62,7 @@ export function register(program: Command): void {
     .option('--secure <host:port>', 'where they do, over TLS (0.0.0.0:15012 with an authority)')
     .option('--webhooks <host:port>', 'with --kube and an authority: where the API server asks about pods and rules')
     .option('--sidecar-image <image>', 'that is put into pods', 'outrigger')
-    .option('--sidecar-mode <redirect|explicit>', 'how the traffic of pods gets to it', 'redirect')
+    .option('--sidecar-mode <redirect|explicit|cni>', 'how the traffic of pods gets to it', 'redirect')
     .option('--sidecar-classic', 'as a plain container, for clusters before Kubernetes 1.29', false)
     .option('--secure-name <name>', 'a name or IP address for our certificate; may be given again', collect, [])
     .option('--trust-domain <domain>', 'of the identities that are given out; comes before MeshConfig')

@@ -21,6 +21,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandFile>>> = {
   translate: () => import('./translate.ts'),
   schema: () => import('./schema.ts'),
   redirect: () => import('./redirect.ts'),
+  cni: () => import('./cni.ts'),
   inject: () => import('./inject.ts'),
   ca: () => import('./ca.ts'),
   token: () => import('./token.ts'),

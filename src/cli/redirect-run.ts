@@ -1,4 +1,4 @@
-// Runs `outrigger redirect install|print|verify|remove`. Exit codes: 0 done or as it should be, 1 it failed or
+// Runs `outrigger redirect install|print|verify|remove|probe`. Exit codes: 0 done or as it should be, 1 it failed or
 // there are differences, 64 wrong usage. What is asked for goes to standard output, what was done to
 // standard error. IPv6 is left out where the system has none, unless it was asked for.
 import {
@@ -30,6 +30,12 @@ export async function runRedirect(action: RedirectAction, flags: RedirectFlags):
     print(plans, settings);
     return DONE;
   }
+  if (action === 'probe') {
+    const { probeRedirect } = await import('./redirect-probe.ts');
+    const mistake = await probeRedirect(settings);
+    if (mistake !== '') say(`outrigger redirect: ${mistake}`);
+    return mistake === '' ? DONE : FAILED;
+  }
   const system = new RedirectSystem(settings.backend);
   const found = new Map<Family, readonly string[]>();
   for (const plan of plans) {
@@ -50,7 +56,7 @@ export async function runRedirect(action: RedirectAction, flags: RedirectFlags):
 
 /** One family; for `verify` the differences as lines. */
 async function act(
-  action: Exclude<RedirectAction, 'print'>,
+  action: Exclude<RedirectAction, 'print' | 'probe'>,
   plan: RedirectPlan,
   system: RedirectSystem,
 ): Promise<readonly string[]> {

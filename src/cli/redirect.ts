@@ -3,7 +3,7 @@
 // them with what is in force, `remove` takes them away. The heavy part is imported when one of them runs.
 import type { Command } from 'commander';
 
-const REDIRECT_ACTIONS = ['install', 'print', 'verify', 'remove'] as const;
+const REDIRECT_ACTIONS = ['install', 'print', 'verify', 'remove', 'probe'] as const;
 export type RedirectAction = (typeof REDIRECT_ACTIONS)[number];
 
 /** Options as commander hands them over. */
@@ -14,6 +14,7 @@ const DESCRIPTIONS: Readonly<Record<RedirectAction, string>> = {
   print: 'print the rules in the format of iptables-restore; needs no privileges',
   verify: 'compare the rules in force with the options: exit 0 the same, 1 with differences',
   remove: 'remove the rules, and nothing else',
+  probe: 'dial out and see whether that is redirected; needs no privileges, and not to be the user of the sidecar',
 };
 
 export function register(program: Command): void {

@@ -15,7 +15,7 @@ export function releaseSchema(): JsonObject {
         pullSecrets: list('Names of Secrets with credentials of the registry.', { type: 'string' }),
       }),
       sidecar: section('What is put into pods.', {
-        mode: choice('How their traffic gets to it.', ['redirect', 'explicit']),
+        mode: choice('How their traffic gets to it.', ['redirect', 'explicit', 'cni']),
         classic: flag('As a plain container.'),
       }),
       replicas: count('Control services, while autoscaling is off.', 1, 100),

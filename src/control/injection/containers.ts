@@ -7,8 +7,20 @@ import type { Written } from './written.ts';
 
 export const PROXY_CONTAINER = 'outrigger-proxy';
 export const INIT_CONTAINER = 'outrigger-init';
+export const VALIDATION_CONTAINER = 'outrigger-validation';
 
 const PROXY_ID = 1337;
+/** Anybody but the sidecar, whose connections nobody redirects. */
+const VALIDATION_ID = 1338;
+/** What the level `restricted` of Pod Security asks for. */
+const UNPRIVILEGED = {
+  allowPrivilegeEscalation: false,
+  capabilities: { drop: ['ALL'] },
+  privileged: false,
+  readOnlyRootFilesystem: true,
+  runAsNonRoot: true,
+  seccompProfile: { type: 'RuntimeDefault' },
+} as const;
 /** Whose answers are those of the whole pod. */
 export const STATUS_PORT = 15_020;
 export const PROBES_VARIABLE = 'ISTIO_KUBE_APP_PROBERS';
@@ -56,6 +68,18 @@ export function redirectContainer({ settings, image }: ContainerInputs): Written
   };
 }
 
+/** In place of the step that redirects, where a CNI plugin has done it: without its work the pod does not begin. */
+export function validationContainer({ settings, image }: ContainerInputs): Written {
+  const flags = [...settings.redirect].map(([name, value]) => `--${name}=${value}`);
+  return {
+    name: VALIDATION_CONTAINER,
+    image: settings.image === '' ? image : settings.image,
+    args: ['redirect', 'probe', ...flags],
+    resources: { requests: { cpu: '10m', memory: '64Mi' }, limits: { cpu: '2', memory: '1Gi' } },
+    securityContext: { ...UNPRIVILEGED, runAsGroup: VALIDATION_ID, runAsUser: VALIDATION_ID },
+  };
+}
+
 export function proxyContainer(inputs: ContainerInputs): Written {
   const { settings, image, isNative, serving } = inputs;
   const { readinessPort } = settings;
@@ -86,16 +110,7 @@ export function proxyContainer(inputs: ContainerInputs): Written {
     ports: [{ name: 'outrigger-prom', containerPort: METRICS_PORT, protocol: 'TCP' }],
     ...probes,
     resources: settings.resources,
-    securityContext: {
-      allowPrivilegeEscalation: false,
-      capabilities: { drop: ['ALL'] },
-      privileged: false,
-      readOnlyRootFilesystem: true,
-      runAsGroup: PROXY_ID,
-      runAsNonRoot: true,
-      runAsUser: PROXY_ID,
-      seccompProfile: { type: 'RuntimeDefault' },
-    },
+    securityContext: { ...UNPRIVILEGED, runAsGroup: PROXY_ID, runAsUser: PROXY_ID },
   };
 }
 

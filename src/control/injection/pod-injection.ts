@@ -12,6 +12,8 @@ import {
   proxyContainer,
   redirectContainer,
   STATUS_PORT,
+  VALIDATION_CONTAINER,
+  validationContainer,
 } from './containers.ts';
 import type { Written } from './written.ts';
 import { podFacts, type PodFacts } from './pod-facts.ts';
@@ -21,7 +23,8 @@ export interface InjectionOptions {
   /** `HOST:PORT` of the control service's TLS. */
   readonly control: string;
   readonly image: string;
-  readonly mode: 'redirect' | 'explicit';
+  /** `cni`: a plugin of the node redirects. */
+  readonly mode: 'redirect' | 'explicit' | 'cni';
   /** As a plain container, for clusters before Kubernetes 1.29. */
   readonly isClassic: boolean;
 }
@@ -41,7 +44,7 @@ const ROOTS_VOLUME = 'istiod-ca-cert';
 const TOKEN_SECONDS = 43_200;
 const TOKEN_AUDIENCE = 'istio-ca';
 const ROOTS_CONFIG_MAP = 'istio-ca-root-cert';
-const OTHERS = [PROXY_CONTAINER, INIT_CONTAINER, 'istio-proxy', 'linkerd-proxy'];
+const OTHERS = [PROXY_CONTAINER, INIT_CONTAINER, VALIDATION_CONTAINER, 'istio-proxy', 'linkerd-proxy'];
 const OUTBOUND_PROXY = 'http://127.0.0.1:15001';
 
 /** `workload`: the name of what made the pod, where no label has one. */
@@ -111,7 +114,7 @@ function withSidecar(pod: JsonRecord, { facts, settings, serving, workload, opti
   const metadata = recordOf(pod['metadata']);
   const spec = recordOf(pod['spec']);
   const { control, image } = options;
-  const mode = settings.isCaptured ? options.mode : 'explicit';
+  const mode = settings.isCaptured && options.mode !== 'explicit' ? 'redirect' : 'explicit';
   const isNative = settings.isNative ?? !options.isClassic;
   const plain = listOf(spec['containers']);
   const { containers: probed, probes } = serving.isProbed
@@ -124,7 +127,8 @@ function withSidecar(pod: JsonRecord, { facts, settings, serving, workload, opti
   };
   const inputs = { settings, facts, workload, control, image, mode, isNative, serving: served } as const;
   const proxy = withMounts(proxyContainer(inputs));
-  const first = mode === 'redirect' ? [redirectContainer(inputs)] : [];
+  const redirecting = options.mode === 'cni' ? validationContainer : redirectContainer;
+  const first = mode === 'redirect' ? [redirecting(inputs)] : [];
   const apps = probed.map((container) => (mode === 'explicit' ? throughProxy(container) : container));
   const added = { initContainers: isNative ? [...first, proxy] : first, containers: isNative ? [] : [proxy] };
   const names = Object.fromEntries(

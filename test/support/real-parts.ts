@@ -20,6 +20,7 @@ export type RealPart =
   | 'h2spec'
   | 'helm'
   | 'kubeconform'
+  | 'skopeo'
   | 'nginx'
   | 'haproxy'
   | 'wrk'

@@ -1,5 +1,6 @@
 // The webhooks of a control service in a process of its own, asked by a real API server: pods come out with a sidecar,
 // rules that cannot be followed are refused with the path of the field, and others are unaffected when it is gone.
+import { Agent, request } from 'undici';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { crdOf } from '../../src/config/schema/crd.ts';
 import { kindSchemas } from '../../src/config/schema/kind-schemas.ts';
@@ -17,10 +18,12 @@ const RULES = '/apis/networking.istio.io/v1/namespaces/shop/virtualservices';
 
 let kube: ApiServer;
 let control: Child;
+let port = 0;
 
 beforeAll(async () => {
   kube = await ApiServer.start();
   const [webhooks = 0, xds = 0, http = 0, secure = 0] = await freePorts(4);
+  port = webhooks;
   await kube.call('/api/v1/namespaces', { metadata: { name: SYSTEM } });
   await kube.call('/api/v1/namespaces', { metadata: { name: 'shop', labels: { 'istio-injection': 'enabled' } } });
   await kube.call('/api/v1/namespaces', { metadata: { name: 'plain' } });
@@ -276,6 +279,31 @@ test('a rule that is doubtful is taken, and the doubt is told', async () => {
   await client.close();
   expect(made.kind).toBe('done');
   expect(warnings.join(' ')).toContain('web');
+});
+
+test.each([
+  { title: 'nine megabytes', body: `"${'x'.repeat(9 * 1024 * 1024)}"`, status: 413 },
+  { title: 'no JSON', body: '{"kind":', status: 400 },
+  { title: 'something deep', body: '['.repeat(100_000) + ']'.repeat(100_000), status: 400 },
+  { title: 'another object', body: '{"kind":"Pod"}', status: 400 },
+  { title: 'another type', body: '{}', type: 'text/yaml', status: 415 },
+  { title: 'another page', body: '{}', path: '/', status: 404 },
+])('$title is answered with $status, and costs nobody else', async ({ body, status, type, path = '/inject' }) => {
+  const agent = new Agent({ connect: { rejectUnauthorized: false } });
+  const headers = { 'content-type': type ?? 'application/json' };
+  const answer = await request(`https://127.0.0.1:${port}${path}`, {
+    dispatcher: agent,
+    method: 'POST',
+    headers,
+    body,
+  });
+  await answer.body.dump();
+  await agent.close();
+  expect(answer.statusCode).toBe(status);
+  const pod = await kube.ask('POST', '/api/v1/namespaces/shop/pods?dryRun=All', {
+    body: { metadata: { name: 'after' }, spec: podSpec },
+  });
+  expect([pod.status, shape(pod.body)]).toEqual([201, WITH]);
 });
 
 test('when nobody answers, pods outside of the mesh are unaffected and those inside are refused', async () => {

@@ -175,3 +175,19 @@ it('kubectl means the app', () => {
     'kubectl.kubernetes.io/default-logs-container': 'app',
   });
 });
+
+it('with the plugin of the node nothing in the pod has a privilege', () => {
+  const pod = injected(aPod(), { mode: 'cni' });
+  const added = containersOf(pod, 'initContainers');
+  expect(added.map(({ name }) => name)).toEqual(['outrigger-validation', 'outrigger-proxy']);
+  for (const { securityContext } of added)
+    expect(securityContext).toMatchObject({
+      allowPrivilegeEscalation: false,
+      capabilities: { drop: ['ALL'] },
+      runAsNonRoot: true,
+      seccompProfile: { type: 'RuntimeDefault' },
+    });
+  expect(listOf(added[1]?.['args'])).toContain('--mode=redirect');
+  // Redirected connections of the sidecar's own user would not show anything.
+  expect(recordOf(added[0]?.['securityContext'])['runAsUser']).not.toBe(1337);
+});

@@ -1,5 +1,6 @@
 // A real Kubernetes API server on loopback, for tests: `tools/realparts/kube/up`, and requests to it as its administrator.
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Agent, request } from 'undici';
@@ -39,8 +40,7 @@ export class ApiServer {
   static async start(): Promise<ApiServer> {
     const bin = join(realPart('kube-apiserver'), '..');
     const folder = await mkdtemp(join(tmpdir(), 'outrigger-kube-'));
-    // The port after it is etcd's.
-    const [port = 0] = await freePorts(1);
+    const port = await freePair();
     const child = startChild(join(PROJECT_ROOT, 'tools/realparts/kube/up'), [bin, folder, String(port)]);
     await untilReady(child, () => Promise.resolve(child.stdout().includes('READY')), START_MS);
     const [config, authority] = await Promise.all(
@@ -181,4 +181,17 @@ function textAt(value: unknown, ...path: readonly string[]): string {
   let current: unknown = value;
   for (const name of path) current = typeof current === 'object' && current !== null ? Reflect.get(current, name) : '';
   return typeof current === 'string' ? current : '';
+}
+
+/** A free port, and the one after it, which is its etcd's, is free as well. */
+async function freePair(): Promise<number> {
+  for (;;) {
+    const [port = 0] = await freePorts(1);
+    const server = createServer();
+    const isFree = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false));
+      server.listen(port + 1, '127.0.0.1', () => server.close(() => resolve(true)));
+    });
+    if (isFree) return port;
+  }
 }

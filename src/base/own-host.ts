@@ -16,3 +16,9 @@ export function isLoopback(address: string | undefined): boolean {
   const bare = (address ?? '').replace(/^::ffff:/, '');
   return bare === '::1' || bare.startsWith('127.');
 }
+
+/** Of a bound address, `HOST:PORT` or `unix:PATH`: whether only this machine reaches it. */
+export function isBoundHere(address: string): boolean {
+  const host = address.slice(0, address.lastIndexOf(':'));
+  return host === 'localhost' || host === '[::1]' || host.startsWith('127.') || host.startsWith('unix:');
+}

@@ -6,6 +6,7 @@
 import type { Clock } from '../base/clock.ts';
 import { systemClock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
+import { isBoundHere } from '../base/own-host.ts';
 import type { Problem } from '../base/problem.ts';
 import type { Resource } from '../config/resource.ts';
 import type { CertificateAuthority } from './ca/certificate-authority.ts';
@@ -175,7 +176,7 @@ export class ControlService implements ViewSource {
     const { log, rules = '' } = this.#options;
     const secure = await this.#startSecure();
     const xds = await this.#discovery.start();
-    if (!isLoopback(xds))
+    if (!isBoundHere(xds))
       log.warning('the plaintext port can be reached from other machines, and nobody is asked there who they are', {
         xds,
       });
@@ -272,6 +273,11 @@ export class ControlService implements ViewSource {
 
   get snapshot(): Snapshot {
     return this.#translator.last.snapshot;
+  }
+
+  /** Everything that was heard by now has been translated, and is with the streams. */
+  get isCurrent(): boolean {
+    return !this.#isStale && this.isReady;
   }
 
   /** What resources would be told if they came now; nothing changes. */
@@ -385,11 +391,6 @@ export class ControlService implements ViewSource {
       return view;
     }
   }
-}
-
-function isLoopback(address: string): boolean {
-  const host = address.slice(0, address.lastIndexOf(':'));
-  return host === 'localhost' || host === '[::1]' || host.startsWith('127.') || host.startsWith('unix:');
 }
 
 /** Nodes of one sort are translated alike but for their addresses. */

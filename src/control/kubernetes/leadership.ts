@@ -88,7 +88,8 @@ export class Leadership {
   }
 }
 
-function progressOf(control: ControlService): { readonly synced: number; readonly connected: number } {
+function progressOf(control: ControlService): { readonly synced: number; readonly connected: number } | null {
+  if (!control.isCurrent) return null;
   const all = control.discovery.syncStatus();
   return {
     synced: all.filter(({ types }) => types.every(({ state }) => state === 'synced')).length,

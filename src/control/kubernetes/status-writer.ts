@@ -18,7 +18,8 @@ export interface StatusWriterOptions {
   readonly instance: string;
   readonly rules: () => Iterable<RuleObject>;
   readonly problems: () => readonly Problem[];
-  readonly progress: () => Omit<Progress, 'ageMs'>;
+  /** Null: what was heard last is not translated yet, and nothing can be said. */
+  readonly progress: () => Omit<Progress, 'ageMs'> | null;
   readonly log: Log;
   readonly clock: Clock;
   /** Between two looks; 1 s by default. */
@@ -69,6 +70,8 @@ export class StatusWriter {
     const { rules, problems, clock } = this.#options;
     const byFile = Map.groupBy(problems(), ({ place }) => place?.file ?? '');
     const nowMs = clock.now();
+    const progress = this.#options.progress();
+    if (progress === null) return;
     const due: (() => Promise<void>)[] = [];
     const there = new Set<string>();
     for (const rule of rules()) {
@@ -77,7 +80,7 @@ export class StatusWriter {
       if (known?.generation !== rule.generation)
         this.#seen.set(rule.file, { generation: rule.generation, sinceMs: nowMs });
       const ageMs = nowMs - (this.#seen.get(rule.file)?.sinceMs ?? nowMs);
-      const write = this.#writeOf(rule, byFile.get(rule.file) ?? [], ageMs);
+      const write = this.#writeOf(rule, byFile.get(rule.file) ?? [], { ...progress, ageMs });
       if (write !== null && due.length < WRITES_MAX) due.push(write);
     }
     for (const file of this.#seen.keys()) if (!there.has(file)) this.#seen.delete(file);
@@ -86,13 +89,13 @@ export class StatusWriter {
   }
 
   /** Null: its status says what it should. */
-  #writeOf(rule: RuleObject, problems: readonly Problem[], ageMs: number): (() => Promise<void>) | null {
+  #writeOf(rule: RuleObject, problems: readonly Problem[], progress: Progress): (() => Promise<void>) | null {
     if (SILENT.has(rule.kind.kind)) return null;
-    const { progress, clock } = this.#options;
+    const { clock } = this.#options;
     const isRoute = rule.kind.kind === 'HTTPRoute';
     const own = isRoute ? rule.parents.find(({ controllerName }) => controllerName === CONTROLLER) : undefined;
     const now = isRoute ? conditionsOf(own?.['conditions']) : rule.conditions;
-    const wanted = wantedConditions(problems, { ...rule, conditions: now }, { ...progress(), ageMs });
+    const wanted = wantedConditions(problems, { ...rule, conditions: now }, progress);
     const time = new Date(clock.wall()).toISOString().replace(/\.\d+Z$/, 'Z');
     const conditions = writtenConditions(wanted, now, { generation: rule.generation, time });
     if (isRoute) {

@@ -7,6 +7,7 @@ import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import type { KubeClient } from './client.ts';
 import { numberOf, recordOf, textOf, type JsonRecord } from './json-record.ts';
+import { MADE_BY_US } from './made-by-us.ts';
 import { formatFailure, type KubeFailure } from './kube-answer.ts';
 import type { KubeName } from './kind-path.ts';
 import type { KubeObject } from './kube-object.ts';
@@ -177,7 +178,7 @@ export class LeaseElector {
     const sentMs = clock.now();
     const now = microTime(clock.wall());
     const spec = { ...this.#spec(now), acquireTime: now, leaseTransitions: 0 };
-    const object = { metadata: { name: lease.name, namespace: lease.namespace }, spec };
+    const object = { metadata: { name: lease.name, namespace: lease.namespace, labels: MADE_BY_US }, spec };
     return this.#wrote(await client.create(KNOWN_KINDS.lease, object, { timeoutMs: this.#callMs() }), sentMs);
   }
 

@@ -6,6 +6,7 @@ import type { Log } from '../../base/log.ts';
 import { KNOWN_KINDS } from '../../kube/known-kinds.ts';
 import type { KubeClient } from '../../kube/client.ts';
 import { isJsonRecord } from '../../kube/json-record.ts';
+import { MADE_BY_US } from '../../kube/made-by-us.ts';
 import type { KubeFailure } from '../../kube/kube-answer.ts';
 import { Reflector } from '../../kube/reflector.ts';
 import {
@@ -33,7 +34,6 @@ interface Found {
 /** Each time somebody else was faster. */
 const TRIES_MAX = 20;
 const NAMES: readonly string[] = [...AUTHORITY_NAMES, JOIN_KEY, LIFETIME];
-const LABELS = { 'app.kubernetes.io/part-of': 'outrigger' };
 
 export class AuthoritySecret implements AuthorityStore {
   readonly place: string;
@@ -122,7 +122,7 @@ export class AuthoritySecret implements AuthorityStore {
     const data: Record<string, string | null> = {};
     for (const [file, text] of files) data[file] = Buffer.from(text).toString('base64');
     if (resourceVersion === null) {
-      const metadata = { namespace, name, labels: LABELS };
+      const metadata = { namespace, name, labels: MADE_BY_US };
       const made = await client.create(kind, { metadata, type: 'Opaque', data });
       return made.kind === 'failed' ? made.failure : null;
     }

@@ -5,6 +5,7 @@ import type { Clock } from '../../base/clock.ts';
 import type { Log } from '../../base/log.ts';
 import type { KubeClient } from '../../kube/client.ts';
 import { recordOf, textOf } from '../../kube/json-record.ts';
+import { MADE_BY_US } from '../../kube/made-by-us.ts';
 import { KNOWN_KINDS } from '../../kube/known-kinds.ts';
 import { Reflector } from '../../kube/reflector.ts';
 import type { CertificateAuthority } from '../ca/certificate-authority.ts';
@@ -82,7 +83,7 @@ export class RootsConfigMaps {
     for (const namespace of this.#namespaces.objects.keys()) {
       if (this.#isEnded) return undefined;
       if (this.#maps.objects.get(`${namespace}/${ROOTS_CONFIG_MAP}`) === roots) continue;
-      const metadata = { namespace, name: ROOTS_CONFIG_MAP };
+      const metadata = { namespace, name: ROOTS_CONFIG_MAP, labels: MADE_BY_US };
       const options = { fieldManager: FIELD_MANAGER, isForced: true };
       const answer = await client.apply(KNOWN_KINDS.configMap, { metadata, data: { [ENTRY]: roots } }, options);
       if (answer.kind === 'done' || answer.failure.status === 404) continue;

@@ -20,7 +20,6 @@ import type { H1Owner } from './h1-owner.ts';
 import { HeadTimer } from './head-timer.ts';
 import { IdleWatch } from './idle-watch.ts';
 import type { HttpManager } from './http-manager.ts';
-import { CONNECT } from './upgrade.ts';
 import { HTTP2_REFUSAL } from './h2-refusal.ts';
 import { TAKEN, bareReply, isHttp2, refusalBody, stampRequest, takeRequest } from './request-intake.ts';
 import { BUFFERED_BYTES_MAX, type Wire, type WireUser } from './wire.ts';
@@ -58,8 +57,6 @@ export class H1Server implements Downstream, BodySink, WireUser {
   #isInRequest = false;
   /** The client waits for 100 (Continue), and the sidecar owes it. */
   #owesContinue = false;
-  /** Bytes came right behind the head of the request under way. */
-  #isFollowed = false;
   #isClosing = false;
   #hasEnded = false;
   #isClosed = false;
@@ -159,7 +156,6 @@ export class H1Server implements Downstream, BodySink, WireUser {
       else this.#refuse(-at, at === -431 ? 'http1.headers_too_large' : 'http1.codec_error');
       return bytes.length;
     }
-    this.#isFollowed = at < bytes.length;
     this.#begin();
     return this.#isClosing ? bytes.length : at;
   }
@@ -303,9 +299,8 @@ export class H1Server implements Downstream, BodySink, WireUser {
       isTooMany ||
       (this.#hasEnded && this.#held.length === this.#heldAt) ||
       this.#idle.isOverAge ||
-      // What came behind an offer that was turned down may be meant for the protocol that was not taken.
-      (this.#x.upgrade !== '' &&
-        (this.#x.upgrade === CONNECT || this.#isFollowed || this.#held.length > this.#heldAt)) ||
+      // What comes behind an offer that was turned down may be meant for the protocol that was not taken.
+      this.#x.upgrade !== '' ||
       // A client that was answered instead of told to go on may send the body, or not.
       (this.#framing.expectsContinue && !this.#decoder.isComplete) ||
       this.#decoder.remainingBytes > DISCARD_BYTES_MAX;

@@ -65,13 +65,13 @@ export async function runControl(flags: ControlFlags): Promise<number> {
     ...(flags.trustDomain === undefined ? {} : { trustDomain: flags.trustDomain }),
     allowsPrivateJwks: flags.jwksAllowPrivate,
   });
-  const ended = new Promise<void>((done) => {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => done());
-  });
+  const ended = untilSignalled();
   let webhooks: Webhooks | null = null;
   let leadership: Leadership | null = null;
   try {
-    await control.start();
+    const isAsked = await Promise.race([control.start().then(() => false), ended.then(() => true)]);
+    // It may wait for an API server that is away, and whoever asks it to end does not.
+    if (isAsked) process.exit(0);
     webhooks = await startWebhooks(flags, { control, cluster, log });
     if (cluster !== null && rulesOfCluster !== null) leadership = await lead(cluster, rulesOfCluster, control, log);
   } catch (cause) {
@@ -86,6 +86,12 @@ export async function runControl(flags: ControlFlags): Promise<number> {
   await control.stop();
   await cluster?.client.close();
   return 0;
+}
+
+function untilSignalled(): Promise<void> {
+  return new Promise((done) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => done());
+  });
 }
 
 async function rulesOf({ client, namespace }: Cluster, log: Log): Promise<KubernetesRules> {

@@ -23,6 +23,7 @@ export interface RuleObject {
   readonly namespace: string;
   readonly name: string;
   readonly uid: string;
+  readonly resourceVersion: string;
   readonly generation: number;
   readonly conditions: readonly WrittenCondition[];
   /** `spec.parentRefs` of a route; empty for others. */
@@ -32,7 +33,7 @@ export interface RuleObject {
 }
 
 export function ruleObject(kind: KubeKind, file: string, object: KubeObject): RuleObject {
-  const { namespace, name, uid, generation } = object.metadata;
+  const { namespace, name, uid, resourceVersion, generation } = object.metadata;
   const status = recordOf(object['status']);
   return {
     kind,
@@ -40,6 +41,7 @@ export function ruleObject(kind: KubeKind, file: string, object: KubeObject): Ru
     namespace,
     name,
     uid,
+    resourceVersion,
     generation,
     conditions: conditionsOf(status['conditions']),
     parentRefs: listOf(recordOf(object['spec'])['parentRefs']).map(recordOf),

@@ -26,20 +26,31 @@ export interface StatusWriterOptions {
   readonly lookMs?: number;
 }
 
+interface Seen {
+  readonly generation: number;
+  /** When this generation was first seen. */
+  readonly sinceMs: number;
+  failures: number;
+  /** After a failure: not before. Others are not to wait for what cannot be written. */
+  notBeforeMs: number;
+}
+
 export const CONTROLLER = 'outrigger.dev/control';
 const FIELD_MANAGER = 'outrigger-control';
 const LOOK_MS = 1000;
 /** Of one look; the others wait for the next. */
 const WRITES_MAX = 50;
 const AT_ONCE = 5;
+const RETRY_MS_MIN = 1000;
+const RETRY_MS_MAX = 60_000;
 /** Kinds that have no status, or another. */
 const SILENT: ReadonlySet<string> = new Set(['ReferenceGrant', 'XBackendTrafficPolicy']);
 
 export class StatusWriter {
   readonly #options: StatusWriterOptions;
   readonly #events: EventRecorder;
-  /** By file: the generation, and when it was first seen. */
-  readonly #seen = new Map<string, { readonly generation: number; readonly sinceMs: number }>();
+  /** By file. */
+  readonly #seen = new Map<string, Seen>();
   #timer: NodeJS.Timeout | null = null;
   #isEnded = false;
   #looking: Promise<void> = Promise.resolve();
@@ -76,16 +87,31 @@ export class StatusWriter {
     const there = new Set<string>();
     for (const rule of rules()) {
       there.add(rule.file);
-      const known = this.#seen.get(rule.file);
-      if (known?.generation !== rule.generation)
-        this.#seen.set(rule.file, { generation: rule.generation, sinceMs: nowMs });
-      const ageMs = nowMs - (this.#seen.get(rule.file)?.sinceMs ?? nowMs);
+      const seen = this.#note(rule, nowMs);
+      if (nowMs < seen.notBeforeMs) continue;
+      const ageMs = nowMs - seen.sinceMs;
       const write = this.#writeOf(rule, byFile.get(rule.file) ?? [], { ...progress, ageMs });
       if (write !== null && due.length < WRITES_MAX) due.push(write);
     }
     for (const file of this.#seen.keys()) if (!there.has(file)) this.#seen.delete(file);
     for (let first = 0; first < due.length && !this.#isEnded; first += AT_ONCE)
       await Promise.all(due.slice(first, first + AT_ONCE).map(async (write) => await write()));
+  }
+
+  #note({ file, generation }: RuleObject, nowMs: number): Seen {
+    const known = this.#seen.get(file);
+    if (known?.generation === generation) return known;
+    const seen = { generation, sinceMs: nowMs, failures: 0, notBeforeMs: 0 };
+    this.#seen.set(file, seen);
+    return seen;
+  }
+
+  #postpone(file: string): void {
+    const seen = this.#seen.get(file);
+    if (seen === undefined) return;
+    const waitMs = Math.min(RETRY_MS_MAX, RETRY_MS_MIN * 2 ** seen.failures);
+    seen.failures += 1;
+    seen.notBeforeMs = this.#options.clock.now() + waitMs;
   }
 
   /** Null: its status says what it should. */
@@ -116,7 +142,8 @@ export class StatusWriter {
         ? await client.patchMerge(
             kind,
             { namespace, name },
-            { status },
+            // Others write into the same list: what they wrote since is not to be lost.
+            { metadata: { resourceVersion: rule.resourceVersion }, status },
             { subresource: 'status', fieldManager: FIELD_MANAGER },
           )
         : await client.applyStatus(
@@ -126,11 +153,14 @@ export class StatusWriter {
           );
     if (answer.kind === 'failed') {
       this.counts.failed += 1;
+      this.#postpone(rule.file);
       if (answer.failure.status !== 404)
         log.info('a status cannot be written', { rule: rule.file, cause: answer.failure.message });
       return;
     }
     this.counts.written += 1;
+    const seen = this.#seen.get(rule.file);
+    if (seen !== undefined) seen.failures = 0;
     const refused = conditions.find(({ type, status: holds }) => type === 'Accepted' && holds === 'False');
     if (refused !== undefined) this.#tell(rule, refused.message);
   }

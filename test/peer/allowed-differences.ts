@@ -68,13 +68,6 @@ export const ALLOWED_DIFFERENCES: readonly AllowedDifference[] = [
     reason: 'Connection is a field of this hop: ours says what we mean, Envoy passes on what it got.',
   },
   {
-    where:
-      /^upgrades: (an upstream refuses|a protocol that|a route that (forbids|allows)|no route|an answer by the route)/,
-    what: /^(connection|response\.header\.connection)$/,
-    envoy: /^close/,
-    reason: 'A refused offer is an ordinary exchange, and its connection goes on; Envoy closes it.',
-  },
-  {
     where: /^upgrades: CONNECT (without a route|that nobody allowed)$/,
     what: /^response\.status$/,
     envoy: /^40[34]$/,

@@ -14,6 +14,7 @@ const EXIT_USAGE = 64;
 
 const COMMANDS: Readonly<Record<string, () => Promise<CommandFile>>> = {
   sidecar: () => import('./sidecar.ts'),
+  drain: () => import('./drain.ts'),
   agent: () => import('./agent.ts'),
   control: () => import('./control.ts'),
   demo: () => import('./demo.ts'),

@@ -17,6 +17,8 @@ export interface SidecarPorts {
   readonly port: number;
   readonly admin: number;
   readonly upstream: number;
+  /** The port of a second listener, for what the app sends (OUTBOUND; the first one is INBOUND then). */
+  readonly outbound?: number;
   /** `envoy.resource_limits.listener.ingress.connection_limit`; none by default. */
   readonly connectionLimit?: number;
   /** Of the cluster; Envoy's default when absent. */
@@ -32,6 +34,7 @@ export function forwardingBootstrap({
   port,
   admin,
   upstream,
+  outbound,
   connectionLimit = 0,
   maxRequests,
   cluster = {},
@@ -48,20 +51,21 @@ export function forwardingBootstrap({
     },
     http_filters: [{ name: 'envoy.filters.http.router', typed_config: { '@type': ROUTER } }],
   };
+  const filters = [{ name: 'envoy.filters.network.http_connection_manager', typed_config: manager }];
+  const ingress = { name: 'ingress', address: address(port), filter_chains: [{ filters }] };
+  const listeners =
+    outbound === undefined
+      ? [ingress]
+      : [
+          { ...ingress, traffic_direction: 'INBOUND' },
+          { ...ingress, name: 'egress', address: address(outbound), traffic_direction: 'OUTBOUND' },
+        ];
   const limits = { envoy: { resource_limits: { listener: { ingress: { connection_limit: connectionLimit } } } } };
   return {
     ...(connectionLimit === 0 ? {} : { layered_runtime: { layers: [{ name: 'limits', static_layer: limits }] } }),
     admin: { address: address(admin) },
     static_resources: {
-      listeners: [
-        {
-          name: 'ingress',
-          address: address(port),
-          filter_chains: [
-            { filters: [{ name: 'envoy.filters.network.http_connection_manager', typed_config: manager }] },
-          ],
-        },
-      ],
+      listeners,
       clusters: [
         {
           name: 'upstream',

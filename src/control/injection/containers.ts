@@ -9,6 +9,8 @@ export const PROXY_CONTAINER = 'outrigger-proxy';
 export const INIT_CONTAINER = 'outrigger-init';
 export const VALIDATION_CONTAINER = 'outrigger-validation';
 
+/** As the image's entry point has it: a hook knows no entry point, and there is no shell. */
+const PROGRAM = ['/usr/bin/node', '/app/bin/outrigger.js'];
 const PROXY_ID = 1337;
 /** Anybody but the sidecar, whose connections nobody redirects. */
 const VALIDATION_ID = 1338;
@@ -109,6 +111,8 @@ export function proxyContainer(inputs: ContainerInputs): Written {
     ],
     ports: [{ name: 'outrigger-prom', containerPort: METRICS_PORT, protocol: 'TCP' }],
     ...probes,
+    // A native sidecar ends after the app: without this, others would hear of the end only then.
+    ...(isNative ? { lifecycle: { preStop: { exec: { command: [...PROGRAM, 'drain'] } } } } : {}),
     resources: settings.resources,
     securityContext: { ...UNPRIVILEGED, runAsGroup: PROXY_ID, runAsUser: PROXY_ID },
   };

@@ -1,5 +1,21 @@
-// Ending things: `/drain_listeners` and `/quitquitquit`.
+// Ending things: `/drain`, `/drain_listeners` and `/quitquitquit`.
 import { text, type AdminEndpoint } from './endpoint.ts';
+
+/**
+ * What a pod asks for that begins to stop (preStop): others go elsewhere, while the app ends its work and may still send.
+ * Readiness fails, responses to those outside are their connections' last, nothing is closed, and the process goes on.
+ */
+export const drain: AdminEndpoint = {
+  path: '/drain',
+  isPostOnly: true,
+  help: 'fail readiness and let inbound connections end; accept on, send on, do not exit',
+  parameters: [],
+  answer: ({ source }) => {
+    source.setHealthcheckFailed(true);
+    source.drainListeners({ isGraceful: true, inboundOnly: true });
+    return text('OK\n');
+  },
+};
 
 export const drainListeners: AdminEndpoint = {
   path: '/drain_listeners',

@@ -9,7 +9,7 @@ import { configDump } from './config-dump.ts';
 import { text, type AdminAnswer, type AdminEndpoint } from './endpoint.ts';
 import { explain } from './explain.ts';
 import { homeEndpoints, listCommands } from './home.ts';
-import { drainListeners, quit } from './lifecycle.ts';
+import { drain, drainListeners, quit } from './lifecycle.ts';
 import { listeners } from './listeners.ts';
 import { logging } from './logging.ts';
 import { plans } from './plans.ts';
@@ -40,6 +40,7 @@ const OPERATIONS: readonly AdminEndpoint[] = [
   certs,
   clusters,
   configDump,
+  drain,
   drainListeners,
   explain,
   healthcheckFail,

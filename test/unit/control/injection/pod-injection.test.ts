@@ -169,6 +169,12 @@ it.each([
   });
 });
 
+it('a native sidecar drains when its pod begins to stop, and a classic one when it is told to end', () => {
+  const [native, classic] = [false, true].map((isClassic) => named(injected(aPod(), { isClassic }), 'outrigger-proxy'));
+  const command = ['/usr/bin/node', '/app/bin/outrigger.js', 'drain'];
+  expect([native?.['lifecycle'], classic?.['lifecycle']]).toEqual([{ preStop: { exec: { command } } }, undefined]);
+});
+
 it('kubectl means the app', () => {
   expect(metadataOf(injected(aPod(), { isClassic: true }), 'annotations')).toMatchObject({
     'kubectl.kubernetes.io/default-container': 'app',

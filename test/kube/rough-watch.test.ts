@@ -105,7 +105,7 @@ test('after a compaction, with all that was missed forgotten, it is listed again
   await change(60);
   // The restart empties the cache of the API server, which would still know what etcd does not.
   await kube.halt();
-  await compact();
+  await kube.compact();
   await kube.resume();
   await change(30);
   network.calm();
@@ -127,13 +127,3 @@ test('a server that was away is found again', async () => {
   await same();
   expect(reflector.complaint).toBe('');
 });
-
-const post = async (path: string, body: object): Promise<Response> =>
-  await fetch(`${kube.etcdUrl}${path}`, { method: 'POST', body: JSON.stringify(body) });
-
-async function compact(): Promise<void> {
-  const range: unknown = await (await post('/v3/kv/range', { key: 'AA==' })).json();
-  const { header } = { header: { revision: '0' }, ...Object(range) };
-  const compacted = await post('/v3/kv/compaction', { revision: header.revision, physical: true });
-  expect(compacted.status).toBe(200);
-}

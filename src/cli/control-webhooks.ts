@@ -3,12 +3,15 @@ import { systemClock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import type { ControlService } from '../control/control.ts';
 import type { Webhooks } from '../control/kubernetes/webhooks.ts';
+import type { KubeClient } from '../kube/client.ts';
 import type { ControlFlags } from './control.ts';
 import type { Cluster } from './kube-flags.ts';
 
 const ADDRESS = /^(?:\[[0-9a-fA-F:]+\]|[^:\s]+):\d{1,5}$/;
 const MODES = ['redirect', 'explicit', 'cni'] as const;
 const TLS_PORT = 15_012;
+/** KEP-753, on by default. */
+const FIRST_NATIVE = 29;
 
 /** Empty: nothing is wrong with them. */
 export function webhookMistake(
@@ -44,7 +47,7 @@ export async function startWebhooks(
       control: `${host}:${TLS_PORT}`,
       image: flags.sidecarImage,
       mode: MODES.find((mode) => mode === flags.sidecarMode) ?? 'redirect',
-      isClassic: flags.sidecarClassic,
+      isClassic: flags.sidecarClassic || (await isTooOld(client, log)),
     },
     trial: (resources) => control.trial(resources),
     log: log.child('webhooks'),
@@ -52,4 +55,13 @@ export async function startWebhooks(
   });
   log.info('webhooks listen', { address: await webhooks.start() });
   return webhooks;
+}
+
+/** Whether its kubelets would run a native sidecar as a step that never ends: sidecars are native from 1.29 on. */
+async function isTooOld(client: KubeClient, log: Log): Promise<boolean> {
+  const { minorVersion } = await import('../kube/discovery.ts');
+  const minor = await minorVersion(client);
+  if (minor.kind === 'failed' || minor.value >= FIRST_NATIVE) return false;
+  log.warning('the cluster has no native sidecars: plain containers are injected', { version: `1.${minor.value}` });
+  return true;
 }

@@ -86,3 +86,13 @@ function readResources(
       hasStatus: names.has(`${textOf(entry['name'])}/status`),
     }));
 }
+
+/** The second number of its version: 36 of 1.36; the servers of some clouds write `36+`. */
+export async function minorVersion(client: Caller): Promise<KubeAnswer<number>> {
+  const answer = await client.call({ method: 'GET', path: '/version' });
+  if (answer.kind === 'failed') return answer;
+  const { major, minor } = recordOf(answer.value);
+  const read = /^(\d+)\+?$/.exec(textOf(minor));
+  if (major !== '1' || read === null) return ownFailure('Malformed', 'the answer names no version 1.n');
+  return done(Number(read[1]));
+}

@@ -32,7 +32,9 @@ const SETS: readonly { readonly title: string; readonly values: string }[] = [
 autoscaling: { enabled: true, minReplicas: 3, maxReplicas: 9, cpuPercent: 55 }
 podDisruptionBudget: { maxUnavailable: 2 }
 serviceMonitor: { enabled: true, interval: 30s, labels: { release: prometheus, app.kubernetes.io/name: mine } }
-sidecar: { mode: explicit, classic: true }
+sidecar: { mode: cni, classic: true }
+cni: { enabled: true, namespace: plugins, binDir: /bin/cni, netDir: /etc/net, homeDir: /opt/mesh, excludeNamespaces: [one, two] }
+
 definitions: { keep: false }`,
   },
   {

@@ -14,7 +14,7 @@ import { startChild } from '../support/child.ts';
 import { OUTRIGGER, PROJECT_ROOT, realPart } from '../support/real-parts.ts';
 import { until } from '../support/until.ts';
 import { ApiServer } from './api-server.ts';
-import { clusterObjects } from './cluster-objects.ts';
+import { clusterObjects, settledObjects } from './cluster-objects.ts';
 import { CHART, helm, type HelmRan } from './helm.ts';
 
 const NAMESPACE = 'outrigger-system';
@@ -43,7 +43,7 @@ beforeAll(async () => {
     const names = (await clusterObjects(client)).filter((line) => line.includes(` ${NAMESPACE}/`));
     return names.length >= 2;
   });
-  empty = await clusterObjects(client);
+  empty = await settledObjects(client);
 });
 afterAll(async () => {
   await client?.close();

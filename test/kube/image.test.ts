@@ -1,7 +1,16 @@
 // The image: what skopeo says of it, that the same inputs give the same bytes, and that what is in it runs by itself, in
 // a root of its own and as nobody: the program, the packages that are not in the bundle, and the redirect.
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, mkdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import {
+  existsSync,
+  mkdtempSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -10,6 +19,8 @@ import { startChild, untilReady } from '../support/child.ts';
 import { freePorts } from '../support/free-port.ts';
 import { PROJECT_ROOT, realPart } from '../support/real-parts.ts';
 
+const NETWORK = JSON.stringify({ cniVersion: '1.0.0', name: 'pods', plugins: [{ type: 'bridge' }] });
+const POD = 'K8S_POD_NAMESPACE=shop;K8S_POD_NAME=web';
 const BUILD_MS = 600_000;
 let folder: string;
 let root: string;
@@ -161,3 +172,48 @@ test('the redirect is installed and removed in a network of its own', () => {
   const { status, stderr } = spawnSync('unshare', ['-n', 'sh', '-ec', script], { encoding: 'utf8' });
   expect({ status, stderr }).toEqual({ status: 0, stderr: expect.stringContaining('ipv4: installed') });
 });
+
+test('the CNI plugin runs from a copy on a node that has neither Node nor Outrigger', async () => {
+  const node = join(folder, 'node');
+  const mounted = join(root, 'host', node);
+  for (const path of [join(node, 'net.d'), mounted]) mkdirSync(path, { recursive: true });
+  writeFileSync(join(node, 'net.d/10-pods.conflist'), NETWORK);
+  writeFileSync(join(root, 'token'), 'none');
+  expect(spawnSync('mount', ['--bind', node, mounted]).status).toBe(0);
+  try {
+    const places = ['--bin-dir', join(node, 'bin'), '--net-dir', join(node, 'net.d'), '--home-dir', join(node, 'home')];
+    const access = ['--kube', 'https://127.0.0.1:1', '--kube-token-file', '/token'];
+    const command = ['cni', 'install', '--root', '/host', '--image', '/', ...places, ...access];
+    const installer = startChild('chroot', [root, '/usr/bin/node', '/app/bin/outrigger.js', ...command]);
+    await untilReady(installer, () => Promise.resolve(installer.stderr().includes('"installed"')));
+    const plugin = join(node, 'bin/outrigger-cni');
+    const called = (command: string, input: object) =>
+      spawnSync(plugin, [], {
+        input: JSON.stringify(input),
+        encoding: 'utf8',
+        env: {
+          PATH: '/usr/sbin:/usr/bin:/sbin:/bin',
+          CNI_COMMAND: command,
+          CNI_NETNS: '/proc/self/ns/net',
+          CNI_ARGS: POD,
+        },
+      });
+    const version = called('VERSION', { cniVersion: '1.0.0' });
+    expect({ status: version.status, stderr: version.stderr }).toEqual({ status: 0, stderr: '' });
+    expect(JSON.parse(version.stdout)).toMatchObject({ cniVersion: '1.0.0' });
+    // It reads its kubeconfig, and tries to ask.
+    const network = recordOf(JSON.parse(readFileSync(join(node, 'net.d/10-pods.conflist'), 'utf8')));
+    const asked = called('ADD', {
+      ...recordOf(listOf(network['plugins']).at(-1)),
+      cniVersion: '1.0.0',
+      prevResult: {},
+    });
+    expect(JSON.parse(asked.stdout)).toMatchObject({ code: 11, msg: expect.stringContaining('ECONNREFUSED') });
+    installer.kill('SIGTERM');
+    expect(await installer.exited).toBe(0);
+    expect([readdirSync(join(node, 'bin')), readdirSync(join(node, 'home'))]).toEqual([[], []]);
+    expect(JSON.parse(readFileSync(join(node, 'net.d/10-pods.conflist'), 'utf8'))).toEqual(JSON.parse(NETWORK));
+  } finally {
+    spawnSync('umount', [mounted]);
+  }
+}, 120_000);

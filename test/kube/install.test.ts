@@ -11,7 +11,7 @@ import { startChild } from '../support/child.ts';
 import { OUTRIGGER } from '../support/real-parts.ts';
 import { until } from '../support/until.ts';
 import { ApiServer } from './api-server.ts';
-import { clusterObjects } from './cluster-objects.ts';
+import { clusterObjects, expectObjects, settledObjects } from './cluster-objects.ts';
 
 const NAMESPACE = 'outrigger-system';
 const VIRTUAL_SERVICE: KubeKind = {
@@ -37,7 +37,7 @@ beforeAll(async () => {
     },
     60_000,
   );
-  empty = await clusterObjects(client);
+  empty = await settledObjects(client);
 });
 afterAll(async () => {
   await client?.close();
@@ -73,13 +73,13 @@ describe('on an empty cluster', () => {
       code: 1,
       stderr: expect.stringContaining(`there is no installation in the namespace ${NAMESPACE}: use outrigger install`),
     });
-    expect(await clusterObjects(client)).toEqual(empty);
+    await expectObjects(client, empty);
   });
 
   test('install asks nobody where there is no terminal, and changes nothing', async () => {
     const { code, stderr } = await run('install');
     expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringContaining('say --yes') });
-    expect(await clusterObjects(client)).toEqual(empty);
+    await expectObjects(client, empty);
   });
 
   test('install refuses objects of its names that are not ours, before anything is changed', async () => {
@@ -91,7 +91,7 @@ describe('on an empty cluster', () => {
       code: 1,
       stderr: expect.stringContaining('ClusterRole outrigger-control is there already and is not ours'),
     });
-    expect(await clusterObjects(client)).toEqual(empty);
+    await expectObjects(client, empty);
   });
 
   test('values that there are not end it with 65, an API server that is away with 1', async () => {
@@ -109,7 +109,7 @@ describe('an installation', () => {
   });
   afterAll(async () => {
     expect(await uninstall('--remove-rules')).toMatchObject({ code: 0 });
-    expect(await clusterObjects(client)).toEqual(empty);
+    await expectObjects(client, empty);
   });
 
   test('is complete, and a second time changes nothing', async () => {
@@ -200,7 +200,7 @@ describe('an installation', () => {
       stdout,
       stderr: expect.stringContaining('nothing is left'),
     });
-    expect(await clusterObjects(client)).toEqual(empty);
+    await expectObjects(client, empty);
   });
 });
 
@@ -225,13 +225,16 @@ test('a namespace, a mesh configuration and definitions of others are used, and 
     const found = await client.get(KNOWN_KINDS.serviceAccount, { namespace: NAMESPACE, name: 'default' });
     return found.kind === 'done';
   });
-  const before = await clusterObjects(client);
-  const { code, stderr } = await install();
+  const before = await settledObjects(client);
+  // The plugin of the nodes lives in a namespace of its own, and goes, too.
+  const { code, stderr } = await install('--set', 'cni.enabled=true');
   expect(code).toBe(0);
+  const plugin = await client.get(KNOWN_KINDS.daemonSet, { namespace: 'kube-system', name: 'outrigger-cni' });
+  expect(plugin.kind).toBe('done');
   expect(stderr).toContain('sidecars.networking.istio.io belongs to istio and is left alone');
   expect(stderr).toContain(`ConfigMap ${NAMESPACE}/istio is there already and is used as it is`);
   const found = await client.get(KNOWN_KINDS.configMap, mesh.metadata);
   expect(found.kind === 'done' ? found.value['data'] : null).toEqual(mesh.data);
   expect(await uninstall()).toMatchObject({ code: 0 });
-  expect(await clusterObjects(client)).toEqual(before);
+  await expectObjects(client, before);
 });

@@ -50,3 +50,8 @@ matchPolicy: Equivalent
 sideEffects: None
 timeoutSeconds: 10
 {{- end -}}
+
+{{- define "outrigger.cniLabels" -}}
+labels:
+  {{- include "outrigger.labels" (list . "cni") | nindent 2 }}
+{{- end -}}

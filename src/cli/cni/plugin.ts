@@ -12,6 +12,7 @@ import { listOf, recordOf, type JsonRecord } from '../../kube/json-record.ts';
 import { kubeconfigAccess } from '../../kube/kubeconfig.ts';
 import { KNOWN_KINDS } from '../../kube/known-kinds.ts';
 import { CNI_CODES, CniFault, readCniCall, versionAnswer, type CniCall } from './network-config.ts';
+import { IMAGE_VARIABLE } from './node-program.ts';
 
 export interface CniOutcome {
   readonly exitCode: 0 | 1;
@@ -71,10 +72,16 @@ export function redirectFlags(pod: JsonRecord): readonly string[] | null {
   return [...settings].map(([name, value]) => `--${name}=${value}`);
 }
 
-/** In the pod's network namespace, but with the node's own programs and files. */
+/** In the pod's network namespace, with the programs of the node, or of the copy of the image that we run from. */
 async function redirect(action: 'install' | 'verify', flags: readonly string[], netns: string): Promise<void> {
-  const own = [process.execPath, ...process.execArgv, process.argv[1] ?? '', 'redirect', action, ...flags];
-  const child = spawn('nsenter', [`--net=${netns}`, '--', ...own], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const image = process.env[IMAGE_VARIABLE] ?? '';
+  const program =
+    image === ''
+      ? [process.execPath, ...process.execArgv, process.argv[1] ?? '']
+      : ['chroot', image, '/usr/bin/node', '/app/bin/outrigger.js'];
+  const child = spawn('nsenter', [`--net=${netns}`, '--', ...program, 'redirect', action, ...flags], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   let said = '';
   for (const stream of [child.stdout, child.stderr])
     stream.setEncoding('utf8').on('data', (text: string) => {

@@ -105,7 +105,8 @@ function probe(path: string): JsonObject {
   return { httpGet: { path, port: 'http-metrics' } };
 }
 
-function imageOf({ values: { image } }: Release): string {
+/** Name and tag, or digest. */
+export function imageOf({ values: { image } }: Release): string {
   return image.tag.startsWith('@') ? `${image.repository}${image.tag}` : `${image.repository}:${image.tag}`;
 }
 

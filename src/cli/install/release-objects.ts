@@ -15,6 +15,7 @@ import {
   service,
   serviceMonitor,
 } from './control-workload.ts';
+import { nodePlugin } from './node-plugin.ts';
 import { CONTROL, labelsOf, releaseObject, type Release, type ReleaseObject } from './release.ts';
 import { mutatingWebhook, validatingWebhook, type ValidatedGroup } from './webhook-objects.ts';
 
@@ -39,6 +40,7 @@ export function releaseObjects(release: Release): readonly ReleaseObject[] {
     ...(values.autoscaling.enabled ? [autoscaler(release)] : []),
     ...(values.networkPolicy.enabled ? [networkPolicy(release)] : []),
     ...(values.serviceMonitor.enabled ? [serviceMonitor(release)] : []),
+    ...(values.cni.enabled ? nodePlugin(release) : []),
     // Last: from here on others wait for us.
     ...(values.validator.enabled ? [validatingWebhook(release, validatedGroups())] : []),
     ...(values.injector.enabled ? [mutatingWebhook(release)] : []),

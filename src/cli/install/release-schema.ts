@@ -59,6 +59,7 @@ export function releaseSchema(): JsonObject {
         enabled: flag('Whether they are brought along.'),
         keep: flag('Whether `helm uninstall` leaves them, and with them all rules.'),
       }),
+      cni: nodePlugin(),
       podLabels: texts('Of the pods of the control service, besides ours.'),
       podAnnotations: texts('Of the pods of the control service, besides ours.'),
       nodeSelector: texts('Nodes that its pods run on.'),
@@ -67,6 +68,17 @@ export function releaseSchema(): JsonObject {
       priorityClassName: text('Of its pods; empty: none.', {}),
     }),
   };
+}
+
+function nodePlugin(): JsonObject {
+  return section('The plugin of the nodes that redirects pods in the mode cni.', {
+    enabled: flag('Whether a DaemonSet puts it on every node.'),
+    namespace: text('Of the DaemonSet; it mounts folders of nodes.', { minLength: 1 }),
+    binDir: text('Where container runtimes look for plugins.', { pattern: '^/' }),
+    netDir: text('Where networks are configured.', { pattern: '^/' }),
+    homeDir: text('Where copies of the image are put.', { pattern: '^/' }),
+    excludeNamespaces: list('Whose pods are left alone without a question.', { type: 'string' }),
+  });
 }
 
 function section(description: string, properties: JsonObject): JsonObject {

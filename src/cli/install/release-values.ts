@@ -26,6 +26,14 @@ export interface ReleaseValues {
   injector: { enabled: boolean; failurePolicy: string; revision: string };
   validator: { enabled: boolean; failurePolicy: string };
   definitions: { enabled: boolean; keep: boolean };
+  cni: {
+    enabled: boolean;
+    namespace: string;
+    binDir: string;
+    netDir: string;
+    homeDir: string;
+    excludeNamespaces: string[];
+  };
   podLabels: Texts;
   podAnnotations: Texts;
   nodeSelector: Texts;
@@ -53,6 +61,14 @@ export function defaultValues(): ReleaseValues {
     injector: { enabled: true, failurePolicy: 'Fail', revision: 'default' },
     validator: { enabled: true, failurePolicy: 'Ignore' },
     definitions: { enabled: true, keep: true },
+    cni: {
+      enabled: false,
+      namespace: 'kube-system',
+      binDir: '/opt/cni/bin',
+      netDir: '/etc/cni/net.d',
+      homeDir: '/opt/outrigger',
+      excludeNamespaces: ['kube-system'],
+    },
     podLabels: {},
     podAnnotations: {},
     nodeSelector: {},

@@ -10,9 +10,10 @@ export type AgentTask =
       readonly kind: 'listen';
       /**
        * `original`: tells where the connection was going, and ends; `http`: tells who asked for what, and the
-       * x-via of the sidecars between; `echo`: sends back; `greeting`: speaks first, then sends back.
+       * x-via of the sidecars between; `echo`: sends back; `greeting`: speaks first, then sends back;
+       * `name`: answers HTTP with its environment variable NAME.
        */
-      readonly serves: 'original' | 'http' | 'echo' | 'greeting';
+      readonly serves: 'original' | 'http' | 'name' | 'echo' | 'greeting';
       readonly port: number;
     }
   | {
@@ -63,15 +64,17 @@ function perform(task: AgentTask): Promise<Dialled> {
 
 async function listen({ serves, port }: AgentTask & { readonly kind: 'listen' }): Promise<Dialled> {
   const server =
-    serves === 'http'
-      ? createHttpServer((request, response) => {
-          const from = plain(request.socket.remoteAddress ?? '');
-          const via = request.headers['x-via'];
-          const asked = `${request.method} ${request.headers.host} ${request.url} from ${from}`;
-          const seen = via === undefined ? asked : `${asked} via ${String(via)}`;
-          response.setHeader('content-length', seen.length).end(seen);
-        })
-      : createServer({ allowHalfOpen: true }, await serverOf(serves));
+    serves === 'name'
+      ? createHttpServer((_, response) => response.end(process.env['NAME']))
+      : serves === 'http'
+        ? createHttpServer((request, response) => {
+            const from = plain(request.socket.remoteAddress ?? '');
+            const via = request.headers['x-via'];
+            const asked = `${request.method} ${request.headers.host} ${request.url} from ${from}`;
+            const seen = via === undefined ? asked : `${asked} via ${String(via)}`;
+            response.setHeader('content-length', seen.length).end(seen);
+          })
+        : createServer({ allowHalfOpen: true }, await serverOf(serves));
   return new Promise((done) => {
     server.once('error', (cause) => done({ error: cause.message, text: '' }));
     server.listen({ host: '::', port }, () => done(OK));

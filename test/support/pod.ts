@@ -9,6 +9,8 @@ import { startChild, type Child } from './child.ts';
 /** The users of a pod. */
 export const APP_UID = 1000;
 export const PROXY_UID = 1337;
+/** The address of the hub. */
+export const HUB = '10.77.0.254';
 
 export interface Ran {
   readonly status: number | null;
@@ -25,7 +27,9 @@ let networks = 0;
 
 export class PodNetwork {
   readonly #hub: string;
+  readonly #prefix: string;
   readonly #pods = new Map<string, Pod>();
+  #added = 0;
 
   /** Pods of these names that reach each other. */
   constructor(names: readonly string[]) {
@@ -33,24 +37,45 @@ export class PodNetwork {
       throw new Error('network namespaces need root: run these tests as root, with CAP_NET_ADMIN and CAP_SYS_ADMIN');
     }
     removeLeftovers();
-    const prefix = `or${process.pid}n${networks++}`;
-    this.#hub = addNamespace(`${prefix}hub`);
+    this.#prefix = `or${process.pid}n${networks++}`;
+    this.#hub = addNamespace(`${this.#prefix}hub`);
     must('-n', this.#hub, 'link', 'add', 'hub', 'type', 'bridge');
     must('-n', this.#hub, 'link', 'set', 'hub', 'up');
-    for (const [index, name] of names.entries()) {
-      const pod = new Pod(name, addNamespace(`${prefix}${name}`), index + 1);
-      const cable = `to${index + 1}`;
-      must('-n', this.#hub, 'link', 'add', cable, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', pod.namespace);
-      must('-n', this.#hub, 'link', 'set', cable, 'master', 'hub', 'up');
-      must('-n', pod.namespace, 'link', 'set', 'lo', 'up');
-      must('-n', pod.namespace, 'link', 'set', 'eth0', 'up');
-      must('-n', pod.namespace, 'address', 'add', `${pod.ipv4}/24`, 'dev', 'eth0');
-      must('-n', pod.namespace, 'address', 'add', `${pod.ipv6}/64`, 'dev', 'eth0', 'nodad');
-      must('-n', pod.namespace, 'route', 'add', 'default', 'via', '10.77.0.254');
-      // As in Kubernetes: any user of the pod may listen on any port.
-      pod.run('sh', '-c', 'echo 0 > /proc/sys/net/ipv4/ip_unprivileged_port_start');
-      this.#pods.set(name, pod);
-    }
+    must('-n', this.#hub, 'address', 'add', `${HUB}/24`, 'dev', 'hub');
+    must('-n', this.#hub, 'link', 'set', 'lo', 'up');
+    for (const name of names) this.add(name);
+  }
+
+  /** One more, that reaches those that are there. */
+  add(name: string): Pod {
+    const number = ++this.#added;
+    // Names of pods may be longer and have hyphens.
+    const pod = new Pod(name, addNamespace(`${this.#prefix}pod${number}`), number);
+    const cable = `to${number}`;
+    must('-n', this.#hub, 'link', 'add', cable, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', pod.namespace);
+    must('-n', this.#hub, 'link', 'set', cable, 'master', 'hub', 'up');
+    must('-n', pod.namespace, 'link', 'set', 'lo', 'up');
+    must('-n', pod.namespace, 'link', 'set', 'eth0', 'up');
+    must('-n', pod.namespace, 'address', 'add', `${pod.ipv4}/24`, 'dev', 'eth0');
+    must('-n', pod.namespace, 'address', 'add', `${pod.ipv6}/64`, 'dev', 'eth0', 'nodad');
+    must('-n', pod.namespace, 'route', 'add', 'default', 'via', HUB);
+    // As in Kubernetes: any user of the pod may listen on any port.
+    pod.run('sh', '-c', 'echo 0 > /proc/sys/net/ipv4/ip_unprivileged_port_start');
+    this.#pods.set(name, pod);
+    return pod;
+  }
+
+  /** The namespace that joins them, as a node: its address is the one that pods have for their way out. */
+  get hub(): string {
+    return this.#hub;
+  }
+
+  /** Ends what runs in one, and takes it away. */
+  async remove(name: string): Promise<void> {
+    const pod = this.pod(name);
+    this.#pods.delete(name);
+    await pod.stop();
+    dropNamespace(pod.namespace);
   }
 
   pod(name: string): Pod {
@@ -61,11 +86,8 @@ export class PodNetwork {
 
   /** Ends what runs in the pods, and the pods. */
   async close(): Promise<void> {
-    for (const pod of this.#pods.values()) await pod.stop();
-    for (const namespace of [...this.#pods.values()].map(({ namespace: name }) => name).concat(this.#hub)) {
-      ip('netns', 'del', namespace);
-      left.delete(namespace);
-    }
+    for (const name of this.#pods.keys()) await this.remove(name);
+    dropNamespace(this.#hub);
   }
 }
 
@@ -99,10 +121,15 @@ export class Pod {
     return child;
   }
 
+  /** Ends with the pod. */
+  keep(agent: Agent): void {
+    this.#agents.push(agent);
+  }
+
   /** A program in the pod that listens and connects as the test says. */
   async agent(uid: number = APP_UID): Promise<Agent> {
     const agent = await Agent.start('ip', (command) => this.#asUser(uid, command));
-    this.#agents.push(agent);
+    this.keep(agent);
     return agent;
   }
 
@@ -121,6 +148,11 @@ function addNamespace(name: string): string {
   must('netns', 'add', name);
   left.add(name);
   return name;
+}
+
+function dropNamespace(name: string): void {
+  ip('netns', 'del', name);
+  left.delete(name);
 }
 
 /** A run that was killed could not clean up: whose process is gone, whose namespaces may go. */

@@ -123,7 +123,11 @@ export class ControlService implements ViewSource {
       graceMs = 5_000,
       xdsAddress = '127.0.0.1:15010',
     } = options;
-    this.#registry = new WorkloadRegistry({ onChange: () => this.#workloadsChanged(), graceMs });
+    this.#registry = new WorkloadRegistry({
+      onChange: () => this.#workloadsChanged(),
+      graceMs,
+      isOther: (node) => this.#sources.some((source) => source.knows?.(node) === true),
+    });
     this.#clients = new ClientRoster({ onChange: () => this.#clientsChanged(), graceMs });
     this.#settling = new Settling({ holdMs: options.settleMs ?? SETTLE_MS, onProgress: () => this.#publish() });
     this.#debounce = new Debounce({ run: () => this.#publish(), quietMs: debounceMs, clock });
@@ -222,10 +226,8 @@ export class ControlService implements ViewSource {
     if (typeof node === 'string') return { kind: 'refused', message: node };
     const { isReturning = false } = info;
     if (isReturning) this.#settling.noteReturned();
-    // Whoever Kubernetes knows is there is no workload that joins, and has apps when it is ready.
-    const isKnown = this.#sources.some((source) => source.knows?.(node) === true);
     const joins = this.#mayCount(node);
-    const leavers = joins ? [...(isKnown ? [] : [this.#registry.join(node)]), this.#clients.join(node)] : [];
+    const leavers = joins ? [this.#registry.join(node), this.#clients.join(node)] : [];
     const leave = (): void => {
       for (const leaver of leavers) leaver();
     };
@@ -330,6 +332,7 @@ export class ControlService implements ViewSource {
     if (!this.#isStale && !isWhole) return;
     this.#isStale = false;
     const before = this.#translator.last.snapshot.requestAuthentications;
+    this.#registry.forgetOthers();
     const nodes = (): readonly MeshNode[] => {
       const sorts = new Map([...this.#subscribers].map(({ node }) => [sortOf(node), node]));
       this.#tried = new Set(sorts.keys());

@@ -22,6 +22,8 @@ export interface WorkloadRegistryOptions {
   readonly graceMs?: number;
   /** Nodes with a service and apps by default. */
   readonly admits?: (node: MeshNode) => boolean;
+  /** Whom Kubernetes knows is no workload that joins, and has apps when it is ready; nobody by default. */
+  readonly isOther?: (node: MeshNode) => boolean;
 }
 
 export class WorkloadRegistry {
@@ -29,9 +31,11 @@ export class WorkloadRegistry {
   readonly #onChange: () => void;
   readonly #graceMs: number;
   readonly #admits: (node: MeshNode) => boolean;
+  readonly #isOther: (node: MeshNode) => boolean;
 
-  constructor({ onChange, graceMs = 5_000, admits = hasApps }: WorkloadRegistryOptions) {
+  constructor({ onChange, graceMs = 5_000, admits = hasApps, isOther = () => false }: WorkloadRegistryOptions) {
     this.#admits = admits;
+    this.#isOther = isOther;
     this.#onChange = onChange;
     this.#graceMs = graceMs;
   }
@@ -43,7 +47,7 @@ export class WorkloadRegistry {
 
   /** Registers the node and returns what takes it back; nodes that are not admitted are not registered. */
   join(node: MeshNode): () => void {
-    if (!this.#admits(node)) return () => {};
+    if (!this.#admits(node) || this.#isOther(node)) return () => {};
     const key = keyOf(node);
     const known = this.#registrations.get(key);
     if (known?.leaving != null) clearTimeout(known.leaving);
@@ -56,6 +60,18 @@ export class WorkloadRegistry {
       isLeft = true;
       this.#leave(key);
     };
+  }
+
+  /**
+   * Those who turned out to be no workloads of their own are gone at once, and do not come back with their streams: a
+   * sidecar may be faster than what tells the API server the address of its pod.
+   */
+  forgetOthers(): void {
+    for (const [key, { node, leaving }] of this.#registrations) {
+      if (!this.#isOther(node)) continue;
+      if (leaving !== null) clearTimeout(leaving);
+      this.#registrations.delete(key);
+    }
   }
 
   close(): void {

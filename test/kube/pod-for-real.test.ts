@@ -5,9 +5,11 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { crdOf } from '../../src/config/schema/crd.ts';
 import { kindSchemas } from '../../src/config/schema/kind-schemas.ts';
 import { recordOf, textOf } from '../../src/kube/json-record.ts';
+import { OtelCollector, type SeenSpan } from '../peer/otel-collector.ts';
 import { startChild, untilReady, type Child } from '../support/child.ts';
 import { freePorts } from '../support/free-port.ts';
 import { OUTRIGGER } from '../support/real-parts.ts';
+import { HUB } from '../support/pod.ts';
 import { statusOf, until } from '../support/until.ts';
 import { ApiServer } from './api-server.ts';
 import { ClusterNode } from './cluster-node.ts';
@@ -18,13 +20,16 @@ const REGISTRATION = '/apis/admissionregistration.k8s.io/v1';
 const MOVE_MS = 2000;
 
 let kube: ApiServer;
+let collector: OtelCollector;
 let control: Child;
 let node: ClusterNode;
 let webAddress = '';
 const pods = new Map<string, RunningPod>();
 
 beforeAll(async () => {
+  // One after the other: a port beside the API server's is taken for etcd without asking.
   kube = await ApiServer.start();
+  collector = await OtelCollector.start();
   for (const [name, labels] of Object.entries({ [SYSTEM]: {}, shop: { 'istio-injection': 'enabled' }, plain: {} }))
     await kube.call('/api/v1/namespaces', { metadata: { name, labels } });
   for (const kind of kindSchemas())
@@ -33,10 +38,11 @@ beforeAll(async () => {
   await registerInjector(webhooks);
   node = await ClusterNode.start(kube);
   await node.open(`outrigger-control.${SYSTEM}.svc`, 15_012, secure);
+  await node.open('collector', 4317, collector.grpcPort);
   const own = ['--kube', `${kube.folder}/kubeconfig`, '--ca-secret', 'outrigger-ca'];
   const places = ['--xds', `127.0.0.1:${xds}`, '--http', `127.0.0.1:${http}`, '--secure', `127.0.0.1:${secure}`];
-  const hooks = ['--webhooks', `127.0.0.1:${webhooks}`];
-  control = startChild(process.execPath, [OUTRIGGER, 'control', ...own, ...places, ...hooks]);
+  const others = ['--webhooks', `127.0.0.1:${webhooks}`, '--tracing', `otel=${HUB}:4317`];
+  control = startChild(process.execPath, [OUTRIGGER, 'control', ...own, ...places, ...others]);
   await untilReady(control, async () => (await statusOf(http, '/ready')) === 200, 60_000);
   await until('the webhook is trusted', () => control.output().includes('the webhooks are trusted'), 20_000);
   node.follow();
@@ -46,7 +52,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await node?.stop();
   await control?.stop();
-  await kube?.stop();
+  await Promise.all([kube?.stop(), collector?.stop()]);
 });
 
 async function registerInjector(port: number): Promise<void> {
@@ -83,6 +89,8 @@ async function deploy(): Promise<void> {
       args: ['name', '8080'],
       env: [{ name: 'NAME', value: version }],
       readinessProbe: { httpGet: { path: '/', port: 'http' } },
+      // Until nobody sends it anything any more.
+      lifecycle: { preStop: { sleep: { seconds: 1 } } },
     };
     const container = { name: 'app', image: AGENT_IMAGE, ...(version === '' ? {} : listens) };
     const name = version === '' ? app : `${app}-${version}`;
@@ -132,6 +140,7 @@ const KINDS: Readonly<Record<string, string>> = {
   destinationrules: 'DestinationRule',
   peerauthentications: 'PeerAuthentication',
   authorizationpolicies: 'AuthorizationPolicy',
+  telemetries: 'Telemetry',
 };
 
 /** So many of a hundred to the second version. */
@@ -187,6 +196,7 @@ test('a canary that is applied moves real requests within 2 s, and none fails', 
     });
     moves[share] = Math.round(movedMs);
   }
+  console.info('a canary moved after', moves, 'ms');
   expect(Math.max(...Object.values(moves))).toBeLessThan(MOVE_MS);
   expect(new Set(answers)).toEqual(new Set(['200 v1', '200 v2']));
 });
@@ -214,4 +224,46 @@ test('a policy lets one account in, and no other', async () => {
   });
   await until('the stranger is refused', async () => (await ask('stranger')).startsWith('403'));
   expect(await ask('caller')).toBe('200 v2');
+});
+
+test('a request is one trace in the Collector, of both of its sidecars', async () => {
+  await apply('telemetries', {
+    apiVersion: 'telemetry.istio.io/v1',
+    name: 'default',
+    spec: { tracing: [{ providers: [{ name: 'otel' }], randomSamplingPercentage: 100 }] },
+  });
+  await until(
+    'the trace',
+    async () => {
+      await ask('caller');
+      const { spans } = collector;
+      return spans.some((server) => spans.some((client) => server.parentId === client.spanId && isHop(client, server)));
+    },
+    20_000,
+  );
+});
+
+function isHop(client: SeenSpan, server: SeenSpan): boolean {
+  const sides = [client.service, client.kind, server.service, server.kind];
+  return client.traceId === server.traceId && sides.join(' ') === 'caller.shop Client web.shop Server';
+}
+
+test('a rollout replaces a pod, and no request fails', { timeout: 60_000 }, async () => {
+  const old = pod('web-v2');
+  const path = '/apis/apps/v1/namespaces/shop/deployments/web-v2';
+  await kube.ask('PATCH', path, {
+    type: 'application/merge-patch+json',
+    body: { spec: { template: { metadata: { annotations: { rollout: 'again' } } } } },
+  });
+  const answers = new Set<string>();
+  await until(
+    'the old one is gone',
+    async () => {
+      answers.add(await ask('caller'));
+      return (await kube.ask('GET', `/api/v1/namespaces/shop/pods/${old.name}`)).status === 404;
+    },
+    40_000,
+  );
+  for (let i = 0; i < 20; i++) answers.add(await ask('caller'));
+  expect(answers).toEqual(new Set(['200 v2']));
 });

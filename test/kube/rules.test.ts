@@ -180,6 +180,21 @@ test('whoever joins from the address of a pod is that pod, and nobody else', () 
   }
 });
 
+test('a sidecar that was faster than the address of its pod is that pod once the address is told', async () => {
+  await until('those before have left', () => control.counters().get('outrigger_workloads') === 0);
+  const opened = control.open(node('10.9.0.2'), () => {});
+  expect(control.counters().get('outrigger_workloads')).toBe(1);
+  await kube.makePod('shop', 'web-2', 'web');
+  await kube.ask('PATCH', '/api/v1/namespaces/shop/pods/web-2/status', {
+    type: 'application/merge-patch+json',
+    body: { status: { phase: 'Running', podIP: '10.9.0.2', podIPs: [{ ip: '10.9.0.2' }] } },
+  });
+  await until('it is no workload of its own', () => control.counters().get('outrigger_workloads') === 0);
+  await kube.call('/api/v1/namespaces/shop/pods/web-2?gracePeriodSeconds=0', null);
+  if (opened.kind === 'open') opened.subscription.close();
+  expect(control.counters().get('outrigger_workloads')).toBe(0);
+});
+
 test('kinds that come later are followed, and a broken rule keeps its last good version', async () => {
   for (const kind of kindSchemas())
     await kube.call('/apis/apiextensions.k8s.io/v1/customresourcedefinitions', crdOf(kind));

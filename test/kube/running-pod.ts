@@ -99,6 +99,10 @@ export class RunningPod {
     this.#isStopped = true;
     for (const { child } of this.sidecars) if (this.agents.length === 0) child.kill('SIGTERM');
     await this.#running.catch(() => {});
+    const waits = this.#containers('containers').map(({ lifecycle }) => {
+      return numberOf(recordOf(recordOf(recordOf(lifecycle)['preStop'])['sleep'])['seconds']);
+    });
+    await sleep(Math.max(0, ...waits) * 1000);
     for (const agent of this.agents) agent.stop();
     for (const { child } of this.sidecars.toReversed()) await child.stop();
     await this.#probing;

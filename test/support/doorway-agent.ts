@@ -4,5 +4,8 @@ import { createServer } from 'node:net';
 
 const [, , host = '', port = ''] = process.argv;
 const server = createServer();
-server.listen({ host, port: Number(port) }, () => process.send?.('listening', server));
+server.listen({ host, port: Number(port) }, () => {
+  // Left open here it would take connections away from the parent.
+  process.send?.('listening', server, () => server.close());
+});
 process.on('message', () => {});

@@ -6,6 +6,7 @@ import { BootstrapSchema, type Bootstrap } from '../xds/gen/envoy/config/bootstr
 import {
   ClusterSchema,
   Cluster_DiscoveryType as DiscoveryType,
+  Cluster_DnsLookupFamily as DnsLookupFamily,
   type Cluster,
 } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import { AddressSchema, type Address } from '../xds/gen/envoy/config/core/v3/address_pb.js';
@@ -28,7 +29,7 @@ export function joinBootstrap({ control, workload, adminPort }: JoinOptions): Bo
   return create(BootstrapSchema, {
     node: nodeOf(workload),
     admin: { address: socketAddress('127.0.0.1', adminPort) },
-    staticResources: { clusters: [controlCluster(control)] },
+    staticResources: { clusters: [controlCluster(control, workload.address)] },
     dynamicResources: {
       adsConfig: {
         apiType: ApiType.DELTA_GRPC,
@@ -41,12 +42,16 @@ export function joinBootstrap({ control, workload, adminPort }: JoinOptions): Bo
   });
 }
 
-function controlCluster({ host, port }: ControlAddress): Cluster {
+function controlCluster({ host, port }: ControlAddress, ownAddresses: string): Cluster {
+  // Start-up waits for the name: whoever has IPv4 does not ask for IPv6 addresses first, which some name servers leave
+  // unanswered for seconds.
+  const isIpv6 = isIP(ownAddresses.split(',')[0] ?? '') === 6;
   const type = isIP(host) === 0 ? DiscoveryType.STRICT_DNS : DiscoveryType.STATIC;
   const endpoint = { address: socketAddress(host, port) };
   return create(ClusterSchema, {
     name: CONTROL_CLUSTER,
     clusterDiscoveryType: { case: 'type', value: type },
+    dnsLookupFamily: isIpv6 ? DnsLookupFamily.AUTO : DnsLookupFamily.V4_PREFERRED,
     http2ProtocolOptions: create(Http2ProtocolOptionsSchema),
     loadAssignment: {
       clusterName: CONTROL_CLUSTER,

@@ -42,7 +42,13 @@ export class ApiServer {
     const folder = await mkdtemp(join(tmpdir(), 'outrigger-kube-'));
     const port = await freePair();
     const child = startChild(join(PROJECT_ROOT, 'tools/realparts/kube/up'), [bin, folder, String(port)]);
-    await untilReady(child, () => Promise.resolve(child.stdout().includes('READY')), START_MS);
+    try {
+      await untilReady(child, () => Promise.resolve(child.stdout().includes('READY')), START_MS);
+    } catch (cause) {
+      // Killed at the end of this process it would leave its own children behind.
+      await child.stop();
+      throw cause;
+    }
     const [config, authority] = await Promise.all(
       ['kubeconfig', 'certs/apiserver.crt'].map(async (name) => await readFile(join(folder, name), 'utf8')),
     );

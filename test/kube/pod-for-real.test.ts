@@ -27,9 +27,7 @@ let webAddress = '';
 const pods = new Map<string, RunningPod>();
 
 beforeAll(async () => {
-  // One after the other: a port beside the API server's is taken for etcd without asking.
-  kube = await ApiServer.start();
-  collector = await OtelCollector.start();
+  [kube, collector] = await Promise.all([ApiServer.start(), OtelCollector.start()]);
   for (const [name, labels] of Object.entries({ [SYSTEM]: {}, shop: { 'istio-injection': 'enabled' }, plain: {} }))
     await kube.call('/api/v1/namespaces', { metadata: { name, labels } });
   for (const kind of kindSchemas())

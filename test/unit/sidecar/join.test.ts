@@ -5,6 +5,7 @@ import { readFlags } from '../../../src/cli/sidecar-flags.ts';
 import { compileBootstrap, grpcClustersOf } from '../../../src/sidecar/compile-bootstrap.ts';
 import { joinBootstrap, ownAddress } from '../../../src/sidecar/join.ts';
 import { nodeOf, type WorkloadIdentity } from '../../../src/sidecar/node.ts';
+import { Cluster_DnsLookupFamily as DnsLookupFamily } from '../../../src/xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import { NodeSchema } from '../../../src/xds/gen/envoy/config/core/v3/base_pb.js';
 import { aContext } from './manager-builders.ts';
 
@@ -50,6 +51,16 @@ test('the node has the ids, labels and ports of the workload', () => {
       },
     },
   });
+});
+
+test.each([
+  { address: '10.0.0.7', family: DnsLookupFamily.V4_PREFERRED },
+  { address: '10.0.0.7,fd00::7', family: DnsLookupFamily.V4_PREFERRED },
+  { address: 'fd00::7', family: DnsLookupFamily.AUTO },
+])('who has $address asks for the control service in its own family first', ({ address, family }) => {
+  const control = { host: 'control.example', port: 15_012 };
+  const { staticResources } = joinBootstrap({ control, workload: { ...WORKLOAD, address }, adminPort: 0 });
+  expect(staticResources?.clusters.map(({ dnsLookupFamily }) => dnsLookupFamily)).toEqual([family]);
 });
 
 test('a captured workload says so to us and to Istio, and others know its apps by their own ports', () => {

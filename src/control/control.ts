@@ -3,20 +3,18 @@
 //
 //   directory ─► index ─► debounce ─► snapshot ─► view per sidecar ─► discovery
 //   sidecars ──► registry ──(does not wait)──┘
-import type { Clock } from '../base/clock.ts';
 import { systemClock } from '../base/clock.ts';
-import type { Log } from '../base/log.ts';
 import { isBoundHere } from '../base/own-host.ts';
 import type { Problem } from '../base/problem.ts';
 import type { Resource } from '../config/resource.ts';
 import type { CertificateAuthority } from './ca/certificate-authority.ts';
 import { RefusalBook } from './authentication/refusal-book.ts';
 import { ClientRoster } from './client-roster.ts';
+import type { ControlAddresses, ControlOptions } from './control-options.ts';
 import { Debounce } from './debounce.ts';
 import { DirectoryRules } from './directory-rules.ts';
 import { DiscoveryServer } from './discovery.ts';
 import type { NodeInfo, View, ViewListener, ViewSource, ViewSubscription } from './flow.ts';
-import type { GivenTracing } from './given-tracing.ts';
 import { JwksStore } from './jwks-store.ts';
 import { readNode } from './mesh-node.ts';
 import type { MeshNode } from './mesh-node.ts';
@@ -26,43 +24,13 @@ import { RateReports } from './rate-reports.ts';
 import { ResourceIndex } from './resource-index.ts';
 import type { Touched } from './resource-index.ts';
 import type { RuleSink, RuleSource } from './rule-source.ts';
-import type { SecureEndpoint, SecureOptions } from './secure-endpoint.ts';
+import type { SecureEndpoint } from './secure-endpoint.ts';
 import { Settling } from './settling.ts';
 import type { Snapshot } from './snapshot.ts';
 import { StatusServer } from './status-server.ts';
 import { wantedJwks } from './translate/jwt-keys.ts';
 import { Translator } from './translator.ts';
 import { WorkloadRegistry } from './workload-registry.ts';
-
-export interface ControlOptions {
-  /** A directory of rules; none by default. */
-  readonly rules?: string;
-  /** Further sources; none by default. */
-  readonly sources?: readonly RuleSource[];
-  readonly log: Log;
-  /** `127.0.0.1:15010` by default; port 0 picks one. */
-  readonly xdsAddress?: string;
-  /** `127.0.0.1:15014` by default; port 0 picks one. */
-  readonly httpAddress?: string;
-  /** `cluster.local` by default. */
-  readonly domain?: string;
-  /** 100 ms by default. */
-  readonly debounceMs?: number;
-  /** How long after the start clients that come back wait for the others before they get a view; 2.5 s by default. */
-  readonly settleMs?: number;
-  /** How long a workload stays after its stream ended; 5 s by default. */
-  readonly graceMs?: number;
-  readonly tracing?: readonly GivenTracing[];
-  /** Comes before the `trustDomain` of MeshConfig. */
-  readonly trustDomain?: string;
-  /** An authority and the port where callers prove who they are; null, the default: there is neither. */
-  readonly secure?: SecureOptions | null;
-  /** Keys of tokens may be fetched from private addresses; false by default. */
-  readonly allowsPrivateJwks?: boolean;
-  /** Virtual hosts above which sidecars fetch those that they use, instead of having all; 500 by default. */
-  readonly onDemandAbove?: number;
-  readonly clock?: Clock;
-}
 
 /** Sidecars try again at least every 1.5 s (src/sidecar/discovery.ts); the rest is for slow machines and other clients. */
 const SETTLE_MS = 2_500;
@@ -71,13 +39,6 @@ const CHECK_MS = 1_000;
 
 /** Below, a sidecar with all of the mesh has a few MiB of it, and needs nobody to serve what it never served before. */
 const ON_DEMAND_ABOVE = 500;
-
-export interface ControlAddresses {
-  readonly xds: string;
-  readonly http: string;
-  /** Empty when there is no authority. */
-  readonly secure: string;
-}
 
 interface Subscriber {
   readonly node: MeshNode;

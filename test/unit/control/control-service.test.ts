@@ -9,7 +9,7 @@ import { systemClock } from '../../../src/base/clock.ts';
 import { silentLog } from '../../../src/base/log.ts';
 import { formatProblem } from '../../../src/base/problem.ts';
 import { ControlService } from '../../../src/control/control.ts';
-import type { ControlOptions } from '../../../src/control/control.ts';
+import type { ControlOptions } from '../../../src/control/control-options.ts';
 import type { NodeInfo, View, ViewSubscription } from '../../../src/control/flow.ts';
 import { DiscoveryClient } from '../../../src/sidecar/discovery.ts';
 import { NodeSchema } from '../../../src/xds/gen/envoy/config/core/v3/base_pb.js';

@@ -9,7 +9,8 @@ import { Client, Metadata, credentials, status, type ServiceError } from '@grpc/
 import { createLog } from '../../../../src/base/log.ts';
 import { DirectoryStore } from '../../../../src/control/ca/directory-store.ts';
 import { JoinTokens } from '../../../../src/control/ca/join-token.ts';
-import { ControlService, type ControlAddresses } from '../../../../src/control/control.ts';
+import { ControlService } from '../../../../src/control/control.ts';
+import type { ControlAddresses } from '../../../../src/control/control-options.ts';
 import type { KubeAccess } from '../../../../src/kube/access.ts';
 import { signingRequest } from '../../../../src/tls/csr.ts';
 import {

@@ -16,6 +16,7 @@ import type { Watch } from '../xds/watch.ts';
 import { answerOf, statusOf, type Refusal } from './authentication/refusal.ts';
 import type { SyncState, SyncStatus, View, ViewSource, ViewSubscription } from './flow.ts';
 import type { PushBudget } from './push-budget.ts';
+import { adminPortOf } from './mesh-node.ts';
 import { SecretClaim } from './secret-claim.ts';
 import { accountOf, type VerifiedPeer } from './verified-peer.ts';
 
@@ -89,6 +90,7 @@ export class AdsStream {
   };
   #answerTimer: NodeJS.Timeout | null = null;
   #holdTimer: NodeJS.Timeout | null = null;
+  #adminPort = 0;
 
   constructor(call: AdsCall, variant: Variant, connectionId: string, environment: AdsStreamEnvironment) {
     this.#call = call;
@@ -127,7 +129,9 @@ export class AdsStream {
     }));
     const protocol = this.variant;
     const connectedAtMs = this.#connectedAtMs;
-    return { nodeId: this.#nodeId, connectionId: this.connectionId, protocol, connectedAtMs, types };
+    const { connectionId, address } = this;
+    const adminPort = this.#adminPort;
+    return { nodeId: this.#nodeId, connectionId, protocol, connectedAtMs, address, adminPort, types };
   }
 
   #hear(request: AdsRequest): void {
@@ -181,6 +185,7 @@ export class AdsStream {
     const opened = this.#environment.source.open(info, (view) => this.#setView(view));
     if (opened.kind === 'refused') return opened.denial ?? opened.message;
     this.#subscription = opened.subscription;
+    this.#adminPort = adminPortOf(metadata);
     if (opened.subscription.view !== null) this.#takeView(opened.subscription.view);
     this.#environment.log.info('client connected', {
       node: id,

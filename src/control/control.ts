@@ -16,7 +16,7 @@ import { DirectoryRules } from './directory-rules.ts';
 import { DiscoveryServer } from './discovery.ts';
 import type { NodeInfo, View, ViewListener, ViewSource, ViewSubscription } from './flow.ts';
 import { JwksStore } from './jwks-store.ts';
-import { readNode } from './mesh-node.ts';
+import { readNode, sortOf } from './mesh-node.ts';
 import type { MeshNode } from './mesh-node.ts';
 import { checkClaim } from './node-claim.ts';
 import { ProblemLog } from './problem-log.ts';
@@ -111,7 +111,7 @@ export class ControlService implements ViewSource {
       address: xdsAddress,
       onRefused: (refused, fields) => this.#refusals.note('xds', refused, fields),
     });
-    this.#status = new StatusServer({ control: this, address: options.httpAddress ?? '127.0.0.1:15014' });
+    this.#status = new StatusServer({ control: this, log, address: options.httpAddress ?? '127.0.0.1:15014' });
     const { domain = 'cluster.local', tracing = [], trustDomain = '', onDemandAbove = ON_DEMAND_ABOVE } = options;
     const given = {
       domain,
@@ -243,6 +243,11 @@ export class ControlService implements ViewSource {
     return !this.#isStale && this.isReady;
   }
 
+  /** Everything that is in force, by key. Not to be kept: it changes. */
+  get rules(): ReadonlyMap<string, Resource> {
+    return this.#index.resources();
+  }
+
   /** What resources would be told if they came now; nothing changes. */
   trial(resources: readonly Resource[]): readonly Problem[] {
     return this.#translator.trial(resources);
@@ -355,10 +360,4 @@ export class ControlService implements ViewSource {
       return view;
     }
   }
-}
-
-/** Nodes of one sort are translated alike but for their addresses. */
-function sortOf({ namespace, labels, abilities, apps }: MeshNode): string {
-  const pairs = [...labels].map(([name, value]) => `${name}=${value}`).toSorted();
-  return JSON.stringify([namespace, pairs, abilities, apps.map(({ protocol }) => protocol)]);
 }

@@ -70,6 +70,10 @@ export interface SyncStatus {
   readonly connectionId: string;
   readonly protocol: 'delta' | 'sotw';
   readonly connectedAtMs: number;
+  /** `address:port` of the client's end of the stream. */
+  readonly address: string;
+  /** Of its admin pages, on its own loopback; 0: it does not say. */
+  readonly adminPort: number;
   readonly types: readonly {
     readonly typeUrl: TypeUrl;
     readonly state: SyncState;

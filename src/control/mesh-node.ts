@@ -138,6 +138,17 @@ export function readNode(info: NodeInfo): MeshNode | string {
   };
 }
 
+/** Where a sidecar says that its admin pages are, on its own loopback; 0: it does not say. */
+export function adminPortOf(metadata: NodeInfo['metadata']): number {
+  return portOf(recordOf(metadata['OUTRIGGER'])?.['adminPort'], 0);
+}
+
+/** Nodes of one sort are translated alike but for their addresses. */
+export function sortOf({ namespace, labels, abilities, apps }: MeshNode): string {
+  const pairs = [...labels].map(([name, value]) => `${name}=${value}`).toSorted();
+  return JSON.stringify([namespace, pairs, abilities, apps.map(({ protocol }) => protocol)]);
+}
+
 function abilitiesOf({ userAgent }: NodeInfo, isOurs: boolean): Abilities {
   if (!isOurs) return ALL_ABILITIES;
   return userAgent === 'envoy' ? ENVOY_ABILITIES : SIDECAR_ABILITIES;

@@ -3,8 +3,12 @@
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { isLoopback, isOwnHost } from '../base/own-host.ts';
+import type { Log } from '../base/log.ts';
 import type { Problem } from '../base/problem.ts';
+import { fingerprintOf } from '../config/fingerprint.ts';
+import type { Resource } from '../config/resource.ts';
 import type { DiscoveryEndpoint } from './flow.ts';
+import { ProxyGateway } from './proxy-gateway.ts';
 import type { Snapshot } from './snapshot.ts';
 
 /** What the status server shows; ControlService has it. */
@@ -13,6 +17,9 @@ export interface StatusSubject {
   readonly problems: readonly Problem[];
   readonly snapshot: Snapshot;
   readonly discovery: DiscoveryEndpoint;
+  /** Everything that was heard by now has been translated, and is with the streams. */
+  readonly isCurrent: boolean;
+  readonly rules: ReadonlyMap<string, Resource>;
   counters(): ReadonlyMap<string, number>;
 }
 
@@ -20,6 +27,7 @@ export interface StatusServerOptions {
   readonly control: StatusSubject;
   /** `host:port`; port 0 picks one. */
   readonly address: string;
+  readonly log: Log;
 }
 
 const COUNTERS = new Set([
@@ -34,9 +42,12 @@ const COUNTERS = new Set([
 export class StatusServer {
   readonly #options: StatusServerOptions;
   readonly #server: Server;
+  readonly #gateway: ProxyGateway;
 
   constructor(options: StatusServerOptions) {
     this.#options = options;
+    const { control, log } = options;
+    this.#gateway = new ProxyGateway({ streams: () => control.discovery.syncStatus(), log: log.child('gateway') });
     this.#server = createServer((request, response) => this.#answer(request, response));
   }
 
@@ -70,8 +81,12 @@ export class StatusServer {
     const { control } = this.#options;
     const path = (request.url ?? '/').split('?')[0] ?? '/';
     // What all namespaces have in common is nobody's business from afar, whatever the port is bound to.
-    if (path.startsWith('/debug/') && !isLocal(request)) {
+    if (/^\/(?:debug|proxies)\//.test(path) && !isLocal(request)) {
       send(response, 403, 'text/plain', 'debug pages answer this machine only\n');
+      return;
+    }
+    if (path.startsWith('/proxies/')) {
+      void this.#gateway.answer(request, response);
       return;
     }
     switch (path) {
@@ -83,6 +98,8 @@ export class StatusServer {
         return sendJson(response, control.problems);
       case '/debug/syncz':
         return sendJson(response, control.discovery.syncStatus());
+      case '/debug/rules':
+        return sendJson(response, rulesOf(control));
       case '/debug/registry':
         return sendJson(response, registryOf(control.snapshot));
       default:
@@ -90,7 +107,7 @@ export class StatusServer {
           response,
           404,
           'text/plain',
-          'paths: /ready /metrics /debug/problems /debug/syncz /debug/registry\n',
+          'paths: /ready /metrics /debug/problems /debug/syncz /debug/rules /debug/registry /proxies/NODE/PAGE\n',
         );
     }
   }
@@ -99,6 +116,13 @@ export class StatusServer {
 /** Asked from this machine under a name of it: a page of another name in a browser here is not. */
 function isLocal({ socket, headers }: IncomingMessage): boolean {
   return isLoopback(socket.remoteAddress) && headers.host !== undefined && isOwnHost(headers.host);
+}
+
+/** What is in force, without what it says: fingerprints tell whether it is what somebody has. */
+function rulesOf({ isCurrent, rules }: StatusSubject): unknown {
+  const told = [...rules].filter(([, { kind }]) => kind !== 'Secret');
+  const entries = told.map(([key, rule]) => ({ key, file: rule.source.place.file, fingerprint: fingerprintOf(rule) }));
+  return { isCurrent, rules: entries };
 }
 
 function registryOf(snapshot: Snapshot): unknown {

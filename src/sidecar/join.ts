@@ -27,7 +27,7 @@ const CONTROL_CLUSTER = 'outrigger-control';
 export function joinBootstrap({ control, workload, adminPort }: JoinOptions): Bootstrap {
   const ads = { configSourceSpecifier: { case: 'ads', value: {} }, resourceApiVersion: ApiVersion.V3 } as const;
   return create(BootstrapSchema, {
-    node: nodeOf(workload),
+    node: nodeOf({ ...workload, adminPort }),
     admin: { address: socketAddress('127.0.0.1', adminPort) },
     staticResources: { clusters: [controlCluster(control, workload.address)] },
     dynamicResources: {

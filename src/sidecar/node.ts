@@ -37,13 +37,15 @@ export interface WorkloadIdentity {
   readonly isMeshed?: boolean;
   /** `REGION/ZONE/SUBZONE`, from the left; empty or absent: not known. */
   readonly locality?: string;
+  /** Where its admin pages are on loopback; 0 or absent: not told. */
+  readonly adminPort?: number;
 }
 
 /** Istio's label of a workload that takes mutual TLS. */
 const TLS_MODE = 'security.istio.io/tlsMode';
 
 export function nodeOf(workload: WorkloadIdentity): Node {
-  const { service, namespace, version, address, inboundPort, outboundPort, mode, locality = '' } = workload;
+  const { service, namespace, version, address, inboundPort, outboundPort, mode, locality = '', adminPort = 0 } = workload;
   const isCaptured = mode === 'redirect';
   const workloadName = version === '' ? service : `${service}-${version}`;
   const name = `${workloadName}-${workload.instance}`;
@@ -66,6 +68,8 @@ export function nodeOf(workload: WorkloadIdentity): Node {
     mode,
     // Virtual hosts of a large mesh are fetched when they are needed.
     onDemand: true,
+    // The control service shows the pages of a sidecar on its own machine.
+    ...(adminPort === 0 ? {} : { adminPort }),
   };
   return create(NodeSchema, {
     id: `sidecar~${address.split(',')[0]}~${name}.${namespace}~${namespace}.svc.cluster.local`,

@@ -1,5 +1,6 @@
 // Two control services on one real API server: one writes the status of rules, Events and the roots of every namespace; when
 // it is killed the other does, and nothing that was said is lost.
+import { writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { crdOf } from '../../src/config/schema/crd.ts';
 import { kindSchemas } from '../../src/config/schema/kind-schemas.ts';
@@ -92,6 +93,22 @@ test('a rule says whether it is followed, and when everybody has it', async () =
   const { body } = await kube.ask('GET', RULES, { accept: 'application/json;as=Table;v=v1;g=meta.k8s.io' });
   const column = listOf(recordOf(body)['columnDefinitions']).findIndex((one) => recordOf(one)['name'] === 'Accepted');
   expect(listOf(recordOf(listOf(recordOf(body)['rows'])[0])['cells'])[column]).toBe('True');
+});
+
+test('wait ends when the status says that proxies have what the file says, and not before', async () => {
+  const file = `${kube.folder}/wanted.yaml`;
+  const wait = async (): Promise<string> => {
+    const place = ['--kube', `${kube.folder}/kubeconfig`, '--timeout', '1'];
+    const waiting = startChild(process.execPath, [OUTRIGGER, 'wait', '--for=distribution', '-f', file, ...place]);
+    await until('its end', () => waiting.hasExited(), 20_000);
+    return waiting.output();
+  };
+  writeFileSync(file, JSON.stringify(rule('/[a-z]+')));
+  expect(await wait()).toContain('1 rules are where they belong');
+  writeFileSync(file, JSON.stringify(rule('/[a-y]+')));
+  expect(await wait()).toContain('VirtualService/shop/web says something else there');
+  writeFileSync(file, JSON.stringify({ ...rule('/'), metadata: { name: 'absent', namespace: 'shop' } }));
+  expect(await wait()).toContain('VirtualService/shop/absent: 404 NotFound');
 });
 
 test('a rule that cannot be followed says why, by its field, and in an Event', async () => {

@@ -1,0 +1,134 @@
+// The commands about a running mesh, as people run them, on real processes: who is in sync, what a sidecar has, and whether a
+// rule has arrived. And what the pages behind them refuse.
+import { spawn } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { request } from 'node:http';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { listOf, recordOf, textOf } from '../../src/kube/json-record.ts';
+import { OUTRIGGER } from '../support/real-parts.ts';
+import { SecureMesh } from '../support/secure-mesh.ts';
+
+interface Outcome {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+const RULES = `apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: one }
+spec: { hosts: [one.example], ports: [{ number: 80, name: http, protocol: HTTP }], resolution: STATIC, endpoints: [{ address: 127.0.0.1 }] }
+`;
+const route = (prefix: string): string => `apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: one }
+spec: { hosts: [one.example], http: [{ match: [{ uri: { prefix: ${prefix} } }], route: [{ destination: { host: one.example } }] }] }
+`;
+
+let mesh: SecureMesh;
+let nodeId = '';
+
+beforeAll(async () => {
+  mesh = await SecureMesh.start(RULES);
+  await mesh.join({ service: 'caller' });
+  const rows = listOf(await (await fetch(`http://127.0.0.1:${mesh.pages}/debug/syncz`)).json());
+  nodeId = textOf(recordOf(rows[0])['nodeId']);
+});
+afterAll(async () => await mesh?.[Symbol.asyncDispose]());
+
+function run(command: string, ...args: readonly string[]): Promise<Outcome> {
+  const address = ['--control-http', `127.0.0.1:${mesh.pages}`];
+  const child = spawn(process.execPath, [OUTRIGGER, command, ...address, ...args]);
+  let [stdout, stderr] = ['', ''];
+  child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
+  child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
+  return new Promise((resolve) => child.once('close', (code) => resolve({ code, stdout, stderr })));
+}
+
+function ask(path: string, options: { readonly method?: string; readonly host?: string } = {}): Promise<number> {
+  const { method = 'GET', host = 'localhost' } = options;
+  return new Promise((resolve, reject) => {
+    const asking = request({ host: '127.0.0.1', port: mesh.pages, path, method, headers: { host } }, (response) => {
+      response.resume();
+      resolve(response.statusCode ?? 0);
+    });
+    asking.on('error', reject).end();
+  });
+}
+
+test('status says who is in sync, and of one node which versions it has', async () => {
+  const all = await run('status');
+  expect({ code: all.code, stderr: all.stderr }).toEqual({ code: 0, stderr: '1 connected, 0 not in sync\n' });
+  const [headings = '', row = ''] = all.stdout.split('\n');
+  expect(headings.split(/ +/)).toEqual(['NODE', 'CDS', 'LDS', 'EDS', 'RDS', 'VHDS', 'SDS']);
+  expect(row).toMatch(/^caller-\S+\.default +synced +synced /);
+  const one = await run('status', 'caller');
+  expect(one.stdout).toContain(nodeId);
+  expect(one.stdout).toMatch(/^CDS +synced +\S+ +\S+$/m);
+  expect(await run('status', 'nobody')).toMatchObject({ code: 1, stdout: '' });
+});
+
+test.each([
+  ['clusters', /^outbound\|80\|\|one\.example +EDS/m],
+  ['listeners', / 127\.0\.0\.1:\d+ +\d+ /],
+  ['routes', /^\S+ +one\.example.* +\/\* +outbound\|80\|\|one\.example$/m],
+  ['endpoints', /^127\.0\.0\.1:80 +HEALTHY +outbound\|80\|\|one\.example$/m],
+  ['all', /^secrets$/m],
+])('proxy-config shows %s', async (part, expected) => {
+  const { code, stdout, stderr } = await run('proxy-config', 'caller', part);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  expect(stdout).toMatch(expected);
+});
+
+test('proxy-config shows no keys, neither through the control service nor from the sidecar itself', async () => {
+  const through = await run('proxy-config', 'caller', 'all', '-o', 'json');
+  const admin = `127.0.0.1:${mesh.members.get('caller')?.admin}`;
+  const direct = await run('proxy-config', 'all', '--admin', admin, '-o', 'json');
+  for (const { code, stdout } of [through, direct]) {
+    expect(code).toBe(0);
+    expect(Object.keys(recordOf(JSON.parse(stdout)))).toEqual([
+      'clusters',
+      'listeners',
+      'routes',
+      'endpoints',
+      'secrets',
+    ]);
+    expect(stdout).not.toContain('PRIVATE KEY');
+    // PEM in the base64 of JSON's bytes.
+    expect(stdout).not.toContain(Buffer.from('-----BEGIN PRIVATE').toString('base64').slice(0, 20));
+  }
+});
+
+test.each([
+  ['a page that changes something', '/quitquitquit', {}, 404],
+  ['a page that is none', '/../ready', {}, 404],
+  ['an escape in the page', '/%2e%2e/quitquitquit', {}, 404],
+  ['a POST', '/ready', { method: 'POST' }, 405],
+  ['a page of a browser', '/ready', { host: 'elsewhere.example' }, 403],
+  ['a page that shows something', '/server_info', {}, 200],
+])('the gateway answers %s with the right status', async (_, page, options, status) => {
+  expect(await ask(`/proxies/${encodeURIComponent(nodeId)}${page}`, options)).toBe(status);
+});
+
+test('the gateway knows only nodes that are connected', async () => {
+  expect(await ask('/proxies/sidecar~127.0.0.1~x.y~z/ready')).toBe(404);
+});
+
+test('wait ends when sidecars have a rule, and says what is missing when they do not get it', async () => {
+  const file = join(mesh.folder, '..', `wanted-${process.pid}.yaml`);
+  writeFileSync(file, route('/new'));
+  const early = await run('wait', '-f', file, '--timeout', '0');
+  expect(early).toMatchObject({
+    code: 1,
+    stderr: 'outrigger wait: VirtualService/default/one is not known to the control service\n',
+  });
+  const waiting = run('wait', '--for', 'distribution', '-f', file, '--timeout', '20');
+  mesh.write(route('/new'));
+  expect(await waiting).toMatchObject({ code: 0 });
+  expect((await run('proxy-config', 'caller', 'routes')).stdout).toContain('/new*');
+  writeFileSync(file, route('/newer'));
+  expect((await run('wait', '-f', file, '--timeout', '0')).stderr).toContain('is in force with other content');
+  writeFileSync(file, route('[1]'));
+  expect(await run('wait', '-f', file)).toMatchObject({ code: 65 });
+});

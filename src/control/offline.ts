@@ -4,7 +4,7 @@ import { createRegistry, fromBinary, toJson } from '@bufbuild/protobuf';
 import { StructSchema } from '@bufbuild/protobuf/wkt';
 import type { JsonValue } from '@bufbuild/protobuf';
 import type { Problem } from '../base/problem.ts';
-import { parseFile } from '../config/parse.ts';
+import { parseFile, type ParsedFile } from '../config/parse.ts';
 import { file_envoy_config_cluster_v3_cluster, ClusterSchema } from '../xds/gen/envoy/config/cluster/v3/cluster_pb.js';
 import { ClusterLoadAssignmentSchema } from '../xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
 import { ListenerSchema } from '../xds/gen/envoy/config/listener/v3/listener_pb.js';
@@ -62,10 +62,21 @@ export interface Offline {
 
 export function translateFiles(
   files: readonly { readonly file: string; readonly text: string }[],
+  options: OfflineOptions = {},
+): Offline {
+  return translateParsed(
+    files.map(({ file, text }) => [file, parseFile(file, text)]),
+    options,
+  );
+}
+
+/** Of what has been read already, wherever it came from; each under a name of its own. */
+export function translateParsed(
+  sources: readonly (readonly [string, ParsedFile])[],
   { domain = 'cluster.local', workloads = [] }: OfflineOptions = {},
 ): Offline {
   const index = new ResourceIndex();
-  for (const { file, text } of files) index.apply(file, parseFile(file, text));
+  for (const [name, parsed] of sources) index.apply(name, parsed);
   const translator = new Translator({ domain, providers: [], services: [] });
   const resources = index.resources();
   const namespaces = new Set([...resources.values()].map((resource) => resource.meta.namespace || 'default'));

@@ -111,6 +111,28 @@ test('wait ends when the status says that proxies have what the file says, and n
   expect(await wait()).toContain('VirtualService/shop/absent: 404 NotFound');
 });
 
+test('check judges what the cluster has as if files were applied to it', async () => {
+  const file = `${kube.folder}/checked.yaml`;
+  const check = async (...files: readonly string[]): Promise<string> => {
+    const checking = startChild(process.execPath, [
+      OUTRIGGER,
+      'check',
+      ...files,
+      '--kube',
+      `${kube.folder}/kubeconfig`,
+    ]);
+    await until('its end', () => checking.hasExited(), 20_000);
+    return checking.output();
+  };
+  // Nobody serves web.example.
+  expect(await check()).toContain('warning: kubernetes:VirtualService/shop/web: ');
+  writeFileSync(file, JSON.stringify(rule('(')));
+  const applied = await check(file);
+  expect(applied).toContain('error: ');
+  expect(applied).toContain('spec.http[0].match[0].uri.regex');
+  expect(applied).not.toContain('kubernetes:VirtualService/shop/web');
+});
+
 test('a rule that cannot be followed says why, by its field, and in an Event', async () => {
   await kube.ask('PATCH', `${RULES}/web`, { type: 'application/merge-patch+json', body: rule('(') });
   await until('the status', async () => (await conditions())[0] === 'Accepted False Invalid 2', 20_000);

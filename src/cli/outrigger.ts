@@ -25,6 +25,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandFile>>> = {
   cni: () => import('./cni.ts'),
   inject: () => import('./inject.ts'),
   status: () => import('./status.ts'),
+  'bug-report': () => import('./bug-report.ts'),
   wait: () => import('./wait.ts'),
   'proxy-config': () => import('./proxy-config.ts'),
   ca: () => import('./ca.ts'),

@@ -45,7 +45,17 @@ export interface WorkloadIdentity {
 const TLS_MODE = 'security.istio.io/tlsMode';
 
 export function nodeOf(workload: WorkloadIdentity): Node {
-  const { service, namespace, version, address, inboundPort, outboundPort, mode, locality = '', adminPort = 0 } = workload;
+  const {
+    service,
+    namespace,
+    version,
+    address,
+    inboundPort,
+    outboundPort,
+    mode,
+    locality = '',
+    adminPort = 0,
+  } = workload;
   const isCaptured = mode === 'redirect';
   const workloadName = version === '' ? service : `${service}-${version}`;
   const name = `${workloadName}-${workload.instance}`;

@@ -1,10 +1,11 @@
 // The commands about a running mesh, as people run them, on real processes: who is in sync, what a sidecar has, and whether a
 // rule has arrived. And what the pages behind them refuse.
-import { spawn } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { execFileSync, spawn } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { redacted, redactedRules } from '../../src/cli/pages/redaction.ts';
 import { listOf, recordOf, textOf } from '../../src/kube/json-record.ts';
 import { OUTRIGGER } from '../support/real-parts.ts';
 import { SecureMesh } from '../support/secure-mesh.ts';
@@ -131,4 +132,47 @@ test('wait ends when sidecars have a rule, and says what is missing when they do
   expect((await run('wait', '-f', file, '--timeout', '0')).stderr).toContain('is in force with other content');
   writeFileSync(file, route('[1]'));
   expect(await run('wait', '-f', file)).toMatchObject({ code: 65 });
+});
+
+test('bug-report has what helps, and no secret of the mesh', async () => {
+  const archive = join(mesh.folder, '..', `report-${process.pid}.tar.gz`);
+  const log = join(mesh.folder, '..', `log-${process.pid}.txt`);
+  const token = readFileSync(mesh.token('default/caller'), 'utf8').trim();
+  writeFileSync(log, `GET / authorization: Bearer ${token}\nnothing else\n`);
+  const { code, stderr } = await run(
+    'bug-report',
+    '-f',
+    join(mesh.folder, 'rules-1.yaml'),
+    '--log',
+    log,
+    '-o',
+    archive,
+  );
+  expect({ code, stderr }).toMatchObject({ code: 0, stderr: expect.stringContaining(' 0 pages could not be had') });
+  const names = execFileSync('tar', ['-tzf', archive], { encoding: 'utf8' });
+  for (const name of ['versions.txt', 'control/debug_syncz.txt', '/config_dump.txt', 'rules/0-', 'logs/0-'])
+    expect(names).toContain(name);
+  const all = execFileSync('tar', ['-xzOf', archive], { encoding: 'utf8', maxBuffer: 1 << 28 });
+  expect(all).toContain('nothing else');
+  for (const secret of [token, token.split('.')[2] ?? '', 'PRIVATE KEY', 'LS0tLS1CRUdJTiBQUklW'])
+    expect(all).not.toContain(secret);
+});
+
+test.each([
+  ['{"authorization": "Bearer abcdef0123"}', 'abcdef0123'],
+  ['Authorization: Basic dXNlcjpwYXNz', 'dXNlcjpwYXNz'],
+  ['password: "hunter two \\" three"', 'three'],
+  ["client_secret='hunter2'", 'hunter2'],
+  ['-----BEGIN EC PRIVATE KEY-----\\nMHcCAQ\\n-----END EC PRIVATE KEY-----', 'MHcCAQ'],
+  ['-----BEGIN PRIVATE KEY-----\nMHcCAQ', 'MHcCAQ'],
+  [Buffer.from(`-----BEGIN PRIVATE KEY-----\n${'MHcCAQ'.repeat(9)}`).toString('base64'), 'TUhjQ0FR'],
+  ['token eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl', 'c2lnbmF0dXJl'],
+])('redaction of %j', (text, secret) => expect(redacted(text)).not.toContain(secret));
+
+test('redaction leaves out Secrets, and keeps the documents beside them', () => {
+  const rules = 'kind: Service\n---\napiVersion: v1\nkind: Secret\nstringData: { word: hunter2 }\n---\nkind: Gateway\n';
+  const kept = redactedRules(rules);
+  expect(kept).not.toContain('hunter2');
+  expect(kept).toContain('kind: Service');
+  expect(kept).toContain('kind: Gateway');
 });

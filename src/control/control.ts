@@ -21,6 +21,7 @@ import type { MeshNode } from './mesh-node.ts';
 import { checkClaim } from './node-claim.ts';
 import { ProblemLog } from './problem-log.ts';
 import { RateReports } from './rate-reports.ts';
+import { Readiness } from './readiness.ts';
 import { ResourceIndex } from './resource-index.ts';
 import type { Touched } from './resource-index.ts';
 import type { RuleSink, RuleSource } from './rule-source.ts';
@@ -62,6 +63,8 @@ export class ControlService implements ViewSource {
   readonly #status: StatusServer;
   readonly #problemLog: ProblemLog;
   readonly #settling: Settling;
+  readonly #readiness: Readiness;
+  readonly #ending = new AbortController();
   readonly #subscribers = new Set<Subscriber>();
   readonly #jwks: JwksStore;
   readonly #translator: Translator;
@@ -95,6 +98,7 @@ export class ControlService implements ViewSource {
     this.#problemLog = new ProblemLog(log.child('rules'));
     const { sources = [] } = options;
     this.#sources = rules === undefined ? sources : [new DirectoryRules(rules, log.child('rules')), ...sources];
+    this.#readiness = new Readiness(this.#sources, this.#settling);
     this.#refusals = new RefusalBook(log.child('refusals'), clock);
     this.#reports = new RateReports({
       snapshot: () => this.snapshot,
@@ -130,12 +134,13 @@ export class ControlService implements ViewSource {
     this.#translator = new Translator(given, this.#clients, () => this.#jwks.states);
   }
 
-  /** Reads the rules, then listens. Rejects when a source cannot be read or an address is taken. */
+  /** Shows how it is, reads the rules, then listens. Rejects when a source cannot be read or an address is taken. */
   async start(): Promise<ControlAddresses> {
     const sink: RuleSink = {
       apply: (name, parsed) => this.#touched(this.#index.apply(name, parsed)),
       remove: (name) => this.#touched(this.#index.remove(name)),
     };
+    const http = await this.#status.start();
     await Promise.all(this.#sources.map(async (source) => await source.start(sink)));
     this.#publish();
     const { log, rules = '' } = this.#options;
@@ -145,7 +150,6 @@ export class ControlService implements ViewSource {
       log.warning('the plaintext port can be reached from other machines, and nobody is asked there who they are', {
         xds,
       });
-    const http = await this.#status.start();
     this.#settling.start();
     log.info('control service listens', { xds, http, secure, rules });
     return { xds, http, secure };
@@ -161,6 +165,8 @@ export class ControlService implements ViewSource {
       log,
       clock,
       onRootsChanged: () => this.#workloadsChanged(),
+      onWaiting: (why) => this.#readiness.waitForAuthority(why),
+      ending: this.#ending.signal,
       trustDomains: () => [this.snapshot.mesh.trustDomain, ...this.snapshot.mesh.trustDomainAliases],
     });
     // Who joins is told whom to trust.
@@ -169,6 +175,7 @@ export class ControlService implements ViewSource {
   }
 
   async stop(): Promise<void> {
+    this.#ending.abort();
     this.#settling.stop();
     this.#reports.stop();
     this.#debounce.close();
@@ -230,6 +237,11 @@ export class ControlService implements ViewSource {
     return this.#settling.isOpen;
   }
 
+  /** What it waits for before it can serve; empty: nothing. */
+  get waiting(): readonly string[] {
+    return this.#readiness.waiting();
+  }
+
   get problems(): readonly Problem[] {
     return this.#problems;
   }
@@ -267,6 +279,7 @@ export class ControlService implements ViewSource {
       ...this.#discovery.counters(),
       ...(this.#secure === null ? [] : [...this.#refusals.counters(), ...this.#secure.counters()]),
       ...this.#jwks.counters(),
+      ...this.#sources.flatMap((source) => [...(source.counters?.() ?? [])]),
       ['pilot_xds', this.#subscribers.size],
       ['pilot_services', this.snapshot.services.size],
       ['pilot_virt_services', this.snapshot.virtualServices.length],

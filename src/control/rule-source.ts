@@ -15,6 +15,10 @@ export interface RuleSource {
   start(sink: RuleSink): Promise<void>;
   /** Whether the node is one of the workloads that the source brings, and so none that joins; absent: it brings none. */
   knows?(node: MeshNode): boolean;
+  /** What keeps `start` from resolving, a line for each; empty, or absent: nothing that could be told. */
+  waiting?(): readonly string[];
+  /** By Prometheus name. */
+  counters?(): ReadonlyMap<string, number>;
   /** After it nothing is applied any more. */
   stop(): Promise<void>;
 }

@@ -18,6 +18,7 @@ import { TokenReviewer } from './authentication/token-reviewer.ts';
 import { CertificateAuthority } from './ca/certificate-authority.ts';
 import type { AuthorityStore } from './ca/authority-files.ts';
 import { DirectoryStore } from './ca/directory-store.ts';
+import { PatientStore } from './ca/patient-store.ts';
 import { JoinTokens } from './ca/join-token.ts';
 import { CallerRate } from './caller-rate.ts';
 import { CertificateService } from './certificate-service.ts';
@@ -42,6 +43,10 @@ export interface SecureSurroundings {
   readonly clock: Clock;
   /** The trust bundle is another one. */
   readonly onRootsChanged: () => void;
+  /** Why its authority is waited for; empty: it is not any more. */
+  readonly onWaiting: (why: string) => void;
+  /** Nobody needs it any more. */
+  readonly ending: AbortSignal;
   /** As they are now: the trust domain that certificates are signed for first, then its aliases. */
   readonly trustDomains: () => readonly [string, ...string[]];
 }
@@ -81,15 +86,23 @@ export class SecureEndpoint {
   /** Rejects when the authority's files are not fit, with what is wrong with them. */
   static async open(options: SecureOptions, around: SecureSurroundings): Promise<SecureEndpoint> {
     const { authority } = options;
-    const store = typeof authority === 'string' ? new DirectoryStore(authority) : authority;
     const [trustDomain] = around.trustDomains();
     const log = around.log.child('ca');
+    const store = new PatientStore(typeof authority === 'string' ? new DirectoryStore(authority) : authority, {
+      ending: around.ending,
+      onWaiting: (why) => {
+        if (why !== '') log.warning('the authority cannot be reached, and is waited for', { cause: why });
+        around.onWaiting(why);
+      },
+    });
     const opened = await CertificateAuthority.open({ store, log, trustDomain, clock: around.clock });
     if (opened.kind === 'refused') {
       const why = opened.problems.map((problem) => formatProblem(problem)).join('; ');
       throw new Error(`certificate authority ${store.place}: ${why}`);
     }
-    return new SecureEndpoint(options, around, opened.authority, await JoinTokens.open(store));
+    const joinTokens = await JoinTokens.open(store);
+    store.end();
+    return new SecureEndpoint(options, around, opened.authority, joinTokens);
   }
 
   private constructor(

@@ -14,6 +14,8 @@ import type { Snapshot } from './snapshot.ts';
 /** What the status server shows; ControlService has it. */
 export interface StatusSubject {
   readonly isReady: boolean;
+  /** What it waits for before it can serve; empty: nothing. */
+  readonly waiting: readonly string[];
   readonly problems: readonly Problem[];
   readonly snapshot: Snapshot;
   readonly discovery: DiscoveryEndpoint;
@@ -92,6 +94,10 @@ export class StatusServer {
     switch (path) {
       case '/ready':
         return send(response, control.isReady ? 200 : 503, 'text/plain', control.isReady ? 'ready\n' : 'settling\n');
+      case '/livez':
+        return send(response, 200, 'text/plain', 'ok\n');
+      case '/readyz':
+        return sendReadiness(response, control.waiting, isLocal(request));
       case '/metrics':
         return send(response, 200, 'text/plain; version=0.0.4', metricsText(control.counters()));
       case '/debug/problems':
@@ -107,7 +113,7 @@ export class StatusServer {
           response,
           404,
           'text/plain',
-          'paths: /ready /metrics /debug/problems /debug/syncz /debug/rules /debug/registry /proxies/NODE/PAGE\n',
+          'paths: /livez /readyz /ready /metrics /debug/problems /debug/syncz /debug/rules /debug/registry /proxies/NODE/PAGE\n',
         );
     }
   }
@@ -123,6 +129,13 @@ function rulesOf({ isCurrent, rules }: StatusSubject): unknown {
   const told = [...rules].filter(([, { kind }]) => kind !== 'Secret');
   const entries = told.map(([key, rule]) => ({ key, file: rule.source.place.file, fingerprint: fingerprintOf(rule) }));
   return { isCurrent, rules: entries };
+}
+
+/** Reasons name accounts and addresses: they are told to this machine only. */
+function sendReadiness(response: ServerResponse, waiting: readonly string[], isTold: boolean): void {
+  if (waiting.length === 0) return send(response, 200, 'text/plain', 'ok\n');
+  const lines = isTold ? waiting : ['reasons are told to this machine only, and in the log'];
+  send(response, 503, 'text/plain', `waiting for\n${lines.map((line) => `  ${line}\n`).join('')}`);
 }
 
 function registryOf(snapshot: Snapshot): unknown {

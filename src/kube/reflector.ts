@@ -16,22 +16,9 @@ import { resourceName, type KubeKind } from './kind-path.ts';
 import type { KubeObject } from './kube-object.ts';
 import { ObjectStore, type ObjectChange, type ObjectDraft } from './object-store.ts';
 import { pause } from './pause.ts';
+import { DEFAULT_TIMING, type ReflectorTiming } from './reflector-timing.ts';
 import { Trouble } from './trouble.ts';
 import type { WatchEvent } from './watch-event.ts';
-
-export interface ReflectorTiming {
-  /** A watch is asked for between this and twice this; 300 s. */
-  readonly watchSeconds: number;
-  /** Without a byte for so long a watch is begun again; the server sends a bookmark a minute. 150 s. */
-  readonly stallMs: number;
-  /** The first and the longest pause after failures, fully jittered; 0.8 s and 30 s. */
-  readonly backoffMinMs: number;
-  readonly backoffMaxMs: number;
-  /** A kind that is not there is looked for again after so long, ± 20 %; 10 s. */
-  readonly absentMs: number;
-  /** A watch that held so long is resumed at once; 250 ms. */
-  readonly heldMs: number;
-}
 
 export interface ReflectorOptions<T> extends Selection {
   readonly client: Pick<KubeClient, 'listPages' | 'watch' | 'call'>;
@@ -41,6 +28,8 @@ export interface ReflectorOptions<T> extends Selection {
   readonly onChange: (change: ObjectChange<T>) => void;
   /** Once: the first whole list has been told of, or the kind is not served. */
   readonly onSynced?: () => void;
+  /** The server answers again after it did not: others that wait for it need not wait longer (`hearAnswer`). */
+  readonly onAnswered?: () => void;
   readonly log: Log;
   readonly clock: Clock;
   /** `Math.random` by default. */
@@ -61,14 +50,6 @@ export interface ReflectorCounters {
   readonly faults: number;
 }
 
-const DEFAULT_TIMING: ReflectorTiming = {
-  watchSeconds: 300,
-  stallMs: 150_000,
-  backoffMinMs: 800,
-  backoffMaxMs: 30_000,
-  absentMs: 10_000,
-  heldMs: 250,
-};
 interface Ended {
   /** Null: in order. */
   readonly end: KubeFailure | null;
@@ -96,6 +77,10 @@ export class Reflector<T> {
   readonly #counts = { lists: 0, watches: 0, events: 0, bookmarks: 0, resumes: 0, faults: 0 };
   #run: Promise<void> | null = null;
   #nap = new AbortController();
+  /** The pause is our own choice. */
+  #isCuttable = false;
+  /** Somebody was answered since the last question was asked. */
+  #hasHeard = false;
   /** Empty: a list is needed. */
   #resourceVersion = '';
   #isSynced = false;
@@ -133,9 +118,10 @@ export class Reflector<T> {
     await Promise.race([this.#run, pause(STOP_MS, new AbortController().signal)]);
   }
 
-  /** A pause is cut short: the kind may be there now, or the rights. */
-  look(): void {
-    this.#nap.abort();
+  /** The server answered somebody: a pause after a failure is over, unless the server itself asked for it. */
+  hearAnswer(): void {
+    this.#hasHeard = true;
+    if (this.#isCuttable) this.#nap.abort();
   }
 
   /** What is known is whole; it stays true while the server is away. */
@@ -158,6 +144,10 @@ export class Reflector<T> {
     return this.#store.objects;
   }
 
+  get what(): string {
+    return resourceName(this.#options.kind);
+  }
+
   /** Empty: the last answer was good. */
   get complaint(): string {
     return this.#trouble.complaint;
@@ -171,6 +161,8 @@ export class Reflector<T> {
     const { signal } = this.#ending;
     while (!signal.aborted) {
       let delayMs: number;
+      this.#isCuttable = false;
+      this.#hasHeard = false;
       try {
         delayMs = this.#resourceVersion === '' ? await this.#begin() : await this.#resume();
       } catch (cause) {
@@ -252,7 +244,7 @@ export class Reflector<T> {
           openedMs = clock.now();
           this.#counts.watches++;
           if (!isInitial) this.#counts.resumes++;
-          held = setTimeout(() => this.#trouble.end(), this.#timing.heldMs);
+          held = setTimeout(() => this.#recover(), this.#timing.heldMs);
         },
         onEvent: (event) => {
           if (this.#ending.signal.aborted) return false;
@@ -315,7 +307,7 @@ export class Reflector<T> {
     }
     const isCut = end === null || end.reason === 'Closed' || end.reason === 'Stalled';
     if (isCut && heldMs >= this.#timing.heldMs) {
-      this.#trouble.end();
+      this.#recover();
       this.#backoff.reset();
       this.#fruitless = 0;
       this.#expired = 0;
@@ -342,7 +334,7 @@ export class Reflector<T> {
     if (!this.#isAbsent) this.#options.log.info(`${resourceName(kind)}: not served, looked for again`);
     this.#setAbsent(true);
     this.#lastSyncMs = this.#options.clock.now();
-    this.#trouble.end();
+    this.#recover();
     this.#backoff.reset();
     this.#store.replace(this.#store.draft());
     this.#synced();
@@ -365,12 +357,20 @@ export class Reflector<T> {
     this.#stalls = 0;
     this.#expired = 0;
     this.#backoff.reset();
-    this.#trouble.end();
+    this.#recover();
   }
 
+  #recover(): void {
+    if (this.#trouble.end()) this.#guard(() => this.#options.onAnswered?.());
+  }
+
+  /** What the server asks for is waited for, and up to twice that; else as long as nobody is known to be answered. */
   #fail(failure: KubeFailure): number {
+    const { retryAfterMs } = failure;
     this.#trouble.say(failure);
-    return Math.max(this.#backoff.next(), failure.retryAfterMs);
+    this.#isCuttable = retryAfterMs === 0;
+    const mostMs = this.#isCuttable ? (this.#hasHeard ? this.#timing.backoffMinMs : Infinity) : retryAfterMs;
+    return retryAfterMs + Math.min(this.#backoff.next(), mostMs);
   }
 
   /** A fault leaves what was kept before. */

@@ -39,9 +39,12 @@ export class Trouble {
     this.#reason = failure.reason;
   }
 
-  end(): void {
-    if (this.#reason !== '') this.#log.info(`${this.#what}: watched again`);
+  /** False: there was none. */
+  end(): boolean {
+    const wasThere = this.#reason !== '';
+    if (wasThere) this.#log.info(`${this.#what}: watched again`);
     this.#reason = '';
     this.#complaint = '';
+    return wasThere;
   }
 }

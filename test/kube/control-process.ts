@@ -27,7 +27,7 @@ export class ControlProcess {
   }
 
   async ready(timeoutMs = READY_MS): Promise<this> {
-    await untilReady(this.child, async () => (await statusOf(this.http, '/ready')) === 200, timeoutMs);
+    await untilReady(this.child, async () => (await statusOf(this.http, '/readyz')) === 200, timeoutMs);
     return this;
   }
 

@@ -84,10 +84,11 @@ function container(release: Release): JsonObject {
       { name: 'POD_IP', valueFrom: { fieldRef: { fieldPath: 'status.podIP' } } },
     ],
     ports: PORTS.map((port) => ({ ...port, protocol: 'TCP' })),
-    startupProbe: { ...probe('/metrics'), periodSeconds: 2, failureThreshold: 60 },
-    readinessProbe: { ...probe('/ready'), periodSeconds: 3, timeoutSeconds: 5, failureThreshold: 3 },
+    // It answers from the beginning, also while it waits for the API server: then it must not be ended, but is not ready.
+    startupProbe: { ...probe('/livez'), periodSeconds: 2, failureThreshold: 60 },
+    readinessProbe: { ...probe('/readyz'), periodSeconds: 3, timeoutSeconds: 5, failureThreshold: 3 },
     // Slow is not dead: an event loop that is held for seconds must not cost every sidecar its stream.
-    livenessProbe: { ...probe('/metrics'), periodSeconds: 10, timeoutSeconds: 10, failureThreshold: 6 },
+    livenessProbe: { ...probe('/livez'), periodSeconds: 10, timeoutSeconds: 10, failureThreshold: 6 },
     ...unlessEmpty('resources', {
       ...unlessEmpty('requests', resources.requests),
       ...unlessEmpty('limits', resources.limits),

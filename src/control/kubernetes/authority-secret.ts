@@ -16,6 +16,7 @@ import {
   type AuthorityFiles,
   type AuthorityStore,
 } from '../ca/authority-files.ts';
+import { StoreAway } from '../ca/patient-store.ts';
 
 export interface AuthoritySecretOptions {
   readonly client: KubeClient;
@@ -133,6 +134,12 @@ export class AuthoritySecret implements AuthorityStore {
 
   /** What the server says of a Secret may quote it: only its reason is told. */
   #fault(what: string, { status, reason }: KubeFailure): Error {
-    return new Error(`${this.place} ${what}: ${reason}${status === 0 ? '' : ` (${status})`}`);
+    const text = `${this.place} ${what}: ${reason}${status === 0 ? '' : ` (${status})`}`;
+    return isPassing(status) ? new StoreAway(text) : new Error(text);
   }
+}
+
+/** Nobody answered, or who did cannot do it now; rights may come later than we do. */
+function isPassing(status: number): boolean {
+  return status === 0 || status === 401 || status === 403 || status === 429 || status >= 500;
 }

@@ -7,9 +7,11 @@ import type { KubeClient } from '../../kube/client.ts';
 import type { KubeObject } from '../../kube/kube-object.ts';
 import { KNOWN_KINDS } from '../../kube/known-kinds.ts';
 import { recordOf, textOf } from '../../kube/json-record.ts';
-import { Reflector, type ReflectorTiming } from '../../kube/reflector.ts';
+import type { ReflectorTiming } from '../../kube/reflector-timing.ts';
+import { Reflector } from '../../kube/reflector.ts';
 import type { RuleSink } from '../rule-source.ts';
 import { objectName, shownPod } from './object-text.ts';
+import type { Watching } from './watch-counters.ts';
 
 const REGION = 'topology.kubernetes.io/region';
 const ZONE = 'topology.kubernetes.io/zone';
@@ -19,6 +21,8 @@ export interface PodRulesOptions {
   readonly log: Log;
   readonly clock: Clock;
   readonly timing?: Partial<ReflectorTiming>;
+  /** The API server answers again. */
+  readonly onAnswered: () => void;
 }
 
 /** The few fields of a Pod that are kept, as an object again. */
@@ -39,8 +43,8 @@ export class PodRules {
 
   constructor(options: PodRulesOptions, sink: RuleSink, onSynced: () => void) {
     this.#sink = sink;
-    const { client, log, clock, timing } = options;
-    const common = { client, log, clock, ...(timing === undefined ? {} : { timing }) };
+    const { client, log, clock, onAnswered, timing } = options;
+    const common = { client, log, clock, onAnswered, ...(timing === undefined ? {} : { timing }) };
     this.#nodes = new Reflector<string>({
       ...common,
       kind: KNOWN_KINDS.node,
@@ -64,6 +68,10 @@ export class PodRules {
 
   async stop(): Promise<void> {
     await Promise.all([this.#nodes.stop(), this.#pods.stop()]);
+  }
+
+  get reflectors(): readonly Watching[] {
+    return [this.#nodes, this.#pods];
   }
 
   /** Whether a Pod has one of the addresses. */

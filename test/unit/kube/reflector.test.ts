@@ -6,7 +6,8 @@ import { plainAccess } from '../../../src/kube/access.ts';
 import { KubeClient } from '../../../src/kube/client.ts';
 import { KNOWN_KINDS } from '../../../src/kube/known-kinds.ts';
 import { recordOf, textOf } from '../../../src/kube/json-record.ts';
-import { Reflector, type ReflectorTiming } from '../../../src/kube/reflector.ts';
+import type { ReflectorTiming } from '../../../src/kube/reflector-timing.ts';
+import { Reflector } from '../../../src/kube/reflector.ts';
 import { until } from '../../support/until.ts';
 import { bookmark, line, open, sendJson, sendStatus, WatchServer } from './watch-server.ts';
 
@@ -32,7 +33,7 @@ afterEach(async () => {
   await server.stop();
 });
 
-function reflect(timing: Partial<ReflectorTiming> = {}): Reflector<string> {
+function reflect(timing: Partial<ReflectorTiming> = {}, onAnswered: () => void = () => {}): Reflector<string> {
   const reflector = new Reflector<string>({
     client,
     kind: KNOWN_KINDS.configMap,
@@ -45,6 +46,7 @@ function reflect(timing: Partial<ReflectorTiming> = {}): Reflector<string> {
       told.push(`${key}: ${old} → ${next}`);
       if (next === 'burden') throw new Error('onChange has a fault');
     },
+    onAnswered,
     log: createLog('kube', 'debug', (text) => lines.push(text)),
     clock: systemClock,
     // Pauses are jittered down to nothing; in the middle they can be measured.
@@ -346,6 +348,39 @@ describe('a server', () => {
     const sinceMs = performance.now();
     await synced(reflect());
     expect(performance.now() - sinceMs).toBeGreaterThan(950);
+  });
+
+  test('that is away is asked at once when somebody else was answered, and not before the time that it asked for', async () => {
+    server.put('a', '1');
+    const headers: Record<string, string>[] = [{}, { 'retry-after': '1' }];
+    for (const extra of headers)
+      server.scripts.push((_, response) => {
+        sendStatus(response, 503, 'ServiceUnavailable', extra);
+        return true;
+      });
+    const reflector = reflect({ backoffMinMs: 60_000, backoffMaxMs: 120_000 });
+    await until('a failure', () => reflector.complaint !== '');
+    reflector.hearAnswer();
+    await until('another', () => reflector.counters().failures['ServiceUnavailable'] === 2);
+    const sinceMs = performance.now();
+    reflector.hearAnswer();
+    await synced(reflector);
+    expect(performance.now() - sinceMs).toBeGreaterThan(950);
+  });
+
+  test('says once that it is back, to those who wait for it as well', async () => {
+    server.put('a', '1');
+    server.rule = (_, response) => {
+      response.destroy();
+      return true;
+    };
+    let answers = 0;
+    const reflector = reflect({ heldMs: 10 }, () => answers++);
+    await until('failures', () => reflector.complaint !== '');
+    server.rule = () => false;
+    await synced(reflector);
+    await until('the end of the trouble', () => reflector.complaint === '');
+    expect(answers).toBe(1);
   });
 
   const BETWEEN = [

@@ -8,6 +8,7 @@ import type { Problem } from '../base/problem.ts';
 import { fingerprintOf } from '../config/fingerprint.ts';
 import type { Resource } from '../config/resource.ts';
 import type { DiscoveryEndpoint } from './flow.ts';
+import { publicFingerprint } from './public-fingerprint.ts';
 import { ProxyGateway } from './proxy-gateway.ts';
 import type { Snapshot } from './snapshot.ts';
 
@@ -128,7 +129,10 @@ function isLocal({ socket, headers }: IncomingMessage): boolean {
 function rulesOf({ isCurrent, rules }: StatusSubject): unknown {
   const told = [...rules].filter(([, { kind }]) => kind !== 'Secret');
   const entries = told.map(([key, rule]) => ({ key, file: rule.source.place.file, fingerprint: fingerprintOf(rule) }));
-  return { isCurrent, rules: entries };
+  const secrets = [...rules].flatMap(([key, { kind, spec, source }]) =>
+    kind === 'Secret' ? [{ key, file: source.place.file, certificate: publicFingerprint(spec) }] : [],
+  );
+  return { isCurrent, rules: entries, secrets };
 }
 
 /** Reasons name accounts and addresses: they are told to this machine only. */

@@ -6,6 +6,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { listOf, recordOf } from '../../src/kube/json-record.ts';
 import { crdOf } from '../../src/config/schema/crd.ts';
 import { kindSchemas } from '../../src/config/schema/kind-schemas.ts';
 import { ClusterLoadAssignmentSchema } from '../../src/xds/gen/envoy/config/endpoint/v3/endpoint_pb.js';
@@ -91,8 +92,21 @@ interface State {
   readonly held: readonly string[];
 }
 
+async function countOf(metric: string): Promise<number> {
+  const found = new RegExp(`^${metric} (\\d+)$`, 'm').exec(await control.text('/metrics'));
+  return Number(found?.[1] ?? 0);
+}
+
 async function stateOf(of: ControlProcess, held: HeldResources): Promise<State> {
-  return { pages: await Promise.all(PAGES.map(async (path) => await of.page(path))), held: held.dump() };
+  const { rules, secrets, isCurrent } = recordOf(await of.page('/debug/rules'));
+  // Rules and Secrets are told in the order in which they were heard.
+  const inOrder = [rules, secrets].map((entries) =>
+    listOf(entries)
+      .map((entry) => JSON.stringify(entry))
+      .toSorted(),
+  );
+  const pages = await Promise.all(PAGES.map(async (path) => await of.page(path)));
+  return { pages: [...pages, ...inOrder, isCurrent], held: held.dump() };
 }
 
 /**
@@ -125,13 +139,19 @@ function report(what: string, ms: number): void {
 
 test('without trouble it is what a fresh one is', async () => {
   await cluster.change(60);
+  const { rules, secrets } = recordOf(await control.page('/debug/rules'));
+  expect([listOf(rules).length > 30, listOf(secrets).length > 1]).toEqual([true, true]);
   report('changes', await whole());
 });
 
 test('connections that are reset every second cost nothing', async () => {
+  const lists = await countOf('outrigger_kube_lists_total');
   network.cutEvery(1000);
   await cluster.changeFor(6_000);
   network.calm();
+  // Watches go on where they were; kinds of the Gateway API, which are not there, are looked for.
+  expect(network.cuts).toBeGreaterThan(100);
+  expect((await countOf('outrigger_kube_lists_total')) - lists).toBeLessThan(10);
   report('resets every second', await whole());
 });
 
@@ -153,6 +173,7 @@ test('what happened before etcd forgot it is found out', async () => {
   await cluster.changeFor(3_000);
   network.calm();
   report('a compaction', await whole());
+  expect(await countOf('outrigger_kube_failures_total{reason="Expired"}')).toBeGreaterThan(0);
 });
 
 test('an API server that was away is found again', async () => {

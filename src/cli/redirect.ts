@@ -36,7 +36,7 @@ function addOptions(command: Command): Command {
     .option('-g, --proxy-gid <ids>', 'groups whose connections are left alone', '1337')
     .option('-m, --mode <mode>', 'only REDIRECT', 'REDIRECT')
     .option('-b, --inbound-ports <ports>', "inbound ports to redirect: '*', '' or a list such as 80,8000-8100", '*')
-    .option('-d, --exclude-inbound-ports <ports>', 'inbound ports to leave alone', '15020,15021,15090')
+    .option('-d, --exclude-inbound-ports <ports>', 'inbound ports to leave alone', '15020,15021,15022,15090')
     .option('-q, --outbound-ports <ports>', 'outbound ports to redirect whatever their address', '')
     .option('-o, --exclude-outbound-ports <ports>', 'outbound ports to leave alone', '')
     .option('-i, --outbound-ip-ranges <ranges>', "destinations to redirect: '*', '' or a list of CIDRs", '*')

@@ -15,6 +15,8 @@ export interface CommonSettings {
   readonly metricsPort: number | null;
   /** Of the port that speaks for the whole pod; null for none. */
   readonly statusPort: number | null;
+  /** Of the pages for the control service; null for none. */
+  readonly pagesPort: number | null;
   readonly drainSeconds: number;
   readonly drainDelaySeconds: number;
   readonly drainStrategy: DrainStrategy;
@@ -54,6 +56,7 @@ export function readFlags(flags: SidecarFlags): SidecarSettings | readonly strin
     readinessPort: reader.has('readiness') ? reader.number('readiness', 0, PORTS) : null,
     metricsPort: reader.has('metrics') ? reader.number('metrics', 0, PORTS) : null,
     statusPort: reader.has('status') ? reader.number('status', 0, PORTS) : null,
+    pagesPort: reader.has('pages') ? reader.number('pages', 1, [1, 65_535]) : null,
     drainSeconds: reader.number('drainSeconds', 5, [0, 3600]),
     drainDelaySeconds: reader.number('drainDelaySeconds', 1, [0, 3600]),
     drainStrategy: reader.strategy(),

@@ -49,11 +49,16 @@ async function runFile(settings: SidecarSettings & { kind: 'file' }, flags: Side
 }
 
 async function runJoin(settings: SidecarSettings & { kind: 'join' }, flags: SidecarFlags): Promise<number> {
-  const { control, adminPort, logLevel } = settings;
+  const { control, adminPort, pagesPort, logLevel } = settings;
   const log = createLog('sidecar', logLevel);
   const { identity, workload } = await identify(settings, log);
   const address = workload.address === '' ? await ownAddress(control) : workload.address;
-  const bootstrap = joinBootstrap({ control, workload: { ...workload, address }, adminPort });
+  const bootstrap = joinBootstrap({
+    control,
+    workload: { ...workload, address },
+    adminPort,
+    pagesPort: pagesPort ?? 0,
+  });
   if (workload.mode === 'explicit')
     warnOfExposure(
       workload.apps.map(({ port }) => port),
@@ -137,6 +142,7 @@ async function run(plane: SidecarPlane, { settings, flags, app, succession }: Ru
     admin: proxy.adminAddress,
     settings,
     app,
+    identity: proxy.identity,
     inherit: succession.take,
   });
   try {

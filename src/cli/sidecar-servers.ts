@@ -4,6 +4,7 @@ import type { Log } from '../base/log.ts';
 import type { RunningServer } from '../sidecar/admin/server.ts';
 import type { AdminSource } from '../sidecar/admin/source.ts';
 import type { OpenSocket, SocketRole } from '../sidecar/handover/socket-record.ts';
+import type { Identity } from '../sidecar/identity.ts';
 import type { SdsServer } from '../sidecar/sds-server.ts';
 import type { SecretStore } from '../sidecar/secrets.ts';
 import type { CommonSettings } from './sidecar-flags.ts';
@@ -17,6 +18,8 @@ export interface SidecarServersOptions {
   readonly admin: { readonly address: string; readonly port: number } | null;
   readonly settings: CommonSettings;
   readonly app: AppAddress;
+  /** Null: the sidecar has none. */
+  readonly identity: Identity | null;
   /** A socket of the predecessor for this address; null for none. */
   readonly inherit: (role: SocketRole, address: string, port: number) => number | null;
 }
@@ -66,6 +69,7 @@ export class SidecarServers {
       }
     }
     await this.#serveStatus();
+    await this.#servePages();
     await this.#serveSecrets();
     if (admin === null) return;
     const { startAdminServer } = await import('../sidecar/admin/server.ts');
@@ -105,6 +109,18 @@ export class SidecarServers {
     const place = appPlace(address.split(',')[0] ?? '', isCaptured);
     const app = { place, probes: probes ?? new Map(), metrics };
     this.#started.push({ role: 'status', ...at, server: await startStatusServer(source, { ...at, descriptor }, app) });
+  }
+
+  /** Without an identity nobody could tell who asks: there are none then. */
+  async #servePages(): Promise<void> {
+    const { source, settings, identity, inherit, log } = this.#options;
+    const { pagesPort: port } = settings;
+    if (port === null || identity === null) return;
+    const { startPagesServer } = await import('../sidecar/admin/pages-server.ts');
+    const at = { address: EVERYWHERE, port };
+    const descriptor = inherit('pages', EVERYWHERE, port);
+    const server = await startPagesServer({ source, identity, log: log.child('pages') }, { ...at, descriptor });
+    this.#started.push({ role: 'pages', ...at, server });
   }
 
   /** A successor takes the path away from its predecessor: Envoys connect again. */

@@ -31,6 +31,7 @@ export function register(program: Command): void {
     .option('--readiness <port>', 'serve /healthz/ready on this port of every interface')
     .option('--metrics <port>', 'serve /stats/prometheus on this port of every interface')
     .option('--status <port>', "serve the app's probes and the metrics of both on this port of every interface")
+    .option('--pages <port>', 'serve read-only admin pages to the control service, over mutual TLS, on every interface')
     .option('--address <ip>', 'the address under which others reach this workload')
     .option('--locality <region[/zone[/subzone]]>', 'where this workload is: for locality aware balancing')
     .option('--concurrency <n>', 'threads that serve traffic', '1')

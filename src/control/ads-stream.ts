@@ -16,8 +16,9 @@ import type { Watch } from '../xds/watch.ts';
 import { answerOf, statusOf, type Refusal } from './authentication/refusal.ts';
 import type { SyncState, SyncStatus, View, ViewSource, ViewSubscription } from './flow.ts';
 import type { PushBudget } from './push-budget.ts';
-import { adminPortOf } from './mesh-node.ts';
+import { pagePortsOf } from './mesh-node.ts';
 import { SecretClaim } from './secret-claim.ts';
+import { spiffeId } from '../tls/spiffe-id.ts';
 import { accountOf, type VerifiedPeer } from './verified-peer.ts';
 
 export type AdsRequest = DiscoveryRequest | DeltaDiscoveryRequest;
@@ -90,7 +91,7 @@ export class AdsStream {
   };
   #answerTimer: NodeJS.Timeout | null = null;
   #holdTimer: NodeJS.Timeout | null = null;
-  #adminPort = 0;
+  #pages = { adminPort: 0, pagesPort: 0 };
 
   constructor(call: AdsCall, variant: Variant, connectionId: string, environment: AdsStreamEnvironment) {
     this.#call = call;
@@ -130,8 +131,9 @@ export class AdsStream {
     const protocol = this.variant;
     const connectedAtMs = this.#connectedAtMs;
     const { connectionId, address } = this;
-    const adminPort = this.#adminPort;
-    return { nodeId: this.#nodeId, connectionId, protocol, connectedAtMs, address, adminPort, types };
+    const { peer } = this.#environment;
+    const account = peer === null ? '' : (spiffeId(peer.id) ?? '');
+    return { nodeId: this.#nodeId, connectionId, protocol, connectedAtMs, address, account, ...this.#pages, types };
   }
 
   #hear(request: AdsRequest): void {
@@ -185,7 +187,7 @@ export class AdsStream {
     const opened = this.#environment.source.open(info, (view) => this.#setView(view));
     if (opened.kind === 'refused') return opened.denial ?? opened.message;
     this.#subscription = opened.subscription;
-    this.#adminPort = adminPortOf(metadata);
+    this.#pages = pagePortsOf(metadata);
     if (opened.subscription.view !== null) this.#takeView(opened.subscription.view);
     this.#environment.log.info('client connected', {
       node: id,

@@ -19,6 +19,7 @@ import { JwksStore } from './jwks-store.ts';
 import { readNode, sortOf } from './mesh-node.ts';
 import type { MeshNode } from './mesh-node.ts';
 import { checkClaim } from './node-claim.ts';
+import type { PagesAccess } from './pages-access.ts';
 import { ProblemLog } from './problem-log.ts';
 import { RateReports } from './rate-reports.ts';
 import { Readiness } from './readiness.ts';
@@ -268,6 +269,11 @@ export class ControlService implements ViewSource {
   /** Null without one, and before the start. */
   get authority(): CertificateAuthority | null {
     return this.#secure?.authority ?? null;
+  }
+
+  /** What sidecars of other machines are shown when they are asked for their pages; null without an authority. */
+  get pagesAccess(): PagesAccess | null {
+    return this.#secure?.pages ?? null;
   }
 
   get discovery(): DiscoveryServer {

@@ -72,8 +72,12 @@ export interface SyncStatus {
   readonly connectedAtMs: number;
   /** `address:port` of the client's end of the stream. */
   readonly address: string;
+  /** The SPIFFE id that it has proved; empty: none. */
+  readonly account: string;
   /** Of its admin pages, on its own loopback; 0: it does not say. */
   readonly adminPort: number;
+  /** Of its pages for us, over mutual TLS; 0: it has none. */
+  readonly pagesPort: number;
   readonly types: readonly {
     readonly typeUrl: TypeUrl;
     readonly state: SyncState;

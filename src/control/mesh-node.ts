@@ -138,9 +138,17 @@ export function readNode(info: NodeInfo): MeshNode | string {
   };
 }
 
-/** Where a sidecar says that its admin pages are, on its own loopback; 0: it does not say. */
-export function adminPortOf(metadata: NodeInfo['metadata']): number {
-  return portOf(recordOf(metadata['OUTRIGGER'])?.['adminPort'], 0);
+/** Where a sidecar says that its pages are; 0: it does not say. */
+export interface PagePorts {
+  /** Of its admin server, on its own loopback. */
+  readonly adminPort: number;
+  /** For us, over mutual TLS. */
+  readonly pagesPort: number;
+}
+
+export function pagePortsOf(metadata: NodeInfo['metadata']): PagePorts {
+  const said = recordOf(metadata['OUTRIGGER']);
+  return { adminPort: portOf(said?.['adminPort'], 0), pagesPort: portOf(said?.['pagesPort'], 0) };
 }
 
 /** Nodes of one sort are translated alike but for their addresses. */

@@ -1,22 +1,26 @@
-// Shows the admin pages of sidecars that are connected from this machine, to whoever the status server admits. Read-only: GET
-// of a list of pages and nothing else. A sidecar answers on its loopback alone, so one of another machine cannot be had
-// here, and is refused with what to do instead. What the caller has to show for itself is not passed on.
+// Shows the admin pages of sidecars that are connected to this control service, to whoever the status server admits. Read-only:
+// GET of a list of pages and nothing else. A sidecar of this machine is asked on its loopback; one of another machine over
+// mutual TLS, where it takes us and nobody else (pages-access.ts). What the caller has to show for itself is not passed on.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type ProxyServer from 'http-proxy';
 import { isLoopback } from '../base/own-host.ts';
 import type { Log } from '../base/log.ts';
 import type { SyncStatus } from './flow.ts';
+import type { PagesAccess } from './pages-access.ts';
 
 export interface ProxyGatewayOptions {
   /** Who is connected now. */
   readonly streams: () => readonly SyncStatus[];
+  /** Null: there is no authority, and only sidecars of this machine can be asked. */
+  readonly access: () => PagesAccess | null;
   readonly log: Log;
 }
 
 type Forwarder = ReturnType<typeof ProxyServer.createProxyServer>;
 
 type Target =
-  | { readonly kind: 'found'; readonly port: number; readonly path: string }
+  /** `account`: the SPIFFE id that must answer; empty: it is asked on loopback. */
+  | { readonly kind: 'found'; readonly origin: string; readonly account: string; readonly path: string }
   | { readonly kind: 'refused'; readonly status: number; readonly message: string };
 
 /** What shows something and changes nothing; secrets in it read `[redacted]` by the sidecar's own doing. */
@@ -54,7 +58,9 @@ export class ProxyGateway {
     try {
       this.#forwarder ??= import('http-proxy').then(({ createProxyServer }) => createProxyServer({}));
       const forwarder = await this.#forwarder;
-      const to = { target: `http://127.0.0.1:${target.port}`, changeOrigin: true, proxyTimeout: TIMEOUT_MS };
+      const agent = target.account === '' ? undefined : await this.#options.access()?.agentFor(target.account);
+      const to = { target: target.origin, changeOrigin: true, proxyTimeout: TIMEOUT_MS, agent };
+      response.once('close', () => agent?.destroy());
       forwarder.web(request, response, to, (cause) => this.#onFailed(response, cause));
     } catch (cause) {
       this.#onFailed(response, cause);
@@ -70,13 +76,18 @@ export class ProxyGateway {
     const id = decoded(node);
     const streams = this.#options.streams().filter(({ nodeId }) => nodeId === id);
     if (streams.length === 0) return { kind: 'refused', status: 404, message: 'no such node is connected here' };
-    const near = streams.find(({ address }) => isLoopback(hostOf(address)));
-    if (near === undefined) {
-      const message = 'the node is on another machine: forward its admin port to yours, and ask that with --admin';
+    const near = streams.find(({ address, adminPort }) => isLoopback(hostOf(address)) && adminPort > 0);
+    const path = `/${page}${query}`;
+    if (near !== undefined) return { kind: 'found', origin: `http://127.0.0.1:${near.adminPort}`, account: '', path };
+    const far = streams.find(({ account, pagesPort }) => account !== '' && pagesPort > 0);
+    if (far === undefined || this.#options.access() === null) {
+      const message =
+        'the node is on another machine and serves no pages to us (--pages, and an identity): forward its admin port to yours, and ask that with --admin';
       return { kind: 'refused', status: 501, message };
     }
-    if (near.adminPort === 0) return { kind: 'refused', status: 501, message: 'the node does not tell its admin port' };
-    return { kind: 'found', port: near.adminPort, path: `/${page}${query}` };
+    const host = hostOf(far.address);
+    const origin = `https://${host.includes(':') ? `[${host}]` : host}:${far.pagesPort}`;
+    return { kind: 'found', origin, account: far.account, path };
   }
 
   #onFailed(response: ServerResponse, cause: unknown): void {

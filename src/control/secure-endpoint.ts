@@ -23,6 +23,7 @@ import { JoinTokens } from './ca/join-token.ts';
 import { CallerRate } from './caller-rate.ts';
 import { CertificateService } from './certificate-service.ts';
 import type { Admitted, DiscoveryServer } from './discovery.ts';
+import { PagesAccess } from './pages-access.ts';
 import { SecureFront } from './secure-front.ts';
 
 export interface SecureOptions {
@@ -79,6 +80,8 @@ export class SecureEndpoint {
   readonly #injector: ConnectionInjector;
   readonly #front: SecureFront;
 
+  readonly pages: PagesAccess;
+
   get authority(): CertificateAuthority {
     return this.#authority;
   }
@@ -116,6 +119,7 @@ export class SecureEndpoint {
     this.#joinTokens = joinTokens;
     const { clock, log, refusals, trustDomains, discovery } = around;
     const { kubernetes = null, address = '0.0.0.0:15012', names = [] } = options;
+    this.pages = new PagesAccess({ authority, trustDomain: () => trustDomains()[0], clock });
     this.#reviewer =
       kubernetes === null ? null : new TokenReviewer({ access: kubernetes, audience: KUBERNETES_AUDIENCE, log, clock });
     this.#certificates = new ClientCertificate({

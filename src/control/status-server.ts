@@ -9,6 +9,7 @@ import { fingerprintOf } from '../config/fingerprint.ts';
 import type { Resource } from '../config/resource.ts';
 import type { DiscoveryEndpoint } from './flow.ts';
 import { publicFingerprint } from './public-fingerprint.ts';
+import type { PagesAccess } from './pages-access.ts';
 import { ProxyGateway } from './proxy-gateway.ts';
 import type { Snapshot } from './snapshot.ts';
 
@@ -23,6 +24,8 @@ export interface StatusSubject {
   /** Everything that was heard by now has been translated, and is with the streams. */
   readonly isCurrent: boolean;
   readonly rules: ReadonlyMap<string, Resource>;
+  /** What sidecars of other machines are shown; null without an authority. */
+  readonly pagesAccess: PagesAccess | null;
   counters(): ReadonlyMap<string, number>;
 }
 
@@ -50,7 +53,11 @@ export class StatusServer {
   constructor(options: StatusServerOptions) {
     this.#options = options;
     const { control, log } = options;
-    this.#gateway = new ProxyGateway({ streams: () => control.discovery.syncStatus(), log: log.child('gateway') });
+    this.#gateway = new ProxyGateway({
+      streams: () => control.discovery.syncStatus(),
+      access: () => control.pagesAccess,
+      log: log.child('gateway'),
+    });
     this.#server = createServer((request, response) => this.#answer(request, response));
   }
 

@@ -20,14 +20,16 @@ export interface JoinOptions {
   readonly workload: WorkloadIdentity;
   /** Loopback only; 0 takes a free one. */
   readonly adminPort: number;
+  /** Of the pages for the control service; 0: none. */
+  readonly pagesPort?: number;
 }
 
 const CONTROL_CLUSTER = 'outrigger-control';
 
-export function joinBootstrap({ control, workload, adminPort }: JoinOptions): Bootstrap {
+export function joinBootstrap({ control, workload, adminPort, pagesPort = 0 }: JoinOptions): Bootstrap {
   const ads = { configSourceSpecifier: { case: 'ads', value: {} }, resourceApiVersion: ApiVersion.V3 } as const;
   return create(BootstrapSchema, {
-    node: nodeOf({ ...workload, adminPort }),
+    node: nodeOf({ ...workload, adminPort, pagesPort }),
     admin: { address: socketAddress('127.0.0.1', adminPort) },
     staticResources: { clusters: [controlCluster(control, workload.address)] },
     dynamicResources: {

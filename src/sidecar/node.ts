@@ -39,6 +39,8 @@ export interface WorkloadIdentity {
   readonly locality?: string;
   /** Where its admin pages are on loopback; 0 or absent: not told. */
   readonly adminPort?: number;
+  /** Where the control service finds its pages over mutual TLS; 0 or absent: nowhere. */
+  readonly pagesPort?: number;
 }
 
 /** Istio's label of a workload that takes mutual TLS. */
@@ -55,6 +57,7 @@ export function nodeOf(workload: WorkloadIdentity): Node {
     mode,
     locality = '',
     adminPort = 0,
+    pagesPort = 0,
   } = workload;
   const isCaptured = mode === 'redirect';
   const workloadName = version === '' ? service : `${service}-${version}`;
@@ -80,6 +83,7 @@ export function nodeOf(workload: WorkloadIdentity): Node {
     onDemand: true,
     // The control service shows the pages of a sidecar on its own machine.
     ...(adminPort === 0 ? {} : { adminPort }),
+    ...(pagesPort === 0 ? {} : { pagesPort }),
   };
   return create(NodeSchema, {
     id: `sidecar~${address.split(',')[0]}~${name}.${namespace}~${namespace}.svc.cluster.local`,

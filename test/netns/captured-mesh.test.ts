@@ -140,6 +140,23 @@ describe.each(MESHES)('a captured mesh of $title', ({ kind, isSecure }) => {
   });
 
   if (!isSecure) return;
+  it('the control service shows the pages of sidecars on other machines, and nobody else gets them', async () => {
+    const control = network.pod('control');
+    const about = (...args: readonly string[]) => control.run(process.execPath, OUTRIGGER, 'proxy-config', ...args);
+    for (const node of ['reviews', 'caller']) {
+      const { status, stdout, stderr } = about(node, 'listeners');
+      expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+      expect(stdout).toContain('virtualInbound');
+      expect(about(node, 'clusters').stdout).toContain('outbound|');
+    }
+    const unknown = await app('control').get('127.0.0.1', 15_014, '/proxies/nobody/config_dump');
+    expect(unknown.text).toMatch(/^404 no such node/);
+    // Plaintext, and TLS without a certificate.
+    expect((await app('outside').get(address('server'), 15_022, '/config_dump')).text).toBe('');
+    const url = `https://${address('server')}:15022/config_dump`;
+    expect(network.pod('outside').run('curl', '-sk', '-m', '3', url)).toMatchObject({ status: 56, stdout: '' });
+  });
+
   it('under STRICT no plaintext reaches any port, and everything of the mesh goes on', async () => {
     const meta = 'metadata: { name: default, namespace: istio-system }\nspec: { mtls: { mode: STRICT } }\n';
     const server = address('server');

@@ -43,7 +43,7 @@ export async function capturePod(pod: Pod, agent: Agent, options: CapturedPodOpt
 function sidecarCommand(pod: Pod, { service, control, tokenFile }: CapturedPodOptions): readonly string[] {
   const port = tokenFile === undefined ? XDS_PORT : SECURE_PORT;
   const flags = ['--control', `${control}:${port}`, '--service', service, '--mode', 'redirect'];
-  if (tokenFile !== undefined) flags.push('--token-file', tokenFile);
+  if (tokenFile !== undefined) flags.push('--token-file', tokenFile, '--pages', '15022');
   return [
     process.execPath,
     OUTRIGGER,

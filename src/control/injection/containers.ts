@@ -28,6 +28,8 @@ export const STATUS_PORT = 15_020;
 export const PROBES_VARIABLE = 'ISTIO_KUBE_APP_PROBERS';
 const SCRAPE_VARIABLE = 'ISTIO_PROMETHEUS_ANNOTATIONS';
 const METRICS_PORT = 15_090;
+/** For the control service alone. */
+const PAGES_PORT = 15_022;
 const VERSION_LABELS = ['service.istio.io/canonical-revision', 'app.kubernetes.io/version', 'version'];
 const NAME_LABELS = ['service.istio.io/canonical-name', 'app.kubernetes.io/name', 'app'];
 
@@ -145,7 +147,7 @@ function proxyArgs({ settings, facts, workload, control, mode, serving }: Contai
     '--address=$(INSTANCE_IPS)',
     ...(settings.readinessPort === 0 ? [] : [`--readiness=${settings.readinessPort}`]),
     `--metrics=${METRICS_PORT}`,
-    ...(serving === null ? [] : [`--status=${STATUS_PORT}`]),
+    ...(serving === null ? [] : [`--status=${STATUS_PORT}`, `--pages=${PAGES_PORT}`]),
     ...(settings.logLevel === '' ? [] : [`--log-level=${settings.logLevel}`]),
   ];
 }

@@ -52,7 +52,7 @@ const READINESS_PORT = 15_021;
 const QUANTITY = /^\d+(?:\.\d+)?(?:m|k|Ki|M|Mi|G|Gi|T|Ti|e\d+)?$/;
 
 /** Ports of the sidecar itself, which nobody has to exclude. */
-const OWN_PORTS = [15_020, 15_021, 15_090];
+const OWN_PORTS = [15_020, 15_021, 15_022, 15_090];
 
 /** The annotations of traffic, the flag of the redirect that each becomes, and how that reads it. */
 const TRAFFIC: readonly (readonly [string, string, (reader: ListReader, name: string, text: string) => unknown])[] = [

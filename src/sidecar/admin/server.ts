@@ -2,6 +2,7 @@
 // off the request path, so it is plain node:http. Whatever an endpoint throws is answered with 500
 // and logged: the admin port must never take the proxy with it.
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { Server as SecureServer } from 'node:https';
 import { isLoopback, isOwnHost } from '../../base/own-host.ts';
 import { descriptorOf } from '../descriptor.ts';
 import { clusters } from './clusters.ts';
@@ -65,16 +66,24 @@ export function startAdminServer(
   { address = '127.0.0.1', port, descriptor = null }: AdminAddress,
   endpoints: readonly AdminEndpoint[] = ENDPOINTS,
 ): Promise<RunningServer> {
-  const byPath = new Map(endpoints.map((endpoint) => [endpoint.path, endpoint]));
   // Asked for by name, because an import names every export of node:http, and that loads all of undici: 65 ms.
-  const server = process.getBuiltinModule('node:http').createServer((request, response) => {
+  const server = process.getBuiltinModule('node:http').createServer(adminHandler(source, endpoints));
+  return listen(server, { address, port, descriptor });
+}
+
+/** Answers requests for these pages, whoever asks: that is the business of the server. */
+export function adminHandler(
+  source: AdminSource,
+  endpoints: readonly AdminEndpoint[],
+): (request: IncomingMessage, response: ServerResponse) => void {
+  const byPath = new Map(endpoints.map((endpoint) => [endpoint.path, endpoint]));
+  return (request, response) => {
     // A body is never read: parameters stand in the query.
     request.resume();
     const reply = (): void => send(response, answerTo(source, byPath, request), request.method === 'HEAD');
     if (source.refresh === undefined) reply();
     else void source.refresh().then(reply, reply);
-  });
-  return listen(server, { address, port, descriptor });
+  };
 }
 
 function answerTo(
@@ -121,7 +130,10 @@ function send(response: ServerResponse, answer: AdminAnswer, isHead: boolean): v
 }
 
 /** Rejects when the address cannot be bound. */
-export function listen(server: Server, { address, port, descriptor }: Required<AdminAddress>): Promise<RunningServer> {
+export function listen(
+  server: Server | SecureServer,
+  { address, port, descriptor }: Required<AdminAddress>,
+): Promise<RunningServer> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     const bound = (): void => {
@@ -141,7 +153,7 @@ export function listen(server: Server, { address, port, descriptor }: Required<A
   });
 }
 
-function close(server: Server): Promise<void> {
+function close(server: Server | SecureServer): Promise<void> {
   return new Promise((resolve) => {
     server.close(() => resolve());
     server.closeAllConnections();

@@ -1,7 +1,7 @@
 // What travels with each listening socket from a sidecar to its successor: whose it is. Records of another
 // version of the program are outside data: what is not understood is null.
 
-export type SocketRole = 'listener' | 'admin' | 'readiness' | 'metrics' | 'status';
+export type SocketRole = 'listener' | 'admin' | 'readiness' | 'metrics' | 'status' | 'pages';
 
 export interface SocketRecord {
   readonly role: SocketRole;
@@ -24,7 +24,7 @@ export const LEFT = 'left\n';
 /** A sidecar with more listening sockets hands over the first ones only. */
 export const SOCKETS_MAX = 4096;
 
-const ROLES: readonly SocketRole[] = ['listener', 'admin', 'readiness', 'metrics', 'status'];
+const ROLES: readonly SocketRole[] = ['listener', 'admin', 'readiness', 'metrics', 'status', 'pages'];
 
 export function formatRecord({ role, address, port }: SocketRecord): string {
   return JSON.stringify({ role, address, port });

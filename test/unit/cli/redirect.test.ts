@@ -20,7 +20,7 @@ const DEFAULTS = {
   proxyGid: '1337',
   mode: 'REDIRECT',
   inboundPorts: '*',
-  excludeInboundPorts: '15020,15021,15090',
+  excludeInboundPorts: '15020,15021,15022,15090',
   outboundPorts: '',
   excludeOutboundPorts: '',
   outboundIpRanges: '*',
@@ -56,6 +56,7 @@ const PLAIN = `*nat
 :OUTRIGGER_REDIRECT - [0:0]
 -A OUTRIGGER_INBOUND -p tcp -m tcp --dport 15020 -j RETURN
 -A OUTRIGGER_INBOUND -p tcp -m tcp --dport 15021 -j RETURN
+-A OUTRIGGER_INBOUND -p tcp -m tcp --dport 15022 -j RETURN
 -A OUTRIGGER_INBOUND -p tcp -m tcp --dport 15090 -j RETURN
 -A OUTRIGGER_INBOUND -p tcp -j OUTRIGGER_IN_REDIRECT
 -A OUTRIGGER_IN_REDIRECT -p tcp -j REDIRECT --to-ports 15006
@@ -161,6 +162,7 @@ describe('the plan of a redirect', () => {
         '-i k6t0 -p tcp -j RETURN',
         '-p tcp -m tcp --dport 15020 -j RETURN',
         '-p tcp -m tcp --dport 15021 -j RETURN',
+        '-p tcp -m tcp --dport 15022 -j RETURN',
         '-p tcp -m tcp --dport 15090 -j RETURN',
         '-p tcp -j IN_REDIRECT',
       ],

@@ -160,7 +160,7 @@ test('annotations of traffic and size are followed', () => {
   expect(redirect?.['args']).toEqual([
     'redirect',
     'install',
-    '--exclude-inbound-ports=15020,15021,15090,15099,9000,9001',
+    '--exclude-inbound-ports=15020,15021,15022,15090,15099,9000,9001',
     '--exclude-outbound-ports=3306',
     '--outbound-ip-ranges=10.0.0.0/8',
   ]);

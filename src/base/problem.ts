@@ -9,6 +9,15 @@ export interface Place {
   readonly column: number;
 }
 
+/** Why what a rule names cannot be had: in the Gateway API's words for its routes, in that of Istio's analysis for all else. */
+export type ReferenceFault =
+  | 'BackendNotFound'
+  | 'InvalidKind'
+  | 'NoMatchingParent'
+  | 'RefNotPermitted'
+  | 'ReferencedResourceNotFound'
+  | 'UnsupportedProtocol';
+
 export interface Problem {
   /** `error`: the thing is refused and its last good version stays. `warning`: accepted, but doubtful. */
   readonly severity: 'error' | 'warning';
@@ -19,6 +28,8 @@ export interface Problem {
   /** What to write or do instead; empty when the message says it already. */
   readonly remedy: string;
   readonly place: Place | null;
+  /** There when the thing is right in itself and names something that cannot be had: that may come yet. */
+  readonly reference?: ReferenceFault;
 }
 
 export function error(path: string, message: string, remedy = '', place: Place | null = null): Problem {
@@ -27,6 +38,11 @@ export function error(path: string, message: string, remedy = '', place: Place |
 
 export function warning(path: string, message: string, remedy = '', place: Place | null = null): Problem {
   return { severity: 'warning', path, message, remedy, place };
+}
+
+/** The same about something that is named and cannot be had. */
+export function unresolved(problem: Problem, reference: ReferenceFault = 'ReferencedResourceNotFound'): Problem {
+  return { ...problem, reference };
 }
 
 /** True when at least one Problem refuses the thing. */

@@ -50,6 +50,8 @@ export interface MeshService {
   /** `eds`: instances are known here. `dns`, `one-of-dns`: the sidecar resolves them. */
   readonly resolution: 'eds' | 'dns' | 'one-of-dns';
   readonly ports: readonly MeshPort[];
+  /** Ports of a Service that sidecars have nothing to do with; absent: it has none. */
+  readonly datagramPorts?: readonly number[];
   /** By port number. */
   readonly endpoints: ReadonlyMap<number, readonly MeshEndpoint[]>;
   /** Of a Service: what its pods are chosen by; empty: nothing. */

@@ -36,6 +36,20 @@ export class SecretIndex {
     }
   }
 
+  /** Whether a Secret of the namespace has what is asked for. */
+  has(namespace: string, name: string, part: 'certificate' | 'authorities'): boolean {
+    return (this.#byNamespace.get(namespace) ?? []).some(({ meta, spec }) =>
+      part === 'certificate'
+        ? meta.name === name && spec.certificate !== null
+        : (meta.name === name || meta.name === `${name}${AUTHORITIES}`) && spec.authoritiesPem !== '',
+    );
+  }
+
+  /** The namespaces that have some. */
+  get namespaces(): Iterable<string> {
+    return this.#byNamespace.keys();
+  }
+
   /** By resource name; nothing for those who have proved nothing. */
   forIdentity(identity: WorkloadId | null): Named {
     if (identity === null) return NONE;

@@ -83,6 +83,7 @@ class ServiceBuilder {
   addService(service: Service): void {
     const { meta, spec, source } = service;
     const ports: MeshPort[] = [];
+    const datagramPorts: number[] = [];
     const endpoints = new Map<number, readonly MeshEndpoint[]>();
     const host = `${meta.name}.${meta.namespace}.svc.${this.#domain}`;
     const slices = this.#slices.get(`${meta.namespace}/${meta.name}`) ?? [];
@@ -90,6 +91,7 @@ class ServiceBuilder {
     for (const [index, port] of spec.ports.entries()) {
       const known = meshPort(port);
       if (known.protocol === 'tcp') this.#warnOfTcp(source, `spec.ports[${index}]`, port.number);
+      if (known.protocol === 'udp') datagramPorts.push(known.number);
       if (known.protocol === 'udp' || before !== null) continue;
       ports.push(known);
       endpoints.set(
@@ -112,6 +114,7 @@ class ServiceBuilder {
       kind: 'service',
       resolution,
       ports,
+      ...(datagramPorts.length === 0 ? {} : { datagramPorts }),
       endpoints,
       selector: spec.selector,
       clusterIps: spec.clusterIps,

@@ -88,8 +88,12 @@ test('the roots of the mesh are in every namespace, also in one that comes later
 
 test('a rule says whether it is followed, and when everybody has it', async () => {
   await kube.call(RULES, rule('/[a-z]+'));
-  await until('the status', async () => (await conditions()).length === 2, 20_000);
-  expect(await conditions()).toEqual(['Accepted True Accepted 1', 'Programmed True Programmed 1']);
+  await until('the status', async () => (await conditions()).length === 3, 20_000);
+  expect(await conditions()).toEqual([
+    'Accepted True Accepted 1',
+    'ResolvedRefs False ReferencedResourceNotFound 1',
+    'Programmed True Programmed 1',
+  ]);
   const { body } = await kube.ask('GET', RULES, { accept: 'application/json;as=Table;v=v1;g=meta.k8s.io' });
   const column = listOf(recordOf(body)['columnDefinitions']).findIndex((one) => recordOf(one)['name'] === 'Accepted');
   expect(listOf(recordOf(listOf(recordOf(body)['rows'])[0])['cells'])[column]).toBe('True');

@@ -26,15 +26,21 @@ export interface RuleObject {
   readonly resourceVersion: string;
   readonly generation: number;
   readonly conditions: readonly WrittenCondition[];
+  /** It names other objects, which may not be there. */
+  readonly hasReferences: boolean;
   /** `spec.parentRefs` of a route; empty for others. */
   readonly parentRefs: readonly JsonRecord[];
   /** `status.parents`. */
   readonly parents: readonly JsonRecord[];
 }
 
+/** Kinds that always name others. */
+const NAMING: ReadonlySet<string> = new Set(['VirtualService', 'DestinationRule', 'HTTPRoute']);
+
 export function ruleObject(kind: KubeKind, file: string, object: KubeObject): RuleObject {
   const { namespace, name, uid, resourceVersion, generation } = object.metadata;
   const status = recordOf(object['status']);
+  const spec = recordOf(object['spec']);
   return {
     kind,
     file,
@@ -44,9 +50,20 @@ export function ruleObject(kind: KubeKind, file: string, object: KubeObject): Ru
     resourceVersion,
     generation,
     conditions: conditionsOf(status['conditions']),
-    parentRefs: listOf(recordOf(object['spec'])['parentRefs']).map(recordOf),
+    hasReferences: NAMING.has(kind.kind) || namesOthers(spec),
+    parentRefs: listOf(spec['parentRefs']).map(recordOf),
     parents: listOf(status['parents']).map(recordOf),
   };
+}
+
+function namesOthers({ targetRef, targetRefs, provider, fallback, tracing }: JsonRecord): boolean {
+  return (
+    targetRef !== undefined ||
+    listOf(targetRefs).length > 0 ||
+    provider !== undefined ||
+    fallback !== undefined ||
+    listOf(tracing).some((one) => listOf(recordOf(one)['providers']).length > 0)
+  );
 }
 
 export function conditionsOf(value: unknown): readonly WrittenCondition[] {

@@ -1,5 +1,5 @@
-// What the status of a rule should say: Accepted, whether it can be followed; Programmed, how many of the connected proxies
-// have it. What has been said of a generation is not said again: how many proxies are in sync changes with every one that
+// What the status of a rule should say: Accepted, whether it can be followed; ResolvedRefs, whether what it names is there;
+// Programmed, how many of the connected proxies have it. What has been said of a generation is not said again: how many proxies are in sync changes with every one that
 // comes and goes, and is written only until all were.
 import type { Problem } from '../../base/problem.ts';
 import type { Condition, RuleObject, WrittenCondition } from './rule-object.ts';
@@ -12,6 +12,13 @@ export interface Progress {
   readonly ageMs: number;
 }
 
+/** What a rule names that cannot be read is not looked for. */
+const UNSEEN: Condition = {
+  type: 'ResolvedRefs',
+  status: 'Unknown',
+  reason: 'Invalid',
+  message: 'looked for once the rule can be read',
+};
 const MESSAGE_CHARACTERS_MAX = 8_192;
 /** Proxies that are this late are worth a word. */
 const LATE_MS = 5_000;
@@ -27,6 +34,7 @@ export function wantedConditions(
     const message = bounded(errors);
     return [
       { type: 'Accepted', status: 'False', reason: 'Invalid', message },
+      ...(rule.hasReferences ? [UNSEEN] : []),
       {
         type: 'Programmed',
         status: 'False',
@@ -35,14 +43,14 @@ export function wantedConditions(
       },
     ];
   }
-  const doubts = problems.filter(({ severity }) => severity === 'warning');
+  const doubts = problems.filter(({ severity, reference }) => severity === 'warning' && reference === undefined);
   const accepted: Condition = {
     type: 'Accepted',
     status: 'True',
     reason: 'Accepted',
     message: doubts.length === 0 ? '' : `with doubts: ${bounded(doubts)}`,
   };
-  return [accepted, programmed(rule, progress)];
+  return [accepted, ...resolvedRefs(problems, rule), programmed(rule, progress)];
 }
 
 /** The conditions with their times; null: the object says so already. */
@@ -62,6 +70,14 @@ export function writtenConditions(
   });
   const isSaid = made.every((condition) => now.some((one) => isEqual(one, condition)));
   return isSaid ? null : made;
+}
+
+function resolvedRefs(problems: readonly Problem[], { hasReferences }: RuleObject): readonly Condition[] {
+  const missing = problems.filter(({ reference }) => reference !== undefined && reference !== 'NoMatchingParent');
+  const [first] = missing;
+  if (first?.reference !== undefined)
+    return [{ type: 'ResolvedRefs', status: 'False', reason: first.reference, message: bounded(missing) }];
+  return hasReferences ? [{ type: 'ResolvedRefs', status: 'True', reason: 'ResolvedRefs', message: '' }] : [];
 }
 
 function programmed(rule: RuleObject, { synced, connected, ageMs }: Progress): Condition {
@@ -85,7 +101,8 @@ function isEqual(left: WrittenCondition, right: WrittenCondition): boolean {
   );
 }
 
-function bounded(problems: readonly Problem[]): string {
+/** All of them in a sentence each. */
+export function bounded(problems: readonly Problem[]): string {
   const text = problems
     .map(
       ({ path, message, remedy }) => `${path === '' ? '' : `${path}: `}${message}${remedy === '' ? '' : `; ${remedy}`}`,

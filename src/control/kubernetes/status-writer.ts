@@ -6,11 +6,11 @@ import type { Log } from '../../base/log.ts';
 import type { Problem } from '../../base/problem.ts';
 import type { KubeClient } from '../../kube/client.ts';
 import { EventRecorder } from '../../kube/event-recorder.ts';
-import { isDeepStrictEqual } from 'node:util';
 import type { JsonRecord } from '../../kube/json-record.ts';
 import { apiVersionOf } from '../../kube/kind-path.ts';
-import { conditionsOf, type RuleObject, type WrittenCondition } from './rule-object.ts';
-import { wantedConditions, writtenConditions, type Progress } from './rule-status.ts';
+import { CONTROLLER, wantedParents } from './route-parents.ts';
+import type { RuleObject } from './rule-object.ts';
+import { bounded, wantedConditions, writtenConditions, type Progress } from './rule-status.ts';
 
 export interface StatusWriterOptions {
   readonly client: KubeClient;
@@ -33,9 +33,17 @@ interface Seen {
   failures: number;
   /** After a failure: not before. Others are not to wait for what cannot be written. */
   notBeforeMs: number;
+  /** What was written on, until the watch brings what came of it. */
+  writtenOn: string;
 }
 
-export const CONTROLLER = 'outrigger.dev/control';
+/** What a status should say. */
+interface Wanted {
+  readonly status: JsonRecord;
+  /** Why the rule is refused; empty: it is not. */
+  readonly refused: string;
+}
+
 const FIELD_MANAGER = 'outrigger-control';
 const LOOK_MS = 1000;
 /** Of one look; the others wait for the next. */
@@ -89,6 +97,8 @@ export class StatusWriter {
       there.add(rule.file);
       const seen = this.#note(rule, nowMs);
       if (nowMs < seen.notBeforeMs) continue;
+      // What is known is older than what was written: it would be written again.
+      if (seen.writtenOn === rule.resourceVersion) continue;
       const ageMs = nowMs - seen.sinceMs;
       const write = this.#writeOf(rule, byFile.get(rule.file) ?? [], { ...progress, ageMs });
       if (write !== null && due.length < WRITES_MAX) due.push(write);
@@ -101,7 +111,7 @@ export class StatusWriter {
   #note({ file, generation }: RuleObject, nowMs: number): Seen {
     const known = this.#seen.get(file);
     if (known?.generation === generation) return known;
-    const seen = { generation, sinceMs: nowMs, failures: 0, notBeforeMs: 0 };
+    const seen = { generation, sinceMs: nowMs, failures: 0, notBeforeMs: 0, writtenOn: '' };
     this.#seen.set(file, seen);
     return seen;
   }
@@ -117,33 +127,29 @@ export class StatusWriter {
   /** Null: its status says what it should. */
   #writeOf(rule: RuleObject, problems: readonly Problem[], progress: Progress): (() => Promise<void>) | null {
     if (SILENT.has(rule.kind.kind)) return null;
-    const { clock } = this.#options;
-    const isRoute = rule.kind.kind === 'HTTPRoute';
-    const own = isRoute ? rule.parents.find(({ controllerName }) => controllerName === CONTROLLER) : undefined;
-    const now = isRoute ? conditionsOf(own?.['conditions']) : rule.conditions;
-    const wanted = wantedConditions(problems, { ...rule, conditions: now }, progress);
-    const time = new Date(clock.wall()).toISOString().replace(/\.\d+Z$/, 'Z');
-    const conditions = writtenConditions(wanted, now, { generation: rule.generation, time });
-    if (isRoute) {
-      const parents = parentsOf(rule, conditions ?? now);
-      return isDeepStrictEqual(parents, rule.parents)
-        ? null
-        : async () => await this.#write(rule, { parents }, conditions ?? []);
+    const time = new Date(this.#options.clock.wall()).toISOString().replace(/\.\d+Z$/, 'Z');
+    const refused = bounded(problems.filter(({ severity }) => severity === 'error'));
+    if (rule.kind.kind === 'HTTPRoute') {
+      const parents = wantedParents(problems, rule, progress, time);
+      return parents === null ? null : async () => await this.#write(rule, { status: { parents }, refused });
     }
+    const wanted = wantedConditions(problems, rule, progress);
+    const conditions = writtenConditions(wanted, rule.conditions, { generation: rule.generation, time });
     if (conditions === null) return null;
-    return async () => await this.#write(rule, { observedGeneration: rule.generation, conditions }, conditions);
+    const status = { observedGeneration: rule.generation, conditions };
+    return async () => await this.#write(rule, { status, refused });
   }
 
-  async #write(rule: RuleObject, status: JsonRecord, conditions: readonly WrittenCondition[]): Promise<void> {
+  async #write(rule: RuleObject, { status, refused }: Wanted): Promise<void> {
     const { client, log } = this.#options;
-    const { kind, namespace, name } = rule;
+    const { kind, namespace, name, resourceVersion } = rule;
     const answer =
       'parents' in status
         ? await client.patchMerge(
             kind,
             { namespace, name },
             // Others write into the same list: what they wrote since is not to be lost.
-            { metadata: { resourceVersion: rule.resourceVersion }, status },
+            { metadata: { resourceVersion }, status },
             { subresource: 'status', fieldManager: FIELD_MANAGER },
           )
         : await client.applyStatus(
@@ -160,26 +166,16 @@ export class StatusWriter {
     }
     this.counts.written += 1;
     const seen = this.#seen.get(rule.file);
-    if (seen !== undefined) seen.failures = 0;
-    const refused = conditions.find(({ type, status: holds }) => type === 'Accepted' && holds === 'False');
-    if (refused !== undefined) this.#tell(rule, refused.message);
+    if (seen !== undefined) {
+      seen.failures = 0;
+      // The same version: nothing came of it, and no watch will tell.
+      seen.writtenOn = answer.value.metadata.resourceVersion === resourceVersion ? '' : resourceVersion;
+    }
+    if (refused !== '') this.#tell(rule, refused);
   }
 
   #tell({ kind, namespace, name, uid }: RuleObject, note: string): void {
     const regarding = { apiVersion: apiVersionOf(kind), kind: kind.kind, namespace, name, uid };
     this.#events.note({ regarding, type: 'Warning', reason: 'Rejected', action: 'Translating', note });
   }
-}
-
-/** Those of other controllers stay; ours has one for each Service among the parents. */
-function parentsOf(
-  { parentRefs, parents }: RuleObject,
-  conditions: readonly WrittenCondition[],
-): readonly JsonRecord[] {
-  const others = parents.filter(({ controllerName }) => controllerName !== CONTROLLER);
-  const resolved = conditions.filter(({ type }) => type !== 'Programmed');
-  const ours = parentRefs
-    .filter(({ kind }) => kind === 'Service')
-    .map((parentRef) => ({ parentRef, controllerName: CONTROLLER, conditions: resolved }));
-  return [...others, ...ours];
 }

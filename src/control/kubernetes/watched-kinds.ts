@@ -57,6 +57,7 @@ export function watchedKinds(namespace: string): readonly WatchedKind[] {
   ];
 }
 
-function gatewayKind(kind: string, plural: string, version: string): KubeKind {
+/** A kind of the Gateway API. */
+export function gatewayKind(kind: string, plural: string, version: string): KubeKind {
   return { group: 'gateway.networking.k8s.io', version, kind, plural, isNamespaced: true };
 }

@@ -1,6 +1,6 @@
 // Problems of AuthorizationPolicies that only show beside the workloads that they are for: what they deny without meaning
 // to, what they let pass that has no identity, and what nobody can meet. They are warnings: the policy is in force.
-import type { Problem } from '../../base/problem.ts';
+import { unresolved, type Problem } from '../../base/problem.ts';
 import { isDryRun, type AuthorizationAction, type AuthorizationRule } from '../../config/authorization-policy.ts';
 import { HTTP_ONLY, type AttributeKind, type AuthorizationTest } from '../../config/authorization-test.ts';
 import type { AuthorizationPolicy } from '../../config/resource.ts';
@@ -57,14 +57,16 @@ function checkTargets(policy: AuthorizationPolicy, snapshot: Snapshot): readonly
       (service) => service.namespace === policy.meta.namespace && service.name === name,
     );
     const message = `no ${kind} of namespace ${policy.meta.namespace} is named ${name}; the policy has no effect on it`;
-    return isThere ? [] : [warn(policy, 'spec.targetRefs', message, 'correct the name, or add the service')];
+    const remedy = 'correct the name, or add the service';
+    return isThere ? [] : [unresolved(warn(policy, 'spec.targetRefs', message, remedy))];
   });
 }
 
 function checkProvider({ spec, ...policy }: AuthorizationPolicy, providers: ReadonlySet<string>): readonly Problem[] {
   if (spec.action !== 'CUSTOM' || providers.has(spec.provider)) return [];
   const message = `no extension provider is named ${spec.provider}; what it should decide is denied`;
-  return [warn({ spec, ...policy }, 'spec.provider.name', message, 'add it to extensionProviders of the MeshConfig')];
+  const remedy = 'add it to extensionProviders of the MeshConfig';
+  return [unresolved(warn({ spec, ...policy }, 'spec.provider.name', message, remedy))];
 }
 
 function testsOf(rule: AuthorizationRule): readonly AuthorizationTest[] {

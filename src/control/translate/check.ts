@@ -1,7 +1,6 @@
 // Problems that only show when a rule meets the rest: destinations, subsets, backends and providers that
 // do not exist. They are warnings: the rule is in force, and what leads nowhere answers with an error.
-import { warning } from '../../base/problem.ts';
-import type { Problem } from '../../base/problem.ts';
+import { unresolved, warning, type Problem } from '../../base/problem.ts';
 import type { DestinationRule } from '../../config/resource.ts';
 import { Scope } from '../scope.ts';
 import type { Snapshot } from '../snapshot.ts';
@@ -9,6 +8,7 @@ import { checkAuthorization } from './authorization-check.ts';
 import { checkBackends } from './backend.ts';
 import { capturedPorts } from './captured-ports.ts';
 import { authorizationProviders } from './external-authorization.ts';
+import { checkCredentials } from './credential-check.ts';
 import { checkFormats } from './header-format.ts';
 import { checkCoverage } from './coverage.ts';
 import { checkRateLimits } from './rate-limit-check.ts';
@@ -74,15 +74,12 @@ export function checkSnapshot(snapshot: Snapshot): readonly Problem[] {
   }
   for (const rule of snapshot.destinationRules) {
     problems.push(...(isExplicit ? checkPassthrough(rule) : []), ...checkTls(rule, scopeOf(rule.meta.namespace)));
+    problems.push(...checkCredentials(rule, snapshot));
     const host = scopeOf(rule.meta.namespace).fullHost(rule.spec.host, rule.meta.namespace);
     if (snapshot.services.has(host) || host.includes('*')) continue;
-    problems.push({
-      severity: 'warning',
-      path: 'spec.host',
-      message: `no service is named ${host}; the rule has no effect yet`,
-      remedy: 'correct the host, or add the Service',
-      place: rule.source.locate('spec.host'),
-    });
+    const message = `no service is named ${host}; the rule has no effect yet`;
+    const remedy = 'correct the host, or add the Service';
+    problems.push(unresolved(warning('spec.host', message, remedy, rule.source.locate('spec.host'))));
   }
   const isCaptured = snapshot.workloads.every((node) => node.mode === 'redirect');
   if (isCaptured) problems.push(...checkPorts(scopeOf(snapshot.mesh.rootNamespace)));

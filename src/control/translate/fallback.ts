@@ -6,8 +6,7 @@
 //
 // TCP connections and mirrors go to the service itself.
 import { create } from '@bufbuild/protobuf';
-import { warning } from '../../base/problem.ts';
-import type { Problem } from '../../base/problem.ts';
+import { unresolved, warning, type Problem } from '../../base/problem.ts';
 import {
   ClusterSchema,
   Cluster_CustomClusterTypeSchema,
@@ -111,12 +110,14 @@ export function checkFallbacks(snapshot: Snapshot): readonly Problem[] {
       const service = scope.services.get(scope.fullHost(host, namespace));
       if (service === undefined) {
         const message = `there is no host ${host} to fall back to`;
-        return [warning(`${path}.host`, message, 'correct the name, or add the service', policy.source.locate(path))];
+        const remedy = 'correct the name, or add the service';
+        return [unresolved(warning(`${path}.host`, message, remedy, policy.source.locate(path)))];
       }
       if (port === null || service.ports.some(({ number }) => number === port)) return [];
       const numbers = service.ports.map(({ number }) => number).join(', ');
       const message = `${host} has no port ${port}`;
-      return [warning(`${path}.port`, message, `write one of ${numbers}`, policy.source.locate(path))];
+      const remedy = `write one of ${numbers}`;
+      return [unresolved(warning(`${path}.port`, message, remedy, policy.source.locate(path)))];
     });
   });
 }

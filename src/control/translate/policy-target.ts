@@ -1,8 +1,7 @@
 // Whether what a policy's targetRefs name is there: a Service or ServiceEntry and its port, a VirtualService or HTTPRoute and
 // its rule, of the policy's own namespace. What is not there is a warning, because it may come yet, and it says what there
 // is instead: a policy that holds for nothing never does so in silence.
-import { warning } from '../../base/problem.ts';
-import type { Problem } from '../../base/problem.ts';
+import { unresolved, warning, type Problem } from '../../base/problem.ts';
 import type { ResilienceTarget, TargetKind } from '../../config/resilience-policy.ts';
 import type { Resource } from '../../config/resource.ts';
 import { nearest } from '../../config/spelling.ts';
@@ -35,16 +34,15 @@ export function checkTarget(
     const guess = nearest(target.name, names);
     const remedy =
       guess === null ? `correct the name, or add the ${target.kind}${listed(names)}` : `did you mean ${guess}?`;
-    return [
-      warning(`${path}.name`, `there is no ${target.kind} ${namespace}/${target.name} to hold for`, remedy, place),
-    ];
+    const message = `there is no ${target.kind} ${namespace}/${target.name} to hold for`;
+    return [unresolved(warning(`${path}.name`, message, remedy, place))];
   }
   const parts = found.flatMap((each) => each.parts).filter((part) => part !== '');
   if (target.sectionName === '' || parts.includes(target.sectionName)) return [];
   const what = target.kind === 'Service' || target.kind === 'ServiceEntry' ? 'port' : 'rule';
   const remedy = parts.length === 0 ? 'leave sectionName out' : `write one of ${parts.join(', ')}`;
   const message = `the ${target.kind} ${target.name} has no ${what} ${target.sectionName}`;
-  return [warning(`${path}.sectionName`, message, remedy, place)];
+  return [unresolved(warning(`${path}.sectionName`, message, remedy, place))];
 }
 
 /** What there is. */

@@ -1,6 +1,6 @@
 // Where a rule sends a request: a host, subset and port become the name of a cluster. A target that does
 // not exist keeps its name, so the request is answered with NC, and a Problem says why.
-import type { Problem } from '../../base/problem.ts';
+import { unresolved, type Problem } from '../../base/problem.ts';
 import type { Destination } from '../../config/virtual-service-destination.ts';
 import type { Source } from '../../config/meta.ts';
 import type { VirtualService } from '../../config/resource.ts';
@@ -54,7 +54,7 @@ export function checkDestination(
 ): readonly Problem[] {
   const warn = (field: string, message: string, remedy: string): Problem => {
     const path = `${at.path}.${field}`;
-    return { severity: 'warning', path, message, remedy, place: at.source.locate(path) };
+    return unresolved({ severity: 'warning', path, message, remedy, place: at.source.locate(path) });
   };
   if (destination.host === '') return [];
   const host = scope.fullHost(destination.host, namespace);

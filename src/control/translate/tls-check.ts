@@ -12,7 +12,7 @@ import type { Scope } from '../scope.ts';
 import type { Snapshot } from '../snapshot.ts';
 
 /** One `tls` of a rule. */
-interface Written {
+export interface Written {
   readonly path: string;
   readonly tls: ClientTls;
   /** Null: all ports but those that have their own. */
@@ -45,7 +45,8 @@ function servicesOf({ spec, meta }: DestinationRule, scope: Scope): readonly Mes
   return service === null ? [] : [service];
 }
 
-function writtenIn({ spec }: DestinationRule): readonly Written[] {
+/** Every `tls` of a rule. */
+export function writtenIn({ spec }: DestinationRule): readonly Written[] {
   return [
     ...ofPolicy(spec.policy, 'spec.trafficPolicy', new Map()),
     ...spec.subsets.flatMap(({ policy, labels }, index) =>

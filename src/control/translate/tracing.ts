@@ -8,7 +8,7 @@ import { HttpConnectionManager_TracingSchema } from '../../xds/gen/envoy/extensi
 import type { HttpConnectionManager_Tracing } from '../../xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { CustomTag_MetadataSchema, CustomTagSchema } from '../../xds/gen/envoy/type/tracing/v3/custom_tag_pb.js';
 import type { CustomTag } from '../../xds/gen/envoy/type/tracing/v3/custom_tag_pb.js';
-import type { Problem } from '../../base/problem.ts';
+import { unresolved, warning, type Problem } from '../../base/problem.ts';
 import type { ExtensionProvider } from '../../config/mesh-config.ts';
 import type { TagSource } from '../../config/telemetry.ts';
 import type { MeshNode } from '../mesh-node.ts';
@@ -141,7 +141,7 @@ export function checkTelemetry(snapshot: Snapshot): readonly Problem[] {
           provider === undefined
             ? 'add it to extensionProviders of the MeshConfig, or start with --tracing'
             : 'add a Service or ServiceEntry for it';
-        problems.push({ severity: 'warning', path, message, remedy, place: telemetry.source.locate(path) });
+        problems.push(unresolved(warning(path, message, remedy, telemetry.source.locate(path))));
       }
     }
   }

@@ -30,6 +30,7 @@ const rule = (name: string): RuleObject => ({
   resourceVersion: '1',
   generation: 1,
   conditions: [],
+  hasReferences: false,
   parentRefs: [],
   parents: [],
 });
@@ -41,7 +42,9 @@ test('rules whose status cannot be written do not keep others waiting, and are t
       const { name } = draft.metadata;
       paths.push(name);
       const failure = { status: 404, reason: 'NotFound', message: '', causes: [], retryAfterMs: 0 };
-      return Promise.resolve(name === 'good' ? { kind: 'done', value: {} } : { kind: 'failed', failure });
+      return Promise.resolve(
+        name === 'good' ? { kind: 'done', value: { metadata: { resourceVersion: '1' } } } : { kind: 'failed', failure },
+      );
     },
   };
   const rules = [...Array.from({ length: 60 }, (_, index) => rule(`bad${index}`)), rule('good')];

@@ -1,4 +1,5 @@
 // A control service as a process of its own, on ports of its own: what it shows on its pages, and its end.
+import { request } from 'undici';
 import { startChild, untilReady, type Child } from '../support/child.ts';
 import { freePorts } from '../support/free-port.ts';
 import { OUTRIGGER } from '../support/real-parts.ts';
@@ -33,8 +34,9 @@ export class ControlProcess {
 
   /** Rejects when nobody answers. */
   async text(path: string): Promise<string> {
-    const answer = await fetch(`http://127.0.0.1:${this.http}${path}`);
-    return await answer.text();
+    // A connection that is kept may be closed while the question is on its way.
+    const { body } = await request(`http://127.0.0.1:${this.http}${path}`, { reset: true });
+    return await body.text();
   }
 
   async page(path: string): Promise<unknown> {

@@ -1,7 +1,7 @@
 // The whole control service, as a process, on the way to a real API server as it is on its worst days: connections that are
 // reset every second, etcd that forgets, an API server that is away, while the cluster changes all the time. Who is connected
 // loses nothing meanwhile; at the end the service holds, object by object, what a fresh one holds, and so does the client.
-// OUTRIGGER_AWAY_SECONDS: how long the API server is away (8).
+// OUTRIGGER_AWAY_SECONDS: how long the API server is away (6).
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -21,7 +21,7 @@ import { HeldResources } from './held-resources.ts';
 import { KEPT, RestlessCluster, SHOP } from './restless-cluster.ts';
 import { RoughNetwork } from './rough-network.ts';
 
-const AWAY_MS = Number(process.env['OUTRIGGER_AWAY_SECONDS'] ?? 8) * 1000;
+const AWAY_MS = Number(process.env['OUTRIGGER_AWAY_SECONDS'] ?? 6) * 1000;
 const SETTLE_MS = 2_000;
 const WHOLE_MS = 45_000;
 const PAGES = ['/debug/registry', '/debug/problems'];
@@ -147,7 +147,7 @@ test('without trouble it is what a fresh one is', async () => {
 test('connections that are reset every second cost nothing', async () => {
   const lists = await countOf('outrigger_kube_lists_total');
   network.cutEvery(1000);
-  await cluster.changeFor(6_000);
+  await cluster.changeFor(4_500);
   network.calm();
   // Watches go on where they were; kinds of the Gateway API, which are not there, are looked for.
   expect(network.cuts).toBeGreaterThan(100);
@@ -170,7 +170,7 @@ test('what happened before etcd forgot it is found out', async () => {
   await cluster.change(20);
   network.cutEvery(1000);
   network.isBlocked = false;
-  await cluster.changeFor(3_000);
+  await cluster.changeFor(2_000);
   network.calm();
   report('a compaction', await whole());
   expect(await countOf('outrigger_kube_failures_total{reason="Expired"}')).toBeGreaterThan(0);

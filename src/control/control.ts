@@ -18,6 +18,7 @@ import type { NodeInfo, View, ViewListener, ViewSource, ViewSubscription } from 
 import { JwksStore } from './jwks-store.ts';
 import { readNode, sortOf } from './mesh-node.ts';
 import type { MeshNode } from './mesh-node.ts';
+import { checkPods } from './known-pods.ts';
 import { checkClaim } from './node-claim.ts';
 import type { PagesAccess } from './pages-access.ts';
 import { ProblemLog } from './problem-log.ts';
@@ -189,14 +190,17 @@ export class ControlService implements ViewSource {
   }
 
   open(info: NodeInfo & { readonly isReturning?: boolean }, listener: ViewListener): ReturnType<ViewSource['open']> {
-    const denial = checkClaim(info);
+    const pods = this.#sources.flatMap((source) => source.pods ?? []);
+    const denial = pods.reduce((found, known) => found ?? checkPods(info, known), checkClaim(info));
     if (denial !== null) return { kind: 'refused', message: denial.details, denial };
     const node = readNode(info);
     if (typeof node === 'string') return { kind: 'refused', message: node };
     const { isReturning = false } = info;
     if (isReturning) this.#settling.noteReturned();
     const joins = this.#mayCount(node);
-    const leavers = joins ? [this.#registry.join(node), this.#clients.join(node)] : [];
+    // Whose token is that of a Pod is that Pod, also while its address is not known yet.
+    const isPod = pods.length > 0 && (info.peer?.pod ?? '') !== '';
+    const leavers = joins ? [...(isPod ? [] : [this.#registry.join(node)]), this.#clients.join(node)] : [];
     const leave = (): void => {
       for (const leaver of leavers) leaver();
     };

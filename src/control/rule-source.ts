@@ -1,6 +1,7 @@
 // Where rules come from: a directory, an API server, a test. Each names what it brings, and what it brings under one
 // name replaces what it brought before; names of two sources never meet.
 import type { ParsedFile } from '../config/parse.ts';
+import type { KnownPods } from './known-pods.ts';
 import type { MeshNode } from './mesh-node.ts';
 
 export interface RuleSink {
@@ -15,6 +16,8 @@ export interface RuleSource {
   start(sink: RuleSink): Promise<void>;
   /** Whether the node is one of the workloads that the source brings, and so none that joins; absent: it brings none. */
   knows?(node: MeshNode): boolean;
+  /** The Pods that it brings; absent: it brings none. */
+  readonly pods?: KnownPods;
   /** What keeps `start` from resolving, a line for each; empty, or absent: nothing that could be told. */
   waiting?(): readonly string[];
   /** By Prometheus name. */

@@ -12,6 +12,8 @@ export interface VerifiedPeer {
   readonly untilMs: number;
   /** The pod that a Kubernetes token is bound to; empty: it is bound to none. */
   readonly pod: string;
+  /** Of that pod; absent: not known. */
+  readonly podUid?: string;
 }
 
 /** `NAMESPACE/SERVICEACCOUNT`, as logs write it. */

@@ -8,6 +8,7 @@ import { kindSchemas } from '../../src/config/schema/kind-schemas.ts';
 import { ControlService } from '../../src/control/control.ts';
 import { KubernetesRules } from '../../src/control/kubernetes/kubernetes-rules.ts';
 import { KubeClient } from '../../src/kube/client.ts';
+import { recordOf, textOf } from '../../src/kube/json-record.ts';
 import { until } from '../support/until.ts';
 import { ApiServer } from './api-server.ts';
 
@@ -193,6 +194,28 @@ test('a sidecar that was faster than the address of its pod is that pod once the
   await kube.call('/api/v1/namespaces/shop/pods/web-2?gracePeriodSeconds=0', null);
   if (opened.kind === 'open') opened.subscription.close();
   expect(control.counters().get('outrigger_workloads')).toBe(0);
+});
+
+test('whose token is that of a pod has its address and no other, and joins as no workload besides', async () => {
+  const { body } = await kube.ask('GET', '/api/v1/namespaces/shop/pods/web-1');
+  const uid = textOf(recordOf(recordOf(body)['metadata'])['uid']);
+  const id = { trustDomain: 'cluster.local', namespace: 'shop', serviceAccount: 'web' };
+  const open = (pod: string, ip: string): string => {
+    const podUid = pod === 'web-1' ? { podUid: uid } : {};
+    const opened = control.open(
+      { ...node(ip), peer: { id, by: 'token', untilMs: Infinity, pod, ...podUid } },
+      () => {},
+    );
+    const workloads = control.counters().get('outrigger_workloads');
+    if (opened.kind === 'open') opened.subscription.close();
+    return opened.kind === 'open' ? `open, ${workloads} workloads` : (opened.denial?.reason ?? opened.message);
+  };
+  expect(open('web-1', '10.9.0.1')).toBe('open, 0 workloads');
+  expect(open('web-1', '10.9.0.77')).toBe('pod');
+  expect(open('web-2', '10.9.0.1')).toBe('pod');
+  expect(open('web-2', '10.9.0.78')).toBe('open, 0 workloads');
+  // Of a join token: outside of Kubernetes nothing is different.
+  expect(open('', '10.9.0.79')).toBe('open, 1 workloads');
 });
 
 test('kinds that come later are followed, and a broken rule keeps its last good version', async () => {

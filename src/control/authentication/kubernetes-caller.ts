@@ -51,6 +51,8 @@ export class KubernetesCaller implements Authenticator {
     const [, namespace = '', serviceAccount = ''] = ACCOUNT.exec(review.username) ?? [];
     const id = { trustDomain: this.#options.trustDomain(), namespace, serviceAccount };
     if (spiffeId(id) === null) return refusal('token_identity', 'the token is not that of a service account');
-    return { kind: 'verified', peer: { id, by: 'token', untilMs: claims.expiresAtMs, pod: review.pod } };
+    const { pod, podUid } = review;
+    const bound = podUid === '' ? {} : { podUid };
+    return { kind: 'verified', peer: { id, by: 'token', untilMs: claims.expiresAtMs, pod, ...bound } };
   }
 }

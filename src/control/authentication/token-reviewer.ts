@@ -11,7 +11,14 @@ import { recordOf, textsOf, type JsonRecord } from '../../kube/json-record.ts';
 import { KNOWN_KINDS } from '../../kube/known-kinds.ts';
 
 export type Review =
-  | { readonly kind: 'known'; readonly username: string; readonly audiences: readonly string[]; readonly pod: string }
+  | {
+      readonly kind: 'known';
+      readonly username: string;
+      readonly audiences: readonly string[];
+      /** Empty: it is bound to none. */
+      readonly pod: string;
+      readonly podUid: string;
+    }
   /** The server knows that it is not good. Its words stay in our log. */
   | { readonly kind: 'rejected'; readonly details: string }
   | { readonly kind: 'unavailable'; readonly details: string };
@@ -34,6 +41,7 @@ const WINDOW_MS = 10_000;
 const FAILURES_MIN = 5;
 const PROBE_AFTER_MS = 2_000;
 const POD = 'authentication.kubernetes.io/pod-name';
+const POD_UID = 'authentication.kubernetes.io/pod-uid';
 
 type Ask = CircuitBreaker<[string], Review>;
 
@@ -126,5 +134,6 @@ function readReview(status: JsonRecord): Review {
   const { username, extra } = recordOf(status['user']);
   if (typeof username !== 'string') throw new Error('the API server named no user');
   const [pod = ''] = textsOf(recordOf(extra)[POD]);
-  return { kind: 'known', username, audiences: textsOf(status['audiences']), pod };
+  const [podUid = ''] = textsOf(recordOf(extra)[POD_UID]);
+  return { kind: 'known', username, audiences: textsOf(status['audiences']), pod, podUid };
 }

@@ -11,6 +11,7 @@ import type { KubeObject } from '../../kube/kube-object.ts';
 import type { ObjectChange } from '../../kube/object-store.ts';
 import type { ReflectorTiming } from '../../kube/reflector-timing.ts';
 import { Reflector } from '../../kube/reflector.ts';
+import type { KnownPods } from '../known-pods.ts';
 import type { MeshNode } from '../mesh-node.ts';
 import type { RuleSink, RuleSource } from '../rule-source.ts';
 import { objectName, shownObject } from './object-text.ts';
@@ -87,6 +88,13 @@ export class KubernetesRules implements RuleSource {
   *objects(): Iterable<RuleObject> {
     for (const { reflector } of this.#watched)
       for (const { rule } of reflector.objects.values()) if (rule !== null) yield rule;
+  }
+
+  get pods(): KnownPods {
+    return {
+      at: (address) => this.#pods?.at(address) ?? [],
+      named: (namespace, name) => this.#pods?.named(namespace, name) ?? null,
+    };
   }
 
   knows({ addresses }: MeshNode): boolean {

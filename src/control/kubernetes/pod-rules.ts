@@ -4,11 +4,12 @@ import type { Clock } from '../../base/clock.ts';
 import type { Log } from '../../base/log.ts';
 import { parseObject } from '../../config/parse.ts';
 import type { KubeClient } from '../../kube/client.ts';
-import type { KubeObject } from '../../kube/kube-object.ts';
+import { keyOf, type KubeObject } from '../../kube/kube-object.ts';
 import { KNOWN_KINDS } from '../../kube/known-kinds.ts';
-import { recordOf, textOf } from '../../kube/json-record.ts';
+import { listOf, recordOf, textOf, type JsonRecord } from '../../kube/json-record.ts';
 import type { ReflectorTiming } from '../../kube/reflector-timing.ts';
 import { Reflector } from '../../kube/reflector.ts';
+import type { KnownPod } from '../known-pods.ts';
 import type { RuleSink } from '../rule-source.ts';
 import { objectName, shownPod } from './object-text.ts';
 import type { Watching } from './watch-counters.ts';
@@ -29,15 +30,15 @@ export interface PodRulesOptions {
 interface KeptPod {
   readonly object: KubeObject;
   readonly node: string;
-  readonly ip: string;
+  readonly facts: KnownPod;
 }
 
 export class PodRules {
   readonly #pods: Reflector<KeptPod>;
   readonly #nodes: Reflector<string>;
   readonly #sink: RuleSink;
-  /** How many Pods have the address: those on the network of their Node share it. */
-  readonly #addresses = new Map<string, number>();
+  /** Those on the network of their Node share its addresses. */
+  readonly #addresses = new Map<string, KnownPod[]>();
   /** Keys of the Pods on it. */
   readonly #byNode = new Map<string, Set<string>>();
 
@@ -79,16 +80,24 @@ export class PodRules {
     return addresses.some((address) => this.#addresses.has(address));
   }
 
+  at(address: string): readonly KnownPod[] {
+    return this.#addresses.get(address) ?? [];
+  }
+
+  named(namespace: string, name: string): KnownPod | null {
+    return this.#pods.objects.get(keyOf({ namespace, name }))?.facts ?? null;
+  }
+
   #podChanged(key: string, old: KeptPod | null, next: KeptPod | null): void {
     if (old !== null) {
-      this.#count(old.ip, -1);
+      this.#forget(old.facts);
       this.#byNode.get(old.node)?.delete(key);
     }
     if (next === null) {
       if (old !== null) this.#sink.remove(objectName(old.object));
       return;
     }
-    this.#count(next.ip, 1);
+    this.#note(next.facts);
     const there = this.#byNode.get(next.node) ?? new Set<string>();
     this.#byNode.set(next.node, there.add(key));
     this.#tell(next);
@@ -106,11 +115,20 @@ export class PodRules {
     this.#sink.apply(name, parseObject(name, shownPod(object, this.#nodes.objects.get(node) ?? '')));
   }
 
-  #count(ip: string, by: 1 | -1): void {
-    if (ip === '') return;
-    const count = (this.#addresses.get(ip) ?? 0) + by;
-    if (count <= 0) this.#addresses.delete(ip);
-    else this.#addresses.set(ip, count);
+  #note(pod: KnownPod): void {
+    for (const address of pod.addresses) {
+      const there = this.#addresses.get(address);
+      if (there === undefined) this.#addresses.set(address, [pod]);
+      else there.push(pod);
+    }
+  }
+
+  #forget(pod: KnownPod): void {
+    for (const address of pod.addresses) {
+      const left = (this.#addresses.get(address) ?? []).filter((other) => other !== pod);
+      if (left.length === 0) this.#addresses.delete(address);
+      else this.#addresses.set(address, left);
+    }
   }
 }
 
@@ -129,5 +147,18 @@ function keptPod(object: KubeObject): KeptPod | null {
   const slim = { ...metadata, annotations: {}, ownerReferences: [], finalizers: [] };
   const shown = shownPod(object, '');
   const kept: KubeObject = { apiVersion, kind, metadata: slim, spec: shown['spec'], status: shown['status'] };
-  return { object: kept, node: textOf(recordOf(object['spec'])['nodeName']), ip: textOf(status['podIP']) };
+  const spec = recordOf(object['spec']);
+  return { object: kept, node: textOf(spec['nodeName']), facts: factsOf(metadata, spec, status) };
+}
+
+function factsOf({ namespace, name, uid }: KubeObject['metadata'], spec: JsonRecord, status: JsonRecord): KnownPod {
+  const all = [status['podIP'], ...listOf(status['podIPs']).map((one) => recordOf(one)['ip'])].map(textOf);
+  return {
+    namespace,
+    name,
+    uid,
+    serviceAccount: textOf(spec['serviceAccountName']),
+    addresses: [...new Set(all.filter((address) => address !== ''))],
+    isOnNode: spec['hostNetwork'] === true,
+  };
 }

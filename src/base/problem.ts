@@ -53,7 +53,11 @@ export function refuses(problems: readonly Problem[]): boolean {
 /** One line for people: `file:line:column: path: message; remedy`. */
 export function formatProblem(problem: Problem): string {
   const { place, path, message, remedy } = problem;
-  const where =
-    place === null ? '' : place.line === 0 ? `${place.file}: ` : `${place.file}:${place.line}:${place.column}: `;
+  const where = place === null ? '' : `${formatPlace(place)}: `;
   return `${where}${path === '' ? '' : `${path}: `}${message}${remedy === '' ? '' : `; ${remedy}`}`;
+}
+
+/** `file:line:column`; what has no lines is its file. */
+export function formatPlace({ file, line, column }: Place): string {
+  return line === 0 ? file : `${file}:${line}:${column}`;
 }

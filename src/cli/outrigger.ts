@@ -24,6 +24,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandFile>>> = {
   redirect: () => import('./redirect.ts'),
   cni: () => import('./cni.ts'),
   inject: () => import('./inject.ts'),
+  describe: () => import('./describe.ts'),
   status: () => import('./status.ts'),
   'bug-report': () => import('./bug-report.ts'),
   wait: () => import('./wait.ts'),

@@ -6,11 +6,13 @@ import { isLoopback, isOwnHost } from '../base/own-host.ts';
 import type { Log } from '../base/log.ts';
 import type { Problem } from '../base/problem.ts';
 import { fingerprintOf } from '../config/fingerprint.ts';
+import { DEFAULT_NAMESPACE } from '../config/meta.ts';
 import type { Resource } from '../config/resource.ts';
 import type { DiscoveryEndpoint } from './flow.ts';
 import { publicFingerprint } from './public-fingerprint.ts';
 import type { PagesAccess } from './pages-access.ts';
 import { ProxyGateway } from './proxy-gateway.ts';
+import { describeService } from './service-description.ts';
 import type { Snapshot } from './snapshot.ts';
 
 /** What the status server shows; ControlService has it. */
@@ -116,15 +118,24 @@ export class StatusServer {
         return sendJson(response, rulesOf(control));
       case '/debug/registry':
         return sendJson(response, registryOf(control.snapshot));
+      case '/debug/describe':
+        return sendJson(response, description(control.snapshot, request.url ?? ''));
       default:
         return send(
           response,
           404,
           'text/plain',
-          'paths: /livez /readyz /ready /metrics /debug/problems /debug/syncz /debug/rules /debug/registry /proxies/NODE/PAGE\n',
+          'paths: /livez /readyz /ready /metrics /debug/problems /debug/syncz /debug/rules /debug/registry /debug/describe?service=HOST /proxies/NODE/PAGE\n',
         );
     }
   }
+}
+
+/** `?service=NAME&from=NAMESPACE`; a message where there is none. */
+function description(snapshot: Snapshot, url: string): unknown {
+  const query = new URLSearchParams(url.split('?')[1] ?? '');
+  const described = describeService(snapshot, query.get('service') ?? '', query.get('from') ?? DEFAULT_NAMESPACE);
+  return typeof described === 'string' ? { message: described } : described;
 }
 
 /** Asked from this machine under a name of it: a page of another name in a browser here is not. */

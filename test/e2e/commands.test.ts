@@ -82,6 +82,18 @@ test.each([
   expect(stdout).toMatch(expected);
 });
 
+test('describe tells what holds for a service, and of none what may be meant', async () => {
+  const { code, stdout, stderr } = await run('describe', 'one.example');
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  expect(stdout).toMatch(/^one\.example: entry, eds, \S+\.yaml:1:1\n/);
+  expect(stdout).toMatch(/^80 http +http +1 +0 +nobody: to all instances$/m);
+  const data = recordOf(JSON.parse((await run('describe', 'one.example', '-o', 'json')).stdout));
+  expect(data).toMatchObject({ host: 'one.example', from: 'default', isSeen: true });
+  const none = await run('describe', 'on.example');
+  expect(none).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining('did you mean one.example?') });
+  expect(await run('describe', 'one.example', '--from', 'A b')).toMatchObject({ code: 64, stdout: '' });
+});
+
 test('proxy-config shows no keys, neither through the control service nor from the sidecar itself', async () => {
   const through = await run('proxy-config', 'caller', 'all', '-o', 'json');
   const admin = `127.0.0.1:${mesh.members.get('caller')?.admin}`;

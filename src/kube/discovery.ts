@@ -17,19 +17,36 @@ export interface ServedKind extends KubeKind {
 
 /** Only a server that knows its groups can say no: a 404 of something in between is a failure. */
 export async function isServed(client: Caller, kind: KubeKind): Promise<KubeAnswer<boolean>> {
-  if (kind.group !== '') {
-    const answer = await client.call({ method: 'GET', path: '/apis' });
+  const answer = await servedVersion(client, kind, [kind.version]);
+  return answer.kind === 'failed' ? answer : done(answer.value !== null);
+}
+
+/** The first of the versions in which the kind is served; null: it is in none of them. */
+export async function servedVersion(
+  client: Caller,
+  kind: KubeKind,
+  versions: readonly string[],
+): Promise<KubeAnswer<string | null>> {
+  const there = kind.group === '' ? done(versions) : await versionsOf(client, kind.group);
+  if (there.kind === 'failed') return there;
+  for (const version of versions) {
+    if (!there.value.includes(version)) continue;
+    const answer = await servedOf(client, { ...kind, version });
     if (answer.kind === 'failed') return answer;
-    const { kind: name, groups } = recordOf(answer.value);
-    if (name !== 'APIGroupList') return ownFailure('Malformed', 'the answer is no list of groups');
-    const group = listOf(groups)
-      .map((entry) => recordOf(entry))
-      .find((entry) => entry['name'] === kind.group);
-    const isThere = listOf(group?.['versions']).some((entry) => recordOf(entry)['version'] === kind.version);
-    if (!isThere) return done(false);
+    if (answer.value.some(({ plural }) => plural === kind.plural)) return done(version);
   }
-  const answer = await servedOf(client, kind);
-  return answer.kind === 'failed' ? answer : done(answer.value.some(({ plural }) => plural === kind.plural));
+  return done(null);
+}
+
+async function versionsOf(client: Caller, group: string): Promise<KubeAnswer<readonly string[]>> {
+  const answer = await client.call({ method: 'GET', path: '/apis' });
+  if (answer.kind === 'failed') return answer;
+  const { kind: name, groups } = recordOf(answer.value);
+  if (name !== 'APIGroupList') return ownFailure('Malformed', 'the answer is no list of groups');
+  const found = listOf(groups)
+    .map(recordOf)
+    .find((entry) => entry['name'] === group);
+  return done(listOf(found?.['versions']).map((entry) => textOf(recordOf(entry)['version'])));
 }
 
 /** The kinds of one group and version, as the server lists them. */

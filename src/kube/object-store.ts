@@ -62,6 +62,11 @@ export class ObjectStore<T> {
     return true;
   }
 
+  /** What is listed next is read anew, even if nothing in it has changed. */
+  doubt(): void {
+    for (const [key, known] of this.#known) this.#known.set(key, { ...known, resourceVersion: '' });
+  }
+
   /** Collects what is to replace everything. */
   draft(): ObjectDraft<T> {
     return new ObjectDraft((object) => {

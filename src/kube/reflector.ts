@@ -10,12 +10,13 @@ import type { Clock } from '../base/clock.ts';
 import { createBackoff, type Backoff } from '../base/backoff.ts';
 import type { Log } from '../base/log.ts';
 import type { KubeClient, Selection } from './client.ts';
-import { isServed } from './discovery.ts';
+import { servedVersion } from './discovery.ts';
 import { ownFailure, type KubeFailure } from './kube-answer.ts';
 import { resourceName, type KubeKind } from './kind-path.ts';
 import type { KubeObject } from './kube-object.ts';
 import { ObjectStore, type ObjectChange, type ObjectDraft } from './object-store.ts';
 import { pause } from './pause.ts';
+import type { ReflectorCounters } from './reflector-counters.ts';
 import { DEFAULT_TIMING, type ReflectorTiming } from './reflector-timing.ts';
 import { Trouble } from './trouble.ts';
 import type { WatchEvent } from './watch-event.ts';
@@ -23,6 +24,8 @@ import type { WatchEvent } from './watch-event.ts';
 export interface ReflectorOptions<T> extends Selection {
   readonly client: Pick<KubeClient, 'listPages' | 'watch' | 'call'>;
   readonly kind: KubeKind;
+  /** In which it is watched where it is not served in its own; none by default. */
+  readonly otherVersions?: readonly string[];
   /** What of an object is kept in memory; null: it is of no interest, as if it were not there. */
   readonly keep: (object: KubeObject) => T | null;
   readonly onChange: (change: ObjectChange<T>) => void;
@@ -35,19 +38,6 @@ export interface ReflectorOptions<T> extends Selection {
   /** `Math.random` by default. */
   readonly random?: () => number;
   readonly timing?: Partial<ReflectorTiming>;
-}
-
-export interface ReflectorCounters {
-  readonly lists: number;
-  readonly watches: number;
-  readonly events: number;
-  readonly bookmarks: number;
-  /** Watches that went on where another ended. */
-  readonly resumes: number;
-  /** By reason: `Expired`, `Closed`, `Forbidden` …. */
-  readonly failures: Readonly<Record<string, number>>;
-  /** Of `keep` and `onChange`: mistakes of ours. */
-  readonly faults: number;
 }
 
 interface Ended {
@@ -75,6 +65,8 @@ export class Reflector<T> {
   readonly #random: () => number;
   readonly #ending = new AbortController();
   readonly #counts = { lists: 0, watches: 0, events: 0, bookmarks: 0, resumes: 0, faults: 0 };
+  /** In the version that is served. */
+  #kind: KubeKind;
   #run: Promise<void> | null = null;
   #nap = new AbortController();
   /** The pause is our own choice. */
@@ -96,6 +88,7 @@ export class Reflector<T> {
 
   constructor(options: ReflectorOptions<T>) {
     this.#options = options;
+    this.#kind = options.kind;
     this.#timing = { ...DEFAULT_TIMING, ...options.timing };
     this.#random = options.random ?? Math.random;
     const { backoffMinMs: baseMs, backoffMaxMs: maxMs } = this.#timing;
@@ -179,10 +172,10 @@ export class Reflector<T> {
   }
 
   async #page(): Promise<number> {
-    const { client, kind } = this.#options;
+    const { client } = this.#options;
     const draft = this.#store.draft();
     this.#counts.lists++;
-    const listed = await client.listPages(kind, this.#options, {
+    const listed = await client.listPages(this.#kind, this.#options, {
       onRestart: () => draft.clear(),
       onPage: (items) => {
         for (const item of items) draft.put(item);
@@ -230,14 +223,14 @@ export class Reflector<T> {
     isInitial: boolean,
     onEvent: (event: Exclude<WatchEvent, { kind: 'failed' }>) => boolean,
   ): Promise<Ended> {
-    const { client, kind, clock } = this.#options;
+    const { client, clock } = this.#options;
     const { watchSeconds, stallMs } = this.#timing;
     const timeoutSeconds = Math.ceil(watchSeconds * (1 + this.#random()));
     const resourceVersion = isInitial ? '' : this.#resourceVersion;
     let openedMs = Infinity;
     let held: NodeJS.Timeout | undefined;
     const end = await client.watch(
-      kind,
+      this.#kind,
       { ...this.#options, resourceVersion, isInitial, timing: { timeoutSeconds, stallMs } },
       {
         onOpen: () => {
@@ -326,12 +319,18 @@ export class Reflector<T> {
 
   async #failToBegin(failure: KubeFailure): Promise<number> {
     if (failure.status !== 404) return this.#fail(failure);
-    const { client, kind } = this.#options;
-    const served = await isServed(client, kind);
+    const { client, kind, otherVersions = [], log } = this.#options;
+    const served = await servedVersion(client, kind, [kind.version, ...otherVersions]);
     if (served.kind === 'failed') return this.#fail(served.failure);
-    if (served.value) return this.#fail(failure);
+    if (served.value === this.#kind.version) return this.#fail(failure);
+    if (served.value !== null) {
+      log.info(`${this.what}: watched as ${served.value}`);
+      this.#kind = { ...kind, version: served.value };
+      this.#store.doubt();
+      return 0;
+    }
     if (++this.#absences < ABSENCES_MIN && this.#store.size > 0) return CONFIRM_MS;
-    if (!this.#isAbsent) this.#options.log.info(`${resourceName(kind)}: not served, looked for again`);
+    if (!this.#isAbsent) log.info(`${this.what}: not served, looked for again`);
     this.#setAbsent(true);
     this.#lastSyncMs = this.#options.clock.now();
     this.#recover();
@@ -342,7 +341,7 @@ export class Reflector<T> {
   }
 
   #setAbsent(isAbsent: boolean): void {
-    if (this.#isAbsent && !isAbsent) this.#options.log.info(`${resourceName(this.#options.kind)}: served now`);
+    if (this.#isAbsent && !isAbsent) this.#options.log.info(`${this.what}: served now`);
     this.#isAbsent = isAbsent;
   }
 
@@ -393,7 +392,7 @@ export class Reflector<T> {
     } catch (cause) {
       this.#counts.faults++;
       const text = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause);
-      this.#options.log.error(`${resourceName(this.#options.kind)}: a fault in what handles it`, { cause: text });
+      this.#options.log.error(`${this.what}: a fault in what handles it`, { cause: text });
     }
   }
 }

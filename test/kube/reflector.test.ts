@@ -109,6 +109,49 @@ test('a kind whose CRD comes later is found, and one whose CRD goes is gone', as
   await reflector.stop();
 });
 
+test('a kind is watched in the version that is served, and in another when that goes', async () => {
+  const ship = { ...BOAT, kind: 'Ship', plural: 'ships' };
+  const [first, second] = ['v1beta1', 'v1'].map((version) => ({ ...ship, version }));
+  if (first === undefined || second === undefined) throw new Error('two versions');
+  const schema = { openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } };
+  const serving = (...served: readonly string[]) => ({
+    group: ship.group,
+    scope: 'Namespaced',
+    names: { kind: 'Ship', plural: 'ships', singular: 'ship' },
+    versions: ['v1', 'v1beta1'].map((name) => ({
+      name,
+      served: served.includes(name),
+      storage: name === 'v1',
+      schema,
+    })),
+  });
+  const name = { namespace: '', name: `ships.${ship.group}` };
+  const { customResourceDefinition } = KNOWN_KINDS;
+  await client.create(customResourceDefinition, { metadata: { name: name.name }, spec: serving('v1beta1') });
+  await until('served', async () => (await client.list(first)).kind === 'done');
+  await client.create(first, configMap('b', { x: '1' }));
+  const told: string[] = [];
+  const reflector = new Reflector<string>({
+    client,
+    kind: second,
+    otherVersions: ['v1alpha1', 'v1beta1'],
+    keep: ({ apiVersion }) => apiVersion,
+    onChange: ({ key, old, next }) => told.push(`${key} ${old} ${next}`),
+    log: silentLog,
+    clock: systemClock,
+    timing: { absentMs: 200 },
+  });
+  reflector.start();
+  await until('synced', () => reflector.isSynced);
+  await client.patchMerge(customResourceDefinition, name, { spec: serving('v1') });
+  await until('the other version', () => told.length === 2, 30_000);
+  expect([reflector.isAbsent, told]).toEqual([
+    false,
+    ['default/b null test.outrigger.dev/v1beta1', 'default/b test.outrigger.dev/v1beta1 test.outrigger.dev/v1'],
+  ]);
+  await reflector.stop();
+});
+
 test('what is served is found by what a manifest says', async () => {
   const served = await servedKinds(client);
   if (served.kind === 'failed') throw new Error(served.failure.message);

@@ -3,7 +3,7 @@
 import { parseObject, type ParsedFile } from '../../config/parse.ts';
 import { resourceKey } from '../../config/resource.ts';
 import { objectName, shownObject, shownPod } from '../../control/kubernetes/object-text.ts';
-import { watchedKinds } from '../../control/kubernetes/watched-kinds.ts';
+import { watchedKinds, type WatchedKind } from '../../control/kubernetes/watched-kinds.ts';
 import { resourceName } from '../../kube/kind-path.ts';
 import { formatFailure } from '../../kube/kube-answer.ts';
 import { KNOWN_KINDS } from '../../kube/known-kinds.ts';
@@ -28,9 +28,10 @@ export async function readClusterRules(
 ): Promise<ClusterRules> {
   const rules: (readonly [string, ParsedFile])[] = [];
   const skipped: string[] = [];
-  const pods = { kind: KNOWN_KINDS.pod, selection: {}, isRule: false };
-  for (const { kind, selection } of [...watchedKinds(namespace), pods]) {
-    const listed = await client.list(kind, selection);
+  const pods: WatchedKind = { kind: KNOWN_KINDS.pod, selection: {}, otherVersions: [], isRule: false };
+  for (const watched of [...watchedKinds(namespace), pods]) {
+    const { kind } = watched;
+    const listed = await listServed(client, watched);
     if (listed.kind === 'failed') {
       const { failure } = listed;
       if (failure.status === NOT_FOUND) continue;
@@ -45,4 +46,17 @@ export async function readClusterRules(
     }
   }
   return { kind: 'done', rules, skipped };
+}
+
+/** In the version that is served. */
+async function listServed(
+  client: Cluster['client'],
+  { kind, selection, otherVersions }: WatchedKind,
+): ReturnType<Cluster['client']['list']> {
+  let listed = await client.list(kind, selection);
+  for (const version of otherVersions) {
+    if (listed.kind === 'done' || listed.failure.status !== NOT_FOUND) break;
+    listed = await client.list({ ...kind, version }, selection);
+  }
+  return listed;
 }

@@ -59,11 +59,12 @@ export class KubernetesRules implements RuleSource {
       if (this.waiting().length === 0) resolve();
     };
     for (const watched of watchedKinds(namespace)) {
-      const { kind, selection, isRule } = watched;
+      const { kind, selection, otherVersions, isRule } = watched;
       const reflector = new Reflector<Read>({
         ...this.#common(),
         ...selection,
         kind,
+        otherVersions,
         keep: (object) => read(kind, isRule, object),
         onChange: (change) => this.#tell(sink, kind, change),
         onSynced: arrived,
@@ -148,6 +149,8 @@ const WAIT_MS = 10_000;
 
 function read(kind: KubeKind, isRule: boolean, object: KubeObject): Read {
   const name = objectName(object);
-  const rule = isRule ? ruleObject(kind, name, object) : null;
+  // Its status is written where it is served.
+  const version = object.apiVersion.split('/').at(-1) ?? kind.version;
+  const rule = isRule ? ruleObject({ ...kind, version }, name, object) : null;
   return { name, rule, parsed: parseObject(name, shownObject(object)) };
 }

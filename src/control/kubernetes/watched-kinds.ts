@@ -2,7 +2,7 @@
 // are watched by their type or by a label, so that nobody's passwords pass through here; of ConfigMaps the one that
 // holds the mesh configuration. The rights that this takes stand in rbac-needs.ts.
 import { kindSchemas } from '../../config/schema/kind-schemas.ts';
-import { EXPERIMENTAL_GROUP } from '../../config/served-versions.ts';
+import { EXPERIMENTAL_GROUP, servedVersions } from '../../config/served-versions.ts';
 import type { Selection } from '../../kube/client.ts';
 import type { KubeKind } from '../../kube/kind-path.ts';
 import { KNOWN_KINDS } from '../../kube/known-kinds.ts';
@@ -10,6 +10,8 @@ import { KNOWN_KINDS } from '../../kube/known-kinds.ts';
 export interface WatchedKind {
   readonly kind: KubeKind;
   readonly selection: Selection;
+  /** In which it is watched where its own is not served: definitions that came before ours. */
+  readonly otherVersions: readonly string[];
   /** Its status is ours to write. */
   readonly isRule: boolean;
 }
@@ -46,18 +48,25 @@ export function ruleKinds(): readonly KubeKind[] {
 /** `namespace`: where the control service and the mesh configuration are. Pods and Nodes are looked at by pod-rules.ts. */
 export function watchedKinds(namespace: string): readonly WatchedKind[] {
   const { service, endpointSlice, secret, configMap } = KNOWN_KINDS;
+  const core: readonly Pick<WatchedKind, 'kind' | 'selection'>[] = [
+    { kind: service, selection: ALL },
+    { kind: endpointSlice, selection: ALL },
+    { kind: KNOWN_KINDS.namespace, selection: ALL },
+    { kind: configMap, selection: { namespace, fieldSelector: `metadata.name=${MESH_CONFIG_MAP}` } },
+    { kind: secret, selection: TLS_SECRETS },
+    { kind: secret, selection: LABELLED_SECRETS },
+  ];
   return [
-    { kind: service, selection: ALL, isRule: false },
-    { kind: endpointSlice, selection: ALL, isRule: false },
-    { kind: KNOWN_KINDS.namespace, selection: ALL, isRule: false },
-    { kind: configMap, selection: { namespace, fieldSelector: `metadata.name=${MESH_CONFIG_MAP}` }, isRule: false },
-    { kind: secret, selection: TLS_SECRETS, isRule: false },
-    { kind: secret, selection: LABELLED_SECRETS, isRule: false },
-    ...ruleKinds().map((kind) => ({ kind, selection: ALL, isRule: true })),
+    ...core.map((watched) => ({ ...watched, otherVersions: [], isRule: false })),
+    ...ruleKinds().map((kind) => ({ kind, selection: ALL, otherVersions: otherVersions(kind), isRule: true })),
   ];
 }
 
-/** A kind of the Gateway API. */
+/** Those that the readers know, too. */
+function otherVersions({ kind, group, version }: KubeKind): readonly string[] {
+  return servedVersions(kind, group).filter((other) => other !== version);
+}
+
 export function gatewayKind(kind: string, plural: string, version: string): KubeKind {
   return { group: 'gateway.networking.k8s.io', version, kind, plural, isNamespaced: true };
 }

@@ -56,19 +56,22 @@ export class ClusterNode {
     this.#client = new KubeClient({ access: kube.access() });
   }
 
-  /** Pods reach `port` of the host's loopback as `HUB:inside`, and by this name. */
-  async open(name: string, inside: number, port: number): Promise<void> {
-    this.#doorways.push(await Doorway.open(this.#network.hub, { host: HUB, port: inside }, port));
+  /** Pods reach `port` of the host's loopback as `HUB:inside`, and by this name; a function is asked at each connection. */
+  async open(name: string, inside: number, port: number | (() => number)): Promise<void> {
+    const portNow = typeof port === 'number' ? () => port : port;
+    this.#doorways.push(await Doorway.open(this.#network.hub, { host: HUB, port: inside }, portNow));
     this.#names.set(name, HUB);
   }
 
-  /** From now on what the API server wants is run. */
-  follow(): void {
+  /** From now on what the API server wants is run, but for pods of the namespace `except`. */
+  follow(except = ''): void {
     this.#reflector = new Reflector<KubeObject>({
       client: this.#client,
       kind: KNOWN_KINDS.pod,
       keep: (object) => object,
-      onChange: ({ key, next }) => this.#changed(key, next),
+      onChange: ({ key, next }) => {
+        if (except === '' || !key.startsWith(`${except}/`)) this.#changed(key, next);
+      },
       log: silentLog,
       clock: systemClock,
     });

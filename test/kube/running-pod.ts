@@ -18,6 +18,8 @@ import { PodVolumes } from './pod-volumes.ts';
 
 /** The image whose containers listen as their arguments say (`KIND PORT …`, see pod-agent.ts), and dial for the test. */
 export const AGENT_IMAGE = 'test/agent';
+/** The image whose containers run the module that is their argument, to its end. */
+export const SCRIPT_IMAGE = 'test/script';
 
 export interface RunningPodOptions {
   readonly kube: ApiServer;
@@ -43,6 +45,7 @@ export class RunningPod {
   readonly place: Pod;
   readonly agents: Agent[] = [];
   readonly sidecars: Sidecar[] = [];
+  readonly #scripts: Child[] = [];
   readonly #options: RunningPodOptions;
   readonly #volumes: PodVolumes;
   readonly #object: JsonRecord;
@@ -91,21 +94,49 @@ export class RunningPod {
     }
     if (this.#isStopped) return;
     await this.tell('Running', { Initialized: true });
-    this.#probing = this.#probe();
+    if (this.#scripts.length > 0 && this.agents.length === 0) await this.#finish();
+    else this.#probing = this.#probe();
+  }
+
+  /** When its scripts have ended the pod has, and its sidecars with it. */
+  async #finish(): Promise<void> {
+    const codes = await Promise.all(this.#scripts.map(async (script) => await script.exited));
+    if (this.#isStopped) return;
+    for (const { child } of this.sidecars.toReversed()) await child.stop();
+    const isDone = codes.every((code) => code === 0);
+    const said = this.#scripts.map((script) => script.output()).join('');
+    await this.tell(isDone ? 'Succeeded' : 'Failed', {}, said.slice(0, MESSAGE_MAX));
   }
 
   /** As a kubelet does: apps first, sidecars when they are gone, last started first. */
   async stop(): Promise<void> {
     this.#isStopped = true;
     for (const { child } of this.sidecars) if (this.agents.length === 0) child.kill('SIGTERM');
+    for (const script of this.#scripts) script.kill('SIGKILL');
     await this.#running.catch(() => {});
+    const hooks = this.#runHooks();
     const waits = this.#containers('containers').map(({ lifecycle }) => {
       return numberOf(recordOf(recordOf(recordOf(lifecycle)['preStop'])['sleep'])['seconds']);
     });
-    await sleep(Math.max(0, ...waits) * 1000);
+    await Promise.all([hooks, sleep(Math.max(0, ...waits) * 1000)]);
     for (const agent of this.agents) agent.stop();
     for (const { child } of this.sidecars.toReversed()) await child.stop();
     await this.#probing;
+  }
+
+  /** What sidecars run before the pod stops (the hooks of all containers begin together). Rejects when one fails. */
+  async #runHooks(): Promise<void> {
+    if (this.agents.length === 0) return;
+    for (const container of this.#containers('initContainers')) {
+      const { exec } = recordOf(recordOf(container['lifecycle'])['preStop']);
+      if (container['restartPolicy'] !== 'Always' || exec === undefined) continue;
+      // The image's own names of the program.
+      const [node, program, ...args] = textsOf(recordOf(exec)['command']);
+      if (node !== '/usr/bin/node' || program !== '/app/bin/outrigger.js') throw new Error(`unknown hook: ${program}`);
+      const command = placedCommand(this.#placeOf(container), [process.execPath, OUTRIGGER, ...args]);
+      const child = startChild('ip', command);
+      if ((await child.exited) !== 0) throw new Error(`${this.name}: the hook failed:\n${child.output()}`);
+    }
   }
 
   /** Whether all readiness probes pass now. */
@@ -167,6 +198,11 @@ export class RunningPod {
   }
 
   async #startApp(container: JsonRecord): Promise<void> {
+    if (container['image'] === SCRIPT_IMAGE) {
+      const program = [process.execPath, '--input-type=module', '--eval', ...textsOf(container['args'])];
+      this.#scripts.push(startChild('ip', placedCommand(this.#placeOf(container), program)));
+      return;
+    }
     if (container['image'] !== AGENT_IMAGE) throw new Error(`no program is known as ${textOf(container['image'])}`);
     const place = this.#placeOf(container);
     const agent = await Agent.start('ip', (command) => placedCommand(place, command));
@@ -195,5 +231,6 @@ export class RunningPod {
   }
 }
 
+const MESSAGE_MAX = 1000;
 /** Faster than a kubelet, so that the test is. */
 const PROBE_MS = 200;

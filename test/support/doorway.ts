@@ -13,8 +13,8 @@ export class Doorway {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
 
-  /** From `address` of the namespace to `port` of 127.0.0.1 here. */
-  static async open(namespace: string, address: { host: string; port: number }, port: number): Promise<Doorway> {
+  /** From `address` of the namespace to `port` of 127.0.0.1 here, asked for at each connection. */
+  static async open(namespace: string, address: { host: string; port: number }, port: () => number): Promise<Doorway> {
     const command = ['netns', 'exec', namespace, process.execPath, PROGRAM, address.host, String(address.port)];
     const child = spawn('ip', command, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
     const [, server] = await once(child, 'message');
@@ -22,11 +22,11 @@ export class Doorway {
     return new Doorway(child, server, port);
   }
 
-  private constructor(child: ChildProcess, server: Server, port: number) {
+  private constructor(child: ChildProcess, server: Server, port: () => number) {
     this.#child = child;
     this.#server = server;
     server.on('connection', (inner) => {
-      const outer = connect(port, '127.0.0.1');
+      const outer = connect(port(), '127.0.0.1');
       for (const [one, other] of [
         [inner, outer],
         [outer, inner],

@@ -8,6 +8,8 @@ import type { KubeClient } from '../../kube/client.ts';
 import { LeaseElector, type LeaseTiming } from '../../kube/lease-elector.ts';
 import type { ControlService } from '../control.ts';
 import type { KubernetesRules } from './kubernetes-rules.ts';
+import { Heard } from './heard.ts';
+import { ProxyRecords, type ProxyCount } from './proxy-records.ts';
 import { RootsConfigMaps } from './roots-config-maps.ts';
 import { StatusWriter } from './status-writer.ts';
 
@@ -29,12 +31,24 @@ export class Leadership {
   readonly #options: LeadershipOptions;
   readonly #elector: LeaseElector;
   readonly #instance = `${hostname()}-${randomBytes(4).toString('hex')}`;
+  readonly #proxies: ProxyRecords;
   #status: StatusWriter | null = null;
   #roots: RootsConfigMaps | null = null;
 
   constructor(options: LeadershipOptions) {
     this.#options = options;
-    const { client, namespace, log, clock, timing } = options;
+    const { client, namespace, log, clock, timing, control, rules } = options;
+    this.#proxies = new ProxyRecords({
+      client,
+      namespace,
+      instance: this.#instance,
+      own: () => {
+        const count = progressOf(control);
+        return count === null ? null : { ...count, heard: Heard.of(rules.objects()) };
+      },
+      log,
+      clock,
+    });
     this.#elector = new LeaseElector({
       client,
       lease: { namespace, name: LEASE },
@@ -52,6 +66,7 @@ export class Leadership {
   }
 
   start(): void {
+    this.#proxies.start();
     this.#elector.start();
   }
 
@@ -59,6 +74,7 @@ export class Leadership {
   async stop(): Promise<void> {
     await this.#elector.stop();
     await this.#follow();
+    await this.#proxies.stop();
   }
 
   #lead(): void {
@@ -69,7 +85,7 @@ export class Leadership {
       instance: this.#instance,
       rules: () => rules.objects(),
       problems: () => control.problems,
-      progress: () => progressOf(control),
+      progress: () => this.#proxies.counts(),
       log,
       clock,
     });
@@ -88,7 +104,8 @@ export class Leadership {
   }
 }
 
-function progressOf(control: ControlService): { readonly synced: number; readonly connected: number } | null {
+/** Null: what was heard last is not translated yet. */
+function progressOf(control: ControlService): ProxyCount | null {
   if (!control.isCurrent) return null;
   const all = control.discovery.syncStatus();
   return {

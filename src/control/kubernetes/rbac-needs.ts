@@ -44,7 +44,11 @@ export const OWN_NEEDS: readonly RbacNeed[] = [
   { apiGroup: '', resources: ['configmaps'], verbs: READ },
   // The authority; who may create a Secret may create any.
   { apiGroup: '', resources: ['secrets'], verbs: ['get', 'create', 'patch'] },
-  { apiGroup: KNOWN_KINDS.lease.group, resources: ['leases'], verbs: ['get', 'create', 'update'] },
+  {
+    apiGroup: KNOWN_KINDS.lease.group,
+    resources: ['leases'],
+    verbs: [...READ, 'get', 'create', 'update', 'patch', 'delete'],
+  },
 ];
 
 function byGroup(verbs: readonly string[], suffix: string): readonly RbacNeed[] {

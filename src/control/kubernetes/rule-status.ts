@@ -1,13 +1,11 @@
 // What the status of a rule should say: Accepted, whether it can be followed; ResolvedRefs, whether what it names is there;
 // Programmed, how many of the connected proxies have it. What has been said of a generation is not said again: how many proxies are in sync changes with every one that
-// comes and goes, and is written only until all were.
+// comes and goes, and is written when proxies are late, and when all had it.
 import type { Problem } from '../../base/problem.ts';
+import type { ProxyCount } from './proxy-records.ts';
 import type { Condition, RuleObject, WrittenCondition } from './rule-object.ts';
 
-export interface Progress {
-  /** Proxies that have answered everything that they were sent. */
-  readonly synced: number;
-  readonly connected: number;
+export interface Progress extends ProxyCount {
   /** How long the generation has been known. */
   readonly ageMs: number;
 }
@@ -83,10 +81,11 @@ function resolvedRefs(problems: readonly Problem[], { hasReferences }: RuleObjec
 function programmed(rule: RuleObject, { synced, connected, ageMs }: Progress): Condition {
   const said = rule.conditions.find(({ type }) => type === 'Programmed');
   const isSaid = said?.observedGeneration === rule.generation && said.reason !== 'Invalid';
-  if (isSaid && (said.status === 'True' || synced < connected)) return said;
+  const isLate = ageMs >= LATE_MS;
+  if (isSaid && (said.status === 'True' || (synced < connected && !(isLate && said.status === 'Unknown')))) return said;
   const message = `${synced} of ${connected} proxies have it`;
   if (synced >= connected) return { type: 'Programmed', status: 'True', reason: 'Programmed', message };
-  if (ageMs >= LATE_MS) return { type: 'Programmed', status: 'False', reason: 'Pending', message };
+  if (isLate) return { type: 'Programmed', status: 'False', reason: 'Pending', message };
   return { type: 'Programmed', status: 'Unknown', reason: 'Pending', message: 'proxies are being told' };
 }
 

@@ -7,7 +7,8 @@ import type { Problem } from '../../base/problem.ts';
 import type { KubeClient } from '../../kube/client.ts';
 import { EventRecorder } from '../../kube/event-recorder.ts';
 import type { JsonRecord } from '../../kube/json-record.ts';
-import { apiVersionOf } from '../../kube/kind-path.ts';
+import { apiVersionOf, type KubeKind } from '../../kube/kind-path.ts';
+import type { ProxyCount } from './proxy-records.ts';
 import { CONTROLLER, wantedParents } from './route-parents.ts';
 import type { RuleObject } from './rule-object.ts';
 import { bounded, wantedConditions, writtenConditions, type Progress } from './rule-status.ts';
@@ -19,7 +20,7 @@ export interface StatusWriterOptions {
   readonly rules: () => Iterable<RuleObject>;
   readonly problems: () => readonly Problem[];
   /** Null: what was heard last is not translated yet, and nothing can be said. */
-  readonly progress: () => Omit<Progress, 'ageMs'> | null;
+  readonly progress: () => ((kind: KubeKind, version: string) => ProxyCount) | null;
   readonly log: Log;
   readonly clock: Clock;
   /** Between two looks; 1 s by default. */
@@ -28,6 +29,8 @@ export interface StatusWriterOptions {
 
 interface Seen {
   readonly generation: number;
+  /** The version in which it was first seen. */
+  readonly version: string;
   /** When this generation was first seen. */
   readonly sinceMs: number;
   failures: number;
@@ -100,7 +103,10 @@ export class StatusWriter {
       // What is known is older than what was written: it would be written again.
       if (seen.writtenOn === rule.resourceVersion) continue;
       const ageMs = nowMs - seen.sinceMs;
-      const write = this.#writeOf(rule, byFile.get(rule.file) ?? [], { ...progress, ageMs });
+      const write = this.#writeOf(rule, byFile.get(rule.file) ?? [], {
+        ...progress(rule.kind, seen.version),
+        ageMs,
+      });
       if (write !== null && due.length < WRITES_MAX) due.push(write);
     }
     for (const file of this.#seen.keys()) if (!there.has(file)) this.#seen.delete(file);
@@ -108,10 +114,10 @@ export class StatusWriter {
       await Promise.all(due.slice(first, first + AT_ONCE).map(async (write) => await write()));
   }
 
-  #note({ file, generation }: RuleObject, nowMs: number): Seen {
+  #note({ file, generation, resourceVersion: version }: RuleObject, nowMs: number): Seen {
     const known = this.#seen.get(file);
     if (known?.generation === generation) return known;
-    const seen = { generation, sinceMs: nowMs, failures: 0, notBeforeMs: 0, writtenOn: '' };
+    const seen = { generation, version, sinceMs: nowMs, failures: 0, notBeforeMs: 0, writtenOn: '' };
     this.#seen.set(file, seen);
     return seen;
   }

@@ -53,7 +53,7 @@ test('rules whose status cannot be written do not keep others waiting, and are t
     instance: 'test',
     rules: () => rules,
     problems: () => [],
-    progress: () => ({ synced: 0, connected: 0 }),
+    progress: () => () => ({ synced: 0, connected: 0 }),
     log: silentLog,
     clock: systemClock,
     lookMs: 5,

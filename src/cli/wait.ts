@@ -17,12 +17,12 @@ export function register(program: Command): void {
     .command('wait')
     .description('wait until all sidecars have the rules of files')
     .option('--for <what>', 'distribution', 'distribution')
-    .requiredOption('-f, --filename <file>', 'a file or directory of rules; may be repeated', collect, [])
+    .option('-f, --filename <file>', 'a file or directory of rules; may be repeated', collect, [])
     .option('--control-http <host:port>', 'the HTTP port of the control service', '127.0.0.1:15014')
     .option('--kube <kubeconfig|url|in-cluster>', 'ask an API server for the status of the rules instead')
     .option('--kube-token-file <file>', 'our token there')
     .option('--kube-ca <file>', 'the authorities of its certificate')
-    .option('--timeout <seconds>', 'how long at most', '30')
+    .option('--timeout <seconds>', 'how long at most: seconds, or 30s, 5m', '30s')
     .action(async (flags: WaitFlags) => {
       const { runWait } = await import('./pages/wait-run.ts');
       process.exitCode = await runWait(flags);

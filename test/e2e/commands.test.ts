@@ -144,6 +144,14 @@ test('wait ends when sidecars have a rule, and says what is missing when they do
   expect((await run('wait', '-f', file, '--timeout', '0')).stderr).toContain('is in force with other content');
   writeFileSync(file, route('[1]'));
   expect(await run('wait', '-f', file)).toMatchObject({ code: 65 });
+  writeFileSync(file, '# nothing yet');
+  for (const args of [[], ['-f', file]])
+    expect(await run('wait', ...args)).toMatchObject({
+      code: 64,
+      stderr: expect.stringContaining('no rule to wait for'),
+    });
+  for (const timeout of ['soon', '5x', '-1', '25h'])
+    expect(await run('wait', '-f', file, '--timeout', timeout)).toMatchObject({ code: 64 });
 });
 
 test('bug-report has what helps, and no secret of the mesh', async () => {

@@ -16,9 +16,9 @@ const SECONDS_MAX = 86_400;
 const POLL_MS = 200;
 
 export async function runWait(flags: WaitFlags): Promise<number> {
-  const seconds = Number(flags.timeout);
+  const seconds = secondsOf(flags.timeout);
   if (flags.for !== 'distribution') return wrong(`--for "${flags.for}": write distribution`);
-  if (!(seconds >= 0 && seconds <= SECONDS_MAX)) return wrong('--timeout takes seconds');
+  if (!(seconds >= 0 && seconds <= SECONDS_MAX)) return wrong('--timeout takes seconds, or 30s, 5m, 1h; a day at most');
   const files = await readRuleFiles(flags.filename).catch((cause: unknown) =>
     cause instanceof Error ? cause.message : String(cause),
   );
@@ -30,11 +30,19 @@ export async function runWait(flags: WaitFlags): Promise<number> {
     return EXIT_DATA;
   }
   const resources = parsed.flatMap((file) => file.resources);
+  if (resources.length === 0) return wrong('there is no rule to wait for: write -f FILE, or a directory of rules');
   const lookup = await lookupOf(flags, resources);
   if (typeof lookup === 'string') return wrong(lookup);
   const code = await untilThere(lookup, resources.length, seconds * 1000);
   await lookup.close();
   return code;
+}
+
+/** As kubectl takes it, and without a unit; NaN: not at all. */
+function secondsOf(text: string): number {
+  const read = /^(\d+(?:\.\d+)?)(s|m|h|)$/.exec(text);
+  const unit = { '': 1, s: 1, m: 60, h: 3600 }[read?.[2] ?? ''] ?? 1;
+  return read === null ? Number.NaN : Number(read[1]) * unit;
 }
 
 async function lookupOf(flags: WaitFlags, resources: readonly Resource[]): Promise<Lookup | string> {

@@ -1,9 +1,6 @@
 // The status of rules on a real API server: what a route says of its parents and of what it names while Services and
 // ReferenceGrants come and go, beside entries of another controller; and that nothing is written where nothing changed.
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { parse } from 'yaml';
 import { systemClock } from '../../src/base/clock.ts';
 import { silentLog } from '../../src/base/log.ts';
 import { crdOf } from '../../src/config/schema/crd.ts';
@@ -13,9 +10,9 @@ import { KubernetesRules } from '../../src/control/kubernetes/kubernetes-rules.t
 import { Leadership } from '../../src/control/kubernetes/leadership.ts';
 import { KubeClient } from '../../src/kube/client.ts';
 import { listOf, recordOf, textOf } from '../../src/kube/json-record.ts';
-import { PROJECT_ROOT } from '../support/real-parts.ts';
 import { until } from '../support/until.ts';
 import { ApiServer } from './api-server.ts';
+import { gatewayDefinitions } from './gateway-definitions.ts';
 
 const GROUP = '/apis/gateway.networking.k8s.io';
 const ROUTE = `${GROUP}/v1/namespaces/shop/httproutes/web`;
@@ -54,16 +51,6 @@ afterAll(async () => {
   await client?.close();
   await kube?.stop();
 });
-
-async function gatewayDefinitions(): Promise<readonly object[]> {
-  return await Promise.all(
-    ['httproutes', 'referencegrants'].map(async (plural) => {
-      const file = `gateway.networking.k8s.io_${plural}.yaml`;
-      const text = await readFile(join(PROJECT_ROOT, '.realparts/gateway-api-crds', file), 'utf8');
-      return recordOf(parse(text));
-    }),
-  );
-}
 
 async function service(namespace: string, name: string): Promise<void> {
   const spec = { ports: [{ name: 'http', port: 80 }] };

@@ -17,7 +17,8 @@ type Named = ReadonlyMap<string, EncodedResource>;
 /** The trust bundle of the mesh, by the name that Istio gives it. */
 export const ROOTS_NAME = 'ROOTCA';
 const SCHEME = 'kubernetes://';
-const AUTHORITIES = '-cacert';
+/** What the name of a Secret with authorities ends in. */
+export const AUTHORITIES = '-cacert';
 const NONE: Named = new Map();
 
 export class SecretIndex {

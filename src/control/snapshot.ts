@@ -23,6 +23,7 @@ import type { JwksStates } from './jwks-store.ts';
 import { EnvoyFilters } from './envoy-filters.ts';
 import type { MeshNode } from './mesh-node.ts';
 import { expandHost } from './mesh-service.ts';
+import { offeredSecrets } from './offered-secrets.ts';
 import { PeerAuthentications } from './peer-authentications.ts';
 import type { MeshService } from './mesh-service.ts';
 import { ResilienceIndex } from './resilience-index.ts';
@@ -136,7 +137,10 @@ export function buildSnapshot(inputs: SnapshotInputs): Snapshot {
     peerAuthentications,
     usesSessions,
     secrets: new SecretIndex(
-      sorted.filter((resource) => resource.kind === 'Secret'),
+      offeredSecrets(
+        sorted.filter((resource) => resource.kind === 'Secret'),
+        destinationRules,
+      ),
       rootsPem(),
     ),
     workloads,

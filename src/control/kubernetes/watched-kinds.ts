@@ -5,6 +5,7 @@ import { kindSchemas } from '../../config/schema/kind-schemas.ts';
 import { EXPERIMENTAL_GROUP, servedVersions } from '../../config/served-versions.ts';
 import type { Selection } from '../../kube/client.ts';
 import type { KubeKind } from '../../kube/kind-path.ts';
+import { CREDENTIAL_LABEL } from '../offered-secrets.ts';
 import { KNOWN_KINDS } from '../../kube/known-kinds.ts';
 
 export interface WatchedKind {
@@ -18,8 +19,6 @@ export interface WatchedKind {
 
 /** The ConfigMap with the mesh configuration, under Istio's name. */
 export const MESH_CONFIG_MAP = 'istio';
-/** On generic Secrets that hold certificates or authorities: `outrigger.dev/credential: "true"`. */
-export const CREDENTIAL_LABEL = 'outrigger.dev/credential';
 
 const ALL: Selection = {};
 const TLS_SECRETS: Selection = { fieldSelector: 'type=kubernetes.io/tls' };

@@ -26,7 +26,7 @@ export function register(program: Command): void {
       [],
     )
     .option('-o, --output <file>', 'where the result goes instead of standard output')
-    .option('--control <host:port>', 'the control service', 'outrigger-control.outrigger-system:15010')
+    .option('--control <host:port>', 'the control service', 'outrigger-control.outrigger-system.svc:15012')
     .option('--image <image>', 'the image of the sidecar', 'outrigger:0.1.0')
     .option('--mode <mode>', 'how applications meet their sidecar: redirect or explicit', 'redirect')
     .option('--classic', 'a plain container instead of a native sidecar, for Kubernetes before 1.29')

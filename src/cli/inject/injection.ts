@@ -15,6 +15,7 @@ import {
   redirectContainer,
 } from '../../control/injection/containers.ts';
 import type { ContainerInputs } from '../../control/injection/containers.ts';
+import { IDENTITY_VOLUMES, identityVolumes } from '../../control/injection/identity-volumes.ts';
 import { applyEdits } from './edits.ts';
 import type { Edit } from './edits.ts';
 import { NotEditable, offsetOf } from './node-edit.ts';
@@ -133,6 +134,8 @@ function additionsFor(template: PodTemplate, stream: Stream, options: InjectOpti
     facts.containers.has(name),
   );
   if (other !== undefined) return leave(`it has a container ${other} already`, 'take that out first');
+  const volume = IDENTITY_VOLUMES.find((name) => facts.volumes.has(name));
+  if (volume !== undefined) return leave(`it has a volume ${volume} already`, 'take that out first');
   for (const name of reader.unread()) {
     const message = `${template.kind} ${template.name} asks for what injection does not follow: ${name} is ignored`;
     const place = placeOf(stream, offsetOfSetting(template, name) ?? offset);
@@ -153,13 +156,15 @@ function additionsFor(template: PodTemplate, stream: Stream, options: InjectOpti
     image,
     mode,
     isNative,
-    serving: null,
+    // A webhook that sees it later has it serve the app's probes.
+    serving: { probes: '', scrape: '' },
   };
   const first = mode === 'redirect' ? [redirectContainer(inputs)] : [];
   const proxy = proxyContainer(inputs);
+  const volumes = identityVolumes();
   return isNative
-    ? { initContainers: [...first, proxy], containers: [] }
-    : { initContainers: first, containers: [proxy] };
+    ? { initContainers: [...first, proxy], containers: [], volumes }
+    : { initContainers: first, containers: [proxy], volumes };
 }
 
 function guarded(stream: Stream, template: PodTemplate, edit: () => readonly Edit[]): readonly Edit[] {

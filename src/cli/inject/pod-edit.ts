@@ -1,8 +1,9 @@
-// The edits of one pod: the containers at the head of their lists, and the annotation that says what was made for
+// The edits of one pod: containers and volumes at the head of their lists, and the annotation that says what was made for
 // them, so that all of it can be taken out again to the byte.
 import { isMap, isScalar, isSeq } from 'yaml';
 import type { Pair, YAMLMap } from 'yaml';
 import { INIT_CONTAINER, PROXY_CONTAINER } from '../../control/injection/containers.ts';
+import { IDENTITY_VOLUMES } from '../../control/injection/identity-volumes.ts';
 import { lineStart } from './edits.ts';
 import type { Edit } from './edits.ts';
 import { addEntry, addItems, endOf, fillEntry, NotEditable, offsetOf, removeRange } from './node-edit.ts';
@@ -15,9 +16,10 @@ export const STATUS = 'outrigger.dev/status';
 export interface Additions {
   readonly initContainers: readonly Written[];
   readonly containers: readonly Written[];
+  readonly volumes: readonly Written[];
 }
 
-const LISTS = ['initContainers', 'containers'] as const;
+const LISTS = ['initContainers', 'containers', 'volumes'] as const;
 
 /** What the status annotation holds, as JSON. */
 interface Status {
@@ -112,7 +114,7 @@ function removeList(spec: YAMLMap, name: string, status: Status, text: string): 
   const pair = pairAt(spec, name);
   if (pair === null || !isSeq(pair.value)) return [];
   const { items, flow } = pair.value;
-  const ours = items.filter((item) => isMap(item) && isOurs(textAt(item, 'name')));
+  const ours = items.filter((item) => isMap(item) && isOurs(name, textAt(item, 'name')));
   const [first] = ours;
   if (first === undefined) return [];
   if (ours.length === items.length) {
@@ -135,7 +137,8 @@ function restore(pair: Pair, was: string, text: string): Edit {
   return removeRange(start, end, false, text);
 }
 
-function isOurs(name: string): boolean {
+function isOurs(list: string, name: string): boolean {
+  if (list === 'volumes') return IDENTITY_VOLUMES.includes(name);
   return name === PROXY_CONTAINER || name === INIT_CONTAINER;
 }
 

@@ -1,6 +1,7 @@
 // The containers that injection adds to a pod: the sidecar, and before it the step that redirects the pod's
 // connections. Only that step has capabilities and runs as root; the sidecar is user 1337, which the redirect
 // leaves alone, and can write nothing.
+import { identityMounts } from './identity-volumes.ts';
 import type { PodFacts } from './pod-facts.ts';
 import type { PodSettings } from './pod-settings.ts';
 import type { Written } from './written.ts';
@@ -117,6 +118,7 @@ export function proxyContainer(inputs: ContainerInputs): Written {
     ...(isNative ? { lifecycle: { preStop: { exec: { command: [...PROGRAM, 'drain'] } } } } : {}),
     resources: settings.resources,
     securityContext: { ...UNPRIVILEGED, runAsGroup: PROXY_ID, runAsUser: PROXY_ID },
+    volumeMounts: identityMounts(),
   };
 }
 

@@ -8,6 +8,7 @@ export interface PodFacts {
   readonly isOnHostNetwork: boolean;
   /** The names of all containers. */
   readonly containers: ReadonlySet<string>;
+  readonly volumes: ReadonlySet<string>;
   readonly ports: readonly { readonly port: number; readonly protocol: string }[];
 }
 
@@ -24,6 +25,7 @@ export function podFacts(pod: unknown): PodFacts {
     labels,
     isOnHostNetwork: field(spec, 'hostNetwork') === true,
     containers: new Set(all.map((container) => String(field(container, 'name')))),
+    volumes: new Set(listOf(field(spec, 'volumes')).map((volume) => String(field(volume, 'name')))),
     ports: apps.flatMap((container) => listOf(field(container, 'ports')).flatMap(portOf)),
   };
 }

@@ -15,7 +15,7 @@ import {
   VALIDATION_CONTAINER,
   validationContainer,
 } from './containers.ts';
-import type { Written } from './written.ts';
+import { IDENTITY_VOLUMES, identityVolumes } from './identity-volumes.ts';
 import { podFacts, type PodFacts } from './pod-facts.ts';
 import { PodSettingsReader, type PodSettings, type ServingSettings, type SettingFault } from './pod-settings.ts';
 
@@ -37,13 +37,7 @@ export type PodInjection =
 
 /** On a pod that has the sidecar. */
 export const STATUS = 'outrigger.dev/status';
-const TLS_MODE = 'security.istio.io/tlsMode';
-/** Under Istio's names, where sidecars look without being told. */
-const TOKEN_VOLUME = 'istio-token';
-const ROOTS_VOLUME = 'istiod-ca-cert';
-const TOKEN_SECONDS = 43_200;
-const TOKEN_AUDIENCE = 'istio-ca';
-const ROOTS_CONFIG_MAP = 'istio-ca-root-cert';
+export const TLS_MODE = 'security.istio.io/tlsMode';
 const OTHERS = [PROXY_CONTAINER, INIT_CONTAINER, VALIDATION_CONTAINER, 'istio-proxy', 'linkerd-proxy'];
 const OUTBOUND_PROXY = 'http://127.0.0.1:15001';
 
@@ -62,10 +56,12 @@ export function injectedPod(pod: JsonRecord, workload: string, options: Injectio
   return { kind: 'injected', pod: withSidecar(pod, { facts, settings, serving, workload, options }), warnings };
 }
 
-function obstacle({ isOnHostNetwork, containers }: PodFacts): string {
+function obstacle({ isOnHostNetwork, containers, volumes }: PodFacts): string {
   if (isOnHostNetwork) return 'on the network of its node a redirect would take the traffic of all';
   const other = OTHERS.find((name) => containers.has(name));
-  return other === undefined ? '' : `it has a container ${other} already`;
+  if (other !== undefined) return `it has a container ${other} already`;
+  const volume = IDENTITY_VOLUMES.find((name) => volumes.has(name));
+  return volume === undefined ? '' : `it has a volume ${volume} already`;
 }
 
 /** What another webhook put in after us has probes, too. */
@@ -126,7 +122,7 @@ function withSidecar(pod: JsonRecord, { facts, settings, serving, workload, opti
     scrape: metrics.scrape,
   };
   const inputs = { settings, facts, workload, control, image, mode, isNative, serving: served } as const;
-  const proxy = withMounts(proxyContainer(inputs));
+  const proxy = proxyContainer(inputs);
   const redirecting = options.mode === 'cni' ? validationContainer : redirectContainer;
   const first = mode === 'redirect' ? [redirecting(inputs)] : [];
   const apps = probed.map((container) => (mode === 'explicit' ? throughProxy(container) : container));
@@ -143,7 +139,7 @@ function withSidecar(pod: JsonRecord, { facts, settings, serving, workload, opti
         ...defaultContainer(plain),
         ...recordOf(metadata['annotations']),
         ...metrics.annotations,
-        [STATUS]: JSON.stringify({ ...names, volumes: VOLUMES }),
+        [STATUS]: JSON.stringify({ ...names, volumes: IDENTITY_VOLUMES }),
       },
     },
     spec: {
@@ -152,7 +148,7 @@ function withSidecar(pod: JsonRecord, { facts, settings, serving, workload, opti
         ? {}
         : { initContainers: [...added.initContainers, ...listOf(spec['initContainers'])] }),
       containers: [...added.containers, ...apps],
-      volumes: [...listOf(spec['volumes']), tokenVolume(), rootsVolume()],
+      volumes: [...listOf(spec['volumes']), ...identityVolumes()],
     },
   };
 }
@@ -161,26 +157,6 @@ function withSidecar(pod: JsonRecord, { facts, settings, serving, workload, opti
 function defaultContainer(apps: readonly unknown[]): JsonRecord {
   const name = textOf(recordOf(apps[0])['name']);
   return { 'kubectl.kubernetes.io/default-container': name, 'kubectl.kubernetes.io/default-logs-container': name };
-}
-
-const VOLUMES = [TOKEN_VOLUME, ROOTS_VOLUME];
-
-function withMounts(container: Written): JsonRecord {
-  const mounts = [mount(TOKEN_VOLUME, '/var/run/secrets/tokens'), mount(ROOTS_VOLUME, '/var/run/secrets/istio')];
-  return { ...recordOf(container), volumeMounts: mounts };
-}
-
-function mount(name: string, mountPath: string): JsonRecord {
-  return { name, mountPath, readOnly: true };
-}
-
-function tokenVolume(): JsonRecord {
-  const token = { audience: TOKEN_AUDIENCE, expirationSeconds: TOKEN_SECONDS, path: TOKEN_VOLUME };
-  return { name: TOKEN_VOLUME, projected: { sources: [{ serviceAccountToken: token }] } };
-}
-
-function rootsVolume(): JsonRecord {
-  return { name: ROOTS_VOLUME, configMap: { name: ROOTS_CONFIG_MAP } };
 }
 
 /** An app that nothing is redirected for is told where its sidecar is, unless it says itself. */

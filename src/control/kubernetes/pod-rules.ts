@@ -11,7 +11,7 @@ import type { ReflectorTiming } from '../../kube/reflector-timing.ts';
 import { Reflector } from '../../kube/reflector.ts';
 import type { KnownPod } from '../known-pods.ts';
 import type { RuleSink } from '../rule-source.ts';
-import { objectName, shownPod } from './object-text.ts';
+import { objectName, podLabels, shownPod } from './object-text.ts';
 import type { Watching } from './watch-counters.ts';
 
 const REGION = 'topology.kubernetes.io/region';
@@ -144,7 +144,7 @@ function keptPod(object: KubeObject): KeptPod | null {
   const phase = textOf(status['phase']);
   if (phase === 'Succeeded' || phase === 'Failed') return null;
   const { metadata, apiVersion, kind } = object;
-  const slim = { ...metadata, annotations: {}, ownerReferences: [], finalizers: [] };
+  const slim = { ...metadata, labels: podLabels(object), annotations: {}, ownerReferences: [], finalizers: [] };
   const shown = shownPod(object, '');
   const kept: KubeObject = { apiVersion, kind, metadata: slim, spec: shown['spec'], status: shown['status'] };
   const spec = recordOf(object['spec']);

@@ -26,7 +26,9 @@ function injected(text: string, options: Partial<InjectOptions> = {}) {
 /** The pod of the only document. */
 function podOf(text: string): {
   readonly metadata: { readonly annotations: Readonly<Record<string, string>> };
-  readonly spec: Readonly<Record<'initContainers' | 'containers', readonly Readonly<Record<string, unknown>>[]>>;
+  readonly spec: Readonly<
+    Record<'initContainers' | 'containers' | 'volumes', readonly Readonly<Record<string, unknown>>[]>
+  >;
 } {
   return parseAllDocuments(text)[0]?.toJS();
 }
@@ -118,7 +120,33 @@ test('the sidecar is told labels, ports and how the pod is called', () => {
     '--address=$(INSTANCE_IPS)',
     '--readiness=15021',
     '--metrics=15090',
+    '--status=15020',
+    '--pages=15022',
   ]);
+});
+
+test.each([
+  ['no volumes', ''],
+  ['an empty list', '  volumes: []\n'],
+  ['nothing', '  volumes:\n'],
+  ['null, and a word', '  volumes: null # none\n'],
+  ['a list', '  # ours\n  volumes:\n    # first\n    - name: own\n      emptyDir: {}\n'],
+  ['a list in one line', '  volumes: [ { name: own, emptyDir: {} } ] # own\n'],
+  ['a list at the column of its key', '  volumes:\n  - { name: own, emptyDir: {} }\n'],
+])('the sidecar has an identity beside %s, and it comes back', (_, volumes) => {
+  for (const options of [{}, { isClassic: true }]) {
+    const text = aPod('', volumes);
+    const { result } = injected(text, options);
+    const { spec } = podOf(result);
+    const names = spec.volumes.map(({ name }) => name);
+    expect(names).toEqual(['istio-token', 'istiod-ca-cert', ...(volumes.includes('own') ? ['own'] : [])]);
+    const proxy = [...(spec.initContainers ?? []), ...spec.containers].find(({ name }) => name === 'outrigger-proxy');
+    expect(proxy?.['volumeMounts']).toEqual([
+      { name: 'istio-token', mountPath: '/var/run/secrets/tokens', readOnly: true },
+      { name: 'istiod-ca-cert', mountPath: '/var/run/secrets/istio', readOnly: true },
+    ]);
+    expect(uninject('f.yaml', result).text).toBe(text);
+  }
 });
 
 test.each([

@@ -3,7 +3,7 @@
 export interface ReflectorTiming {
   /** A watch is asked for between this and twice this; 300 s. */
   readonly watchSeconds: number;
-  /** Without a byte for so long a watch is begun again; the server sends a bookmark a minute. 150 s. */
+  /** Without a byte for so long a watch is begun again; the server sends a bookmark a minute, and now and then leaves one out. 150 s. */
   readonly stallMs: number;
   /** The first and the longest pause after failures, fully jittered; 0.8 s and 30 s. */
   readonly backoffMinMs: number;

@@ -25,6 +25,8 @@ export interface WatchHandlers {
 const HEAD_TIMEOUT_MS = 30_000;
 /** The server ends it first, unless something between us and it does not let that through. */
 const GRACE_MS = 30_000;
+/** Within the time after which silence is a stall. */
+const LOOKS = 4;
 
 /** Null: it ended in order. Never rejects. */
 export async function runWatch(
@@ -82,12 +84,13 @@ class StallGuard {
   readonly #endTimer: NodeJS.Timeout;
   #timer: NodeJS.Timeout;
   #hasBytes = false;
+  #silentLooks = 0;
   isStalled = false;
 
   constructor({ stallMs, timeoutSeconds }: WatchTiming, onStall: () => void) {
     this.#stallMs = stallMs;
     this.#onStall = onStall;
-    this.#timer = setTimeout(() => this.#look(), stallMs);
+    this.#timer = setTimeout(() => this.#look(), stallMs / LOOKS);
     this.#endTimer = setTimeout(() => this.#stall(), timeoutSeconds * 1000 + GRACE_MS);
   }
 
@@ -100,14 +103,12 @@ class StallGuard {
     clearTimeout(this.#endTimer);
   }
 
-  /** One timer for many bytes: a stall is seen after one to two of its times. */
+  /** One timer for many bytes: a stall is seen after its time and at most a quarter more. */
   #look(): void {
-    if (!this.#hasBytes) {
-      this.#stall();
-      return;
-    }
+    this.#silentLooks = this.#hasBytes ? 0 : this.#silentLooks + 1;
     this.#hasBytes = false;
-    this.#timer = setTimeout(() => this.#look(), this.#stallMs);
+    if (this.#silentLooks >= LOOKS) this.#stall();
+    else this.#timer = setTimeout(() => this.#look(), this.#stallMs / LOOKS);
   }
 
   #stall(): void {

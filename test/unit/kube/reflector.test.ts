@@ -143,6 +143,16 @@ describe('a stream', () => {
     await until('begun again', () => server.streams.size === 1);
   });
 
+  test('that falls silent is known to be so soon after its time', async () => {
+    server.put('a', '1');
+    const reflector = reflect({ stallMs: 400 });
+    await synced(reflector);
+    const sinceMs = performance.now();
+    await until('a stall', () => reflector.counters().failures['Stalled'] === 1);
+    const tookMs = performance.now() - sinceMs;
+    expect([tookMs > 350, tookMs < 700]).toEqual([true, true]);
+  });
+
   test('that falls silent is begun again, and listed again when that does not help', async () => {
     server.put('a', '1');
     const reflector = reflect({ stallMs: 30, heldMs: 10 });

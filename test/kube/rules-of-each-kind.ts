@@ -32,11 +32,11 @@ const SPECS: Readonly<Record<string, readonly [object, readonly string[]]>> = {
   ],
   WorkloadEntry: [{ address: '10.0.0.9' }, PLAIN],
   AuthorizationPolicy: [{ ...TARGET, rules: [{}] }, LOST],
-  RequestAuthentication: [{ jwtRules: [] }, PLAIN],
+  RequestAuthentication: [{ ...TARGET, jwtRules: [] }, LOST],
   PeerAuthentication: [{ mtls: { mode: 'PERMISSIVE' } }, PLAIN],
   RateLimitPolicy: [{ ...TARGET, limits: [{ name: 'all', requests: 10, per: '1s' }] }, LOST],
   ResiliencePolicy: [{ ...TARGET, retryBudget: { percent: 20 } }, LOST],
-  Extension: [{ selector: { labels: { app: 'web' } }, module: 'web', digest: `sha256:${'0'.repeat(64)}` }, PLAIN],
+  Extension: [{ ...TARGET, module: 'web', digest: `sha256:${'0'.repeat(64)}` }, LOST],
   HTTPRoute: [
     {
       parentRefs: [{ group: '', kind: 'Service', name: 'gone' }],

@@ -10,6 +10,7 @@ import { policiesOf } from '../workload-policies.ts';
 import { policyScopeOf } from '../workload-services.ts';
 import { asksRequests, complements } from './authorization-rules.ts';
 import { checkExternalAuthorization, connectionProviders } from './external-authorization.ts';
+import { checkSelected } from './selector-check.ts';
 
 /** What a plaintext connection does not have. */
 const IDENTITY: ReadonlySet<AttributeKind> = new Set(['principal', 'namespace', 'serviceAccount', 'trustDomain']);
@@ -21,7 +22,7 @@ export function checkAuthorization(snapshot: Snapshot, providers: ReadonlySet<st
     );
     return [
       ...checkMeta(policy),
-      ...checkTargets(policy, snapshot),
+      ...checkSelected(policy, snapshot),
       ...checkProvider(policy, providers),
       ...policy.spec.rules.flatMap((rule, index) => [
         ...checkRule(policy, rule, `spec.rules[${index}]`),
@@ -45,21 +46,6 @@ function checkMeta(policy: AuthorizationPolicy): readonly Problem[] {
   const isLost = dryRun && policy.spec.action === 'CUSTOM';
   const message = 'a CUSTOM policy cannot be tried: it has no effect';
   return isLost ? [warn(policy, path, message, 'remove istio.io/dry-run to ask its provider')] : [];
-}
-
-function checkTargets(policy: AuthorizationPolicy, snapshot: Snapshot): readonly Problem[] {
-  return policy.spec.selector.targets.flatMap(({ kind, name }) => {
-    if (kind === 'ServiceEntry') {
-      const lost = `a policy is for workloads, and ${name} has none: it has no effect on it`;
-      return [warn(policy, 'spec.targetRefs', lost, 'name a Service, or select workloads by their labels')];
-    }
-    const isThere = [...snapshot.services.values()].some(
-      (service) => service.namespace === policy.meta.namespace && service.name === name,
-    );
-    const message = `no ${kind} of namespace ${policy.meta.namespace} is named ${name}; the policy has no effect on it`;
-    const remedy = 'correct the name, or add the service';
-    return isThere ? [] : [unresolved(warn(policy, 'spec.targetRefs', message, remedy))];
-  });
 }
 
 function checkProvider({ spec, ...policy }: AuthorizationPolicy, providers: ReadonlySet<string>): readonly Problem[] {

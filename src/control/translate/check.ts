@@ -15,6 +15,7 @@ import { checkRateLimits } from './rate-limit-check.ts';
 import { checkResilience } from './resilience-check.ts';
 import { checkClaims } from './jwt-claims.ts';
 import { checkJwks } from './jwt-keys.ts';
+import { checkSelected } from './selector-check.ts';
 import { checkDestination, checkHosts } from './target.ts';
 import { checkTls } from './tls-check.ts';
 import { checkTelemetry } from './tracing.ts';
@@ -26,6 +27,7 @@ export function checkSnapshot(snapshot: Snapshot): readonly Problem[] {
     ...checkResilience(snapshot),
     ...checkAuthorization(snapshot, authorizationProviders(snapshot)),
     ...checkJwks(snapshot),
+    ...[...snapshot.requestAuthentications, ...snapshot.extensions].flatMap((rule) => checkSelected(rule, snapshot)),
     ...checkRateLimits(snapshot),
   ];
   const isExplicit = snapshot.workloads.some((node) => node.mode === 'explicit');

@@ -64,3 +64,40 @@ test('rules whose status cannot be written do not keep others waiting, and are t
   await new Promise((resume) => setTimeout(resume, 300));
   expect(paths.filter((name) => name === 'bad0')).toHaveLength(1);
 });
+
+test('a status is written once, also while the watch is behind, and not at all when it says what it should', async () => {
+  let written = 0;
+  let known = rule('web');
+  const client = {
+    applyStatus: () => {
+      written += 1;
+      return Promise.resolve({ kind: 'done', value: { metadata: { resourceVersion: '2' } } });
+    },
+  };
+  const writer = new StatusWriter({
+    client: Object.assign(new KubeClient({ access: plainAccess({ url: 'http://127.0.0.1:1' }) }), client),
+    instance: 'test',
+    rules: () => [known],
+    problems: () => [],
+    progress: () => () => ({ synced: 0, connected: 0 }),
+    log: silentLog,
+    clock: systemClock,
+    lookMs: 2,
+  });
+  cleanups.push(async () => await writer.stop());
+  writer.start();
+  await until('the first', () => written === 1);
+  await new Promise((resume) => setTimeout(resume, 50));
+  expect(written).toBe(1);
+  // The watch brings another change, and the status is not there: it is written again.
+  known = { ...known, resourceVersion: '3' };
+  await until('the second', () => written === 2);
+  const same = { observedGeneration: 1, lastTransitionTime: 'then' };
+  const conditions = [
+    { type: 'Accepted', status: 'True', reason: 'Accepted', message: '', ...same },
+    { type: 'Programmed', status: 'True', reason: 'Programmed', message: '0 of 0 proxies have it', ...same },
+  ] as const;
+  known = { ...known, resourceVersion: '4', conditions };
+  await new Promise((resume) => setTimeout(resume, 50));
+  expect(written).toBe(2);
+});

@@ -131,6 +131,7 @@ test('every manifest fits the schemas of the API server, as kubeconform reads th
   const known = Object.fromEntries(Object.entries(recordOf(definitions)).map(([name, one]) => [name, strict(one)]));
   const values = defaultValues();
   values.autoscaling.enabled = true;
+  values.cni.enabled = true;
   const objects = releaseObjects({ values, namespace: NAMESPACE, instance: 'outrigger', managedBy: 'outrigger-cli' });
   for (const { kind, apiVersion } of objects) {
     const name = Object.keys(known).find((one) => isOf(known[one], kind, apiVersion)) ?? '';

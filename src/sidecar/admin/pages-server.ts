@@ -24,6 +24,7 @@ import { prometheus, stats } from './stats.ts';
 /** As the gateway of the control service passes them on. */
 const PAGES = [certs, clusters, configDump, explain, listeners, memory, plans, ready, serverInfo, stats, prometheus];
 const CONNECTIONS_MAX = 32;
+/** For the handshake, and for the head of a request: who dawdles keeps nobody out. */
 const HEAD_MS = 5000;
 /** A renewed certificate is shown by then. */
 const LOOK_MS = 1000;
@@ -44,7 +45,9 @@ export async function startPagesServer(
     requestCert: true,
     rejectUnauthorized: true,
     minVersion: 'TLSv1.2',
+    handshakeTimeout: HEAD_MS,
     headersTimeout: HEAD_MS,
+    requestTimeout: HEAD_MS,
   } as const;
   const server: Server = process.getBuiltinModule('node:https').createServer(options, (request, response) => {
     const why = request.method === 'GET' ? refusalOf(request, identity) : 'only GET';

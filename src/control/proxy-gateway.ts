@@ -91,9 +91,10 @@ export class ProxyGateway {
   }
 
   #onFailed(response: ServerResponse, cause: unknown): void {
-    this.#options.log.debug('a page cannot be had', { cause: cause instanceof Error ? cause.message : String(cause) });
+    const why = cause instanceof Error ? cause.message : String(cause);
+    this.#options.log.debug('a page cannot be had', { cause: why });
     if (response.headersSent) response.destroy();
-    else refuse(response, 502, 'the node does not answer');
+    else refuse(response, 502, `the node does not answer: ${why}`);
   }
 }
 

@@ -15,7 +15,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { listOf, recordOf, textOf, type JsonRecord } from '../../src/kube/json-record.ts';
-import { startChild, untilReady } from '../support/child.ts';
+import { startChild, untilReady, type Child } from '../support/child.ts';
 import { freePorts } from '../support/free-port.ts';
 import { PROJECT_ROOT, realPart } from '../support/real-parts.ts';
 
@@ -180,12 +180,14 @@ test('the CNI plugin runs from a copy on a node that has neither Node nor Outrig
   writeFileSync(join(node, 'net.d/10-pods.conflist'), NETWORK);
   writeFileSync(join(root, 'token'), 'none');
   expect(spawnSync('mount', ['--bind', node, mounted]).status).toBe(0);
+  let installer: Child | null = null;
   try {
     const places = ['--bin-dir', join(node, 'bin'), '--net-dir', join(node, 'net.d'), '--home-dir', join(node, 'home')];
     const access = ['--kube', 'https://127.0.0.1:1', '--kube-token-file', '/token'];
     const command = ['cni', 'install', '--root', '/host', '--image', '/', ...places, ...access];
-    const installer = startChild('chroot', [root, '/usr/bin/node', '/app/bin/outrigger.js', ...command]);
-    await untilReady(installer, () => Promise.resolve(installer.stderr().includes('"installed"')));
+    installer = startChild('chroot', [root, '/usr/bin/node', '/app/bin/outrigger.js', ...command]);
+    const started = installer;
+    await untilReady(started, () => Promise.resolve(started.stderr().includes('"installed"')));
     const plugin = join(node, 'bin/outrigger-cni');
     const called = (command: string, input: object) =>
       spawnSync(plugin, [], {
@@ -214,6 +216,7 @@ test('the CNI plugin runs from a copy on a node that has neither Node nor Outrig
     expect([readdirSync(join(node, 'bin')), readdirSync(join(node, 'home'))]).toEqual([[], []]);
     expect(JSON.parse(readFileSync(join(node, 'net.d/10-pods.conflist'), 'utf8'))).toEqual(JSON.parse(NETWORK));
   } finally {
+    await installer?.stop();
     spawnSync('umount', [mounted]);
   }
 }, 120_000);

@@ -61,6 +61,7 @@ export async function startPagesServer(
   const timer = setInterval(show, LOOK_MS).unref();
   server.once('close', () => clearInterval(timer));
   show();
+  void identity.first.then(show);
   return await listen(server, at);
 }
 
